@@ -1,0 +1,1 @@
+"""Microscopy studies to self-supervised embeddings that can be trusted."""

@@ -1,0 +1,22 @@
+"""Configuration: the sections of every YAML file, reading them, and the settings of each rule."""
+
+from .load import load_config, load_model, load_study, read_yaml
+from .model import ImageModel, Model, ShapeModel
+from .sections import Config, Study
+from .settings import RuleSettings, Settings, overview_settings, splits
+
+__all__ = [
+    "Config",
+    "ImageModel",
+    "Model",
+    "RuleSettings",
+    "Settings",
+    "ShapeModel",
+    "Study",
+    "load_config",
+    "load_model",
+    "load_study",
+    "overview_settings",
+    "read_yaml",
+    "splits",
+]

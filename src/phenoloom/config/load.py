@@ -1,0 +1,151 @@
+"""YAML files to validated models; every complaint names the file, the key and the nearest valid one."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ..errors import PhenoloomError
+from .model import ImageModel, Model, ShapeModel
+from .sections import Config, Representation, Study
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice instead of keeping the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice (line {line})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping; raises PhenoloomError naming the file."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise PhenoloomError(f"There is no file {path}{hint}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")
+    return content
+
+
+def load_config(values: Mapping[str, Any], where: str = "config/config.yaml") -> Config:
+    """Validate the run's configuration (file and `--config` together)."""
+    return _validate(Config, values, where)
+
+
+def load_study(name: str, config_dir: Path) -> Study:
+    """Validate `config/studies/<name>.yaml` and everything that it names."""
+    path = config_dir / "studies" / f"{name}.yaml"
+    study = _validate(Study, read_yaml(path), str(path))
+    used = {r.model for r in study.representations.values() if r.model}
+    for unused in sorted(set(study.models) - used):
+        raise PhenoloomError(
+            f"{path}: `models.{unused}` changes a model that no representation uses "
+            f"(used: {', '.join(sorted(used)) or 'none'}); rename or remove it"
+        )
+    for representation, entry in study.representations.items():
+        view = view_of(entry, study, config_dir)
+        if getattr(study, view) is None:
+            raise PhenoloomError(
+                f"{path}: representation {representation!r} looks at view `{view}`, which the study does not have; "
+                f"add a `{view}` section or remove the representation"
+            )
+    return study
+
+
+def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeModel:
+    """Validate `config/models/<name>.yaml` with the study's own changes merged over it."""
+    path = config_dir / "models" / f"{name}.yaml"
+    changes = study.models.get(name, {})
+    where = f"{path} with the study's `models.{name}`" if changes else str(path)
+    values = _merge(read_yaml(path), changes)
+    adapter: TypeAdapter[ImageModel | ShapeModel] = TypeAdapter(Model)
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        classes = {"tiles": ImageModel, "shapes": ShapeModel}
+        model = classes.get(str(values.get("view")), ImageModel)
+        raise PhenoloomError(_sentences(error, model, where)) from None
+
+
+def view_of(entry: Representation, study: Study, config_dir: Path) -> Literal["tiles", "shapes"]:
+    """What a representation looks at."""
+    if entry.model:
+        return load_model(entry.model, study, config_dir).view
+    return "tiles" if entry.descriptors == "intensity" else "shapes"
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], typing.cast(Mapping[str, Any], value)) if both else value
+    return merged
+
+
+def _validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise PhenoloomError(_sentences(error, model, where)) from None
+
+
+def _sentences(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    return "\n".join(_sentence(e, model, where) for e in error.errors())
+
+
+def _sentence(error: Any, model: type[BaseModel], where: str) -> str:
+    parts = [str(part) for part in error["loc"]]
+    # A discriminated union puts its tag into the location; the user wrote no such key.
+    if parts and parts[0] in {"tiles", "shapes"} and "view" in model.model_fields:
+        parts = parts[1:]
+    key = ".".join(parts) or "the file"
+    if error["type"] == "extra_forbidden":
+        valid = sorted(_keys_at(model, parts[:-1]))
+        near = difflib.get_close_matches(parts[-1], valid, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(valid)}"
+        return f"{where}: unknown key `{key}`; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    found = "" if error["type"] == "missing" or not parts else f" (found {error['input']!r})"
+    return f"{where}: `{key}`: {message[:1].lower()}{message[1:]}{found}"
+
+
+def _keys_at(model: type[BaseModel], parts: list[str]) -> set[str]:
+    models = [model]
+    for part in parts:
+        following: list[type[BaseModel]] = []
+        for m in models:
+            if part in m.model_fields:
+                following += _models_in(m.model_fields[part].annotation)
+        # A part that is no field is the key of a mapping or an index: stay with the mapping's values.
+        models = following or models
+    return {key for m in models for key in m.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # type: ignore[misc]
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, BaseModel):
+            yield annotation
+        return
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)
