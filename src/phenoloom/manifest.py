@@ -59,9 +59,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def code_commit() -> str | None:
     """The git commit of the running code, or None where it does not run from a checkout."""
     here = Path(__file__).resolve().parent
-    found = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     tracked = subprocess.run(
         ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],
         capture_output=True,
@@ -113,7 +111,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PhenoloomError(f"There is no manifest {path}, so the result beside it is not finished; rerun its step") from None
+        raise PhenoloomError(
+            f"There is no manifest {path}, so the result beside it is not finished; rerun its step"
+        ) from None
     except json.JSONDecodeError as error:
         raise PhenoloomError(f"{path} is not a manifest ({error}); delete it and rerun its step") from None
     if manifest.get("schema") != SCHEMA:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import types
+import inspect
 import typing
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping; raises PhenoloomError naming the file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -83,8 +83,7 @@ def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeM
     try:
         return adapter.validate_python(values)
     except ValidationError as error:
-        classes = {"tiles": ImageModel, "shapes": ShapeModel}
-        model = classes.get(str(values.get("view")), ImageModel)
+        model: type[BaseModel] = ShapeModel if values.get("view") == "shapes" else ImageModel
         raise PhenoloomError(_sentences(error, model, where)) from None
 
 
@@ -136,16 +135,17 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> set[str]:
         following: list[type[BaseModel]] = []
         for m in models:
             if part in m.model_fields:
-                following += _models_in(m.model_fields[part].annotation)
+                following += models_in(m.model_fields[part].annotation)
         # A part that is no field is the key of a mapping or an index: stay with the mapping's values.
         models = following or models
     return {key for m in models for key in m.model_fields}
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # type: ignore[misc]
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type annotation mentions, at any depth."""
+    if inspect.isclass(annotation) and not typing.get_args(annotation):
         if issubclass(annotation, BaseModel):
             yield annotation
         return
     for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

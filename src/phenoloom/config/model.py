@@ -59,8 +59,8 @@ class ImageModel(Section):
     input_size: int = Field(224, ge=32, multiple_of=32, description="tiles are resized to this height and width in px")
     latent: int = Field(512, ge=2, description="size of the embedding")
     objective: VQVAE = Field(description="what is optimised")
-    augment: Augment = Field(default_factory=Augment, description="augmentations")  # type: ignore[arg-type]
-    training: Training = Field(default_factory=Training, description="training")  # type: ignore[arg-type]
+    augment: Augment = Field(default_factory=Augment, description="augmentations")
+    training: Training = Field(default_factory=Training, description="training")
 
 
 class ShapeAE(Section):
@@ -80,7 +80,7 @@ class ShapeModel(Section):
     width: int = Field(32, ge=4, description="channels of the first stage")
     latent: int = Field(64, ge=2, description="size of the embedding")
     objective: ShapeAE = Field(description="what is optimised")
-    training: Training = Field(default_factory=Training, description="training")  # type: ignore[arg-type]
+    training: Training = Field(default_factory=Training, description="training")
 
 
 Model = Annotated[ImageModel | ShapeModel, Field(discriminator="view")]

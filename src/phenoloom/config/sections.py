@@ -54,9 +54,7 @@ class Masks(Section):
         description="what an object is: a label value, a connected component of the foreground, "
         "or all foreground of one image",
     )
-    values: list[int] | None = Field(
-        None, description="mask values that are foreground; none: everything above zero"
-    )
+    values: list[int] | None = Field(None, description="mask values that are foreground; none: everything above zero")
     invert_when_border_is_foreground: bool = Field(
         False, description="invert a binary mask whose border is mostly foreground"
     )
@@ -64,9 +62,7 @@ class Masks(Section):
         None, description="channel that is thresholded (Otsu, watershed) where there are no mask files; none: the first"
     )
     smoothing_px: float = Field(2.0, ge=0, description="Gaussian sigma before thresholding, in px")
-    split_distance_px: float = Field(
-        8.0, gt=0, description="least distance between two seeds of the watershed, in px"
-    )
+    split_distance_px: float = Field(8.0, gt=0, description="least distance between two seeds of the watershed, in px")
     min_area_px: int = Field(60, ge=1, description="smaller objects are rejected and counted")
 
 
@@ -215,15 +211,15 @@ class Study(Section):
     source: Source = Field(description="raw data")
     tiles: Tiles | None = Field(None, description="make a tile store; none: the study has no view `tiles`")
     shapes: Shapes | None = Field(None, description="extract contours; none: the study has no view `shapes`")
-    folds: Folds = Field(default_factory=Folds, description="cross-validation")  # type: ignore[arg-type]
+    folds: Folds = Field(default_factory=Folds, description="cross-validation")
     models: dict[Name, dict[str, object]] = Field(
         default_factory=dict, description="model -> keys that replace those of its file, for this study only"
     )
     representations: dict[Name, Representation] = Field(
         min_length=1, description="name -> what gives every unit a vector"
     )
-    classify: Classify = Field(default_factory=Classify, description="probes")  # type: ignore[arg-type]
-    report: Report = Field(default_factory=Report, description="the report")  # type: ignore[arg-type]
+    classify: Classify = Field(default_factory=Classify, description="probes")
+    report: Report = Field(default_factory=Report, description="the report")
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Study:

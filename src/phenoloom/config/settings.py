@@ -25,7 +25,6 @@ from .sections import (
     Outlines,
     Report,
     Section,
-    Shapes,
     Simulation,
     Source,
     Study,
@@ -176,8 +175,8 @@ class OverviewSettings(Section):
     algorithm: int
     studies: dict[str, str]
 
-    canonical = Settings.canonical
-    digest = Settings.digest
+    def canonical(self) -> str:
+        return canonical_json(self.model_dump(mode="json"))
 
 
 def canonical_json(value: Any) -> str:
@@ -224,7 +223,7 @@ class RuleSettings:
                 "root": ".",
                 "simulate": None,
                 "pixel_size_um": None,
-                "masks": Masks(files=masks.files) if masks and masks.files else None,  # type: ignore[call-arg]
+                "masks": Masks(files=masks.files) if masks and masks.files else None,
             }
         )
         return SheetSettings(

@@ -1,0 +1,61 @@
+# One environment, made here from the pinned lock; nothing outside this folder is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := envs/requirements.lock
+INSTALLED := $(VENV)/.installed
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install demo test test-slow test-browser lint format manual lock picture clean
+
+help: ## say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(INSTALLED) ## make the environment
+
+# torch first and alone: with it in place nothing else asks the index for a build with CUDA.
+$(INSTALLED): $(LOCK) pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("phenoloom needs Python 3.11 or newer, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' $(LOCK))"
+	$(BIN)/python -m pip install --quiet --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: install ## run the demo study to its report
+	snakemake --cores $(CORES) --config 'studies=[demo]'
+	@echo "Report: results/demo/report/index.html"
+
+test: install ## pass the tests
+	pytest -m "not slow and not browser"
+
+test-slow: install ## pass the tests that take minutes
+	pytest -m slow
+
+test-browser: install ## pass the tests of the report in Chromium
+	pytest -m browser
+
+lint: install ## check format, style, types, rules and the workflow
+	ruff format --check src tests benchmarks
+	ruff check src tests benchmarks
+	mypy
+	snakefmt --check workflow
+	snakemake --lint
+
+format: install ## format the code
+	ruff format src tests benchmarks
+	ruff check --fix src tests benchmarks
+	snakefmt workflow
+
+manual: install ## write the tables of config/README.md and the JSON schemas again
+	phenoloom manual
+
+lock: install ## write the pinned environments from what is installed
+	$(BIN)/python envs/lock.py
+
+picture: install ## draw the rule graph for the README
+	snakemake --rulegraph --config 'studies=[demo]' 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
+
+clean: ## remove the environment and all results
+	rm -rf $(VENV) results .snakemake

@@ -1,0 +1,71 @@
+rule classify:
+    input:
+        embeddings=lambda wildcards: get_embeddings(
+            wildcards.study, wildcards.representation
+        ),
+        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
+        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+    output:
+        f"{RESULTS}/{{study}}/scores/{{representation}}.parquet",
+    log:
+        f"{LOGS}/{{study}}/classify/{{representation}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/classify/{{representation}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=get_settings("classify", "representation"),
+    shell:
+        "phenoloom classify --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {input.folds:q} "
+        "--threads {threads} --output {output:q} 2> {log:q}"
+
+
+rule compare:
+    input:
+        lambda wildcards: [
+            f"{RESULTS}/{wildcards.study}/scores/{name}.parquet"
+            for name in STUDIES[wildcards.study].representations
+        ],
+    output:
+        scores=f"{RESULTS}/{{study}}/scores.parquet",
+        comparisons=f"{RESULTS}/{{study}}/comparisons.parquet",
+    log:
+        f"{LOGS}/{{study}}/compare.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/compare/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=get_settings("compare"),
+    shell:
+        "phenoloom compare --settings {params.settings:q} --scores {input:q} --comparisons {output.comparisons:q} "
+        "--output {output.scores:q} 2> {log:q}"
+
+
+rule collect:
+    input:
+        embeddings=get_all_embeddings,
+        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
+        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+    output:
+        f"{RESULTS}/{{study}}/embeddings.h5ad",
+    log:
+        f"{LOGS}/{{study}}/collect.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/collect/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        settings=get_settings("collect"),
+    shell:
+        "phenoloom collect --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {input.folds:q} "
+        "--output {output:q} 2> {log:q}"

@@ -1,0 +1,195 @@
+"""Configuration and input functions; no rules."""
+
+import re
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from phenoloom.config import (
+    RuleSettings,
+    load_config,
+    load_model,
+    load_study,
+    overview_settings,
+    splits,
+)
+from phenoloom.errors import PhenoloomError
+
+CONFIG_DIR = Path("config")
+
+try:
+    CONFIG = load_config(config, "config/config.yaml with --config")
+    STUDIES = {name: load_study(name, CONFIG_DIR) for name in CONFIG.studies}
+except PhenoloomError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = CONFIG.results
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+SETTINGS = {
+    name: RuleSettings(name, study, CONFIG, CONFIG_DIR)
+    for name, study in STUDIES.items()
+}
+
+
+wildcard_constraints:
+    study="|".join(map(re.escape, STUDIES)),
+    shard=r"\d{4}",
+    split=r"all|fold-\d+",
+    model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    representation=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+
+
+def get_settings(rule, *wildcard_names):
+    """Function of the wildcards that gives the rule's settings as canonical JSON."""
+
+    def settings(wildcards):
+        arguments = [getattr(wildcards, name) for name in wildcard_names]
+        return getattr(SETTINGS[wildcards.study], rule)(*arguments).canonical()
+
+    return settings
+
+
+def get_shards(study):
+    return [f"{i:04d}" for i in range(STUDIES[study].shards)]
+
+
+def get_shard_files(study, folder, *suffixes):
+    return [
+        f"{RESULTS}/{study}/{folder}/{shard}.{suffix}"
+        for shard in get_shards(study)
+        for suffix in suffixes
+    ]
+
+
+def get_models(study):
+    """(model, split) of everything that must be trained."""
+    entry = STUDIES[study].representations
+    return sorted(
+        {
+            (r.model, split)
+            for name, r in entry.items()
+            if r.model
+            for split in splits(STUDIES[study], name)
+        }
+    )
+
+
+def get_view(study, representation):
+    return SETTINGS[study].embed(representation, "all").view
+
+
+def get_embeddings(study, representation):
+    return [
+        f"{RESULTS}/{study}/embeddings/{representation}/{s}.parquet"
+        for s in splits(STUDIES[study], representation)
+    ]
+
+
+def get_all_embeddings(wildcards):
+    return [
+        path
+        for name in STUDIES[wildcards.study].representations
+        for path in get_embeddings(wildcards.study, name)
+    ]
+
+
+def get_raw(wildcards):
+    """Files that a sheet is made from; images are not tracked one by one."""
+    study = STUDIES[wildcards.study]
+    if study.source.simulate:
+        return [f"{RESULTS}/{wildcards.study}/raw/simulate.json"]
+    root = Path(SETTINGS[wildcards.study].sheet().root)
+    tracked = [
+        study.source.table.path if study.source.table else None,
+        study.source.listing,
+    ]
+    tracked.append(study.source.outlines.path if study.source.outlines else None)
+    return [str(root / path) for path in tracked if path]
+
+
+def get_index_shards(wildcards):
+    folder = "tiles" if STUDIES[wildcards.study].tiles else "shapes"
+    return get_shard_files(wildcards.study, folder, "json")
+
+
+def get_index_tables(wildcards):
+    folder = "tiles" if STUDIES[wildcards.study].tiles else "shapes"
+    return get_shard_files(wildcards.study, folder, "parquet")
+
+
+def get_masks_store(wildcards):
+    """The tile manifest that contours come from, or nothing where they come from mask files or points."""
+    if STUDIES[wildcards.study].tiles:
+        return [f"{RESULTS}/{wildcards.study}/tiles/{wildcards.shard}.json"]
+    return []
+
+
+def get_model_stores(wildcards):
+    view = load_model(wildcards.model, STUDIES[wildcards.study], CONFIG_DIR).view
+    return get_shard_files(wildcards.study, view, "json")
+
+
+def get_model_threads(wildcards):
+    return load_model(
+        wildcards.model, STUDIES[wildcards.study], CONFIG_DIR
+    ).training.threads
+
+
+def get_embed_input(wildcards):
+    """What a representation is computed from: descriptors, or a model and the stores of its view."""
+    study, entry = (
+        wildcards.study,
+        STUDIES[wildcards.study].representations[wildcards.representation],
+    )
+    if entry.descriptors == "intensity":
+        return {}
+    if entry.descriptors:
+        return {"descriptors": get_shard_files(study, "descriptors", "parquet")}
+    folder = f"{RESULTS}/{study}/models/{entry.model}/{wildcards.split}"
+    return {
+        "stores": get_shard_files(
+            study, get_view(study, wildcards.representation), "json"
+        ),
+        "weights": f"{folder}/model.safetensors",
+        "model": f"{folder}/model.yaml",
+    }
+
+
+def get_study_targets(study):
+    """Every declared output of a study."""
+    folder, entry = f"{RESULTS}/{study}", STUDIES[study]
+    yield from (
+        f"{folder}/{name}"
+        for name in ("sheet.parquet", "sheet.json", "index.parquet", "index.json")
+    )
+    yield from (
+        f"{folder}/{name}"
+        for name in ("quarantine.tsv", "folds.parquet", "folds.json", "scores.parquet")
+    )
+    yield from (
+        f"{folder}/{name}"
+        for name in ("comparisons.parquet", "embeddings.h5ad", "report/index.html")
+    )
+    if entry.source.simulate:
+        yield f"{folder}/raw/simulate.json"
+    if entry.tiles:
+        yield from get_shard_files(study, "tiles", "json", "parquet")
+    if entry.shapes:
+        yield from get_shard_files(study, "shapes", "json", "parquet")
+        if entry.shapes.store_distances:
+            yield from get_shard_files(study, "distances", "json")
+    if SETTINGS[study].describe().descriptors:
+        yield from get_shard_files(study, "descriptors", "parquet")
+    for model, split in get_models(study):
+        for name in ("model.safetensors", "model.yaml", "metrics.csv"):
+            yield f"{folder}/models/{model}/{split}/{name}"
+    for representation in entry.representations:
+        yield from get_embeddings(study, representation)
+        yield f"{folder}/scores/{representation}.parquet"
+
+
+def get_targets():
+    yield f"{RESULTS}/index.html"
+    for study in STUDIES:
+        yield from get_study_targets(study)

@@ -1,0 +1,48 @@
+rule convert:
+    input:
+        sheet=ancient(f"{RESULTS}/{{study}}/sheet.parquet"),
+        manifest=f"{RESULTS}/{{study}}/sheet.json",
+    output:
+        table=f"{RESULTS}/{{study}}/tiles/{{shard}}.parquet",
+        manifest=f"{RESULTS}/{{study}}/tiles/{{shard}}.json",
+    log:
+        f"{LOGS}/{{study}}/convert/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/convert/{{shard}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        settings=get_settings("convert"),
+    shell:
+        "phenoloom convert --settings {params.settings:q} --sheet {input.sheet:q} --shard {wildcards.shard} "
+        "--threads {threads} --output {output.manifest:q} 2> {log:q}"
+
+
+rule index:
+    input:
+        sheet=ancient(f"{RESULTS}/{{study}}/sheet.parquet"),
+        manifest=f"{RESULTS}/{{study}}/sheet.json",
+        shards=get_index_shards,
+        tables=get_index_tables,
+    output:
+        index=f"{RESULTS}/{{study}}/index.parquet",
+        quarantine=f"{RESULTS}/{{study}}/quarantine.tsv",
+        manifest=f"{RESULTS}/{{study}}/index.json",
+    log:
+        f"{LOGS}/{{study}}/index.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/index/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=get_settings("index"),
+    shell:
+        "phenoloom index --settings {params.settings:q} --sheet {input.sheet:q} --shards {input.shards:q} "
+        "--index {output.index:q} --quarantine {output.quarantine:q} --output {output.manifest:q} 2> {log:q}"

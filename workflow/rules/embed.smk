@@ -1,0 +1,32 @@
+rule embed:
+    input:
+        unpack(get_embed_input),
+        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
+        index_manifest=f"{RESULTS}/{{study}}/index.json",
+        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
+        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+    output:
+        f"{RESULTS}/{{study}}/embeddings/{{representation}}/{{split}}.parquet",
+    log:
+        f"{LOGS}/{{study}}/embed/{{representation}}-{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/embed/{{representation}}-{{split}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=get_settings("embed", "representation", "split"),
+        source=lambda wildcards, input: [
+            argument
+            for name in ("stores", "descriptors", "model")
+            if name in input.keys()
+            for argument in [
+                f"--{name}",
+                *([input.get(name)] if name == "model" else input.get(name)),
+            ]
+        ],
+    shell:
+        "phenoloom embed --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "{params.source:q} --threads {threads} --output {output:q} 2> {log:q}"

@@ -1,0 +1,52 @@
+rule report:
+    input:
+        # What the page reads; the stores' pixels and curves come along with their manifests.
+        lambda wildcards: [
+            path
+            for path in get_study_targets(wildcards.study)
+            if not path.endswith(("index.html", "simulate.json"))
+        ],
+    output:
+        report(
+            f"{RESULTS}/{{study}}/report/index.html",
+            caption="../report/study.rst",
+            category="Studies",
+            labels={"study": "{study}"},
+        ),
+    log:
+        f"{LOGS}/{{study}}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/report/all.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=get_settings("report"),
+        study_folder=lambda wildcards: f"{RESULTS}/{wildcards.study}",
+        benchmarks=lambda wildcards: f"{BENCHMARKS}/{wildcards.study}",
+    shell:
+        "phenoloom report --settings {params.settings:q} --study-folder {params.study_folder:q} "
+        "--benchmarks {params.benchmarks:q} --output {output:q} 2> {log:q}"
+
+
+rule overview:
+    input:
+        expand(f"{RESULTS}/{{study}}/report/index.html", study=STUDIES),
+    output:
+        report(
+            f"{RESULTS}/index.html",
+            caption="../report/overview.rst",
+            category="Overview",
+        ),
+    log:
+        f"{LOGS}/overview.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=overview_settings(STUDIES).canonical(),
+        results=RESULTS,
+    shell:
+        "phenoloom overview --settings {params.settings:q} --results {params.results:q} --output {output:q} 2> {log:q}"
