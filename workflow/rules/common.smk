@@ -190,6 +190,5 @@ def get_study_targets(study):
 
 
 def get_targets():
-    yield f"{RESULTS}/index.html"
-    for study in STUDIES:
-        yield from get_study_targets(study)
+    """Every declared output, as a list: Snakemake loses the first item of a generator."""
+    return [f"{RESULTS}/index.html", *(path for study in STUDIES for path in get_study_targets(study))]

@@ -47,6 +47,6 @@ rule overview:
         "../../envs/cpu.yaml"
     params:
         settings=overview_settings(STUDIES).canonical(),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
     shell:
         "phenoloom overview --settings {params.settings:q} --results {params.results:q} --output {output:q} 2> {log:q}"

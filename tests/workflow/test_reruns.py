@@ -1,0 +1,240 @@
+"""What runs again, and what does not: nothing without a change, and after a change exactly what depends on it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from phenoloom.config import ImageModel, ShapeModel, Study
+from phenoloom.config.load import models_in
+
+from .conftest import STUDY, TINY, Workspace
+
+REPORT = {"report", "overview"}
+SCORE = {"classify", "compare"} | REPORT
+VECTORS = {"embed", "collect"} | SCORE
+TRAIN = {"pretrain"} | VECTORS
+FOLDS = {"folds"} | TRAIN
+SHAPES = {"contours", "distances", "describe"}
+CONVERT = {"convert", "index"} | SHAPES | FOLDS
+SHEET = {"sheet"} | CONVERT
+EVERYTHING = {"simulate"} | SHEET
+# A shape key leaves everything of the view `tiles` alone, the index and the folds included.
+SHAPES_ONLY = SHAPES | TRAIN
+
+IMAGE_MODEL, SHAPE_MODEL = "models.vqvae-resnet18", "models.shape-ae"
+
+CHANGES: dict[str, tuple[Any, set[str]]] = {
+    "title": ("Another title", REPORT),
+    "licence": ("CC-BY-4.0", REPORT),
+    "reference": ("A paper", REPORT),
+    "seed": (1, EVERYTHING),
+    "shards": (1, SHEET),
+    "max_rejected_fraction": (0.2, SHEET),
+    "source.root": ("elsewhere", set()),  # simulated raw data lies in the results
+    "source.simulate.plates": (3, EVERYTHING),
+    "source.simulate.wells": (9, EVERYTHING),
+    "source.simulate.fields": (2, EVERYTHING),
+    "source.simulate.cells": (7, EVERYTHING),
+    "source.simulate.image_size": (256, EVERYTHING),
+    "source.simulate.broken_files": (2, EVERYTHING),
+    "source.files": ("{plate}/{well}_s{field:\\d+}_{channel}.tif", SHEET),
+    "source.listing": ("listing.txt", SHEET),
+    "source.table.path": ("other.csv", SHEET),
+    "source.table.header": (["Plate", "Well", "Phenotype"], SHEET),
+    "source.table.join": ({"plate": "Plate"}, SHEET),
+    "source.table.zero_pad": ({"Well": 3}, SHEET),
+    "source.columns": ({"label": "Compound"}, SHEET),
+    "source.channels": ({"DNA": "DNA", "protein": "protein"}, SHEET),
+    "source.masks.files": ("{plate}/{well}_s{field}_mask.tif", SHEET),
+    "source.masks.objects": ("components", CONVERT),
+    "source.masks.values": ([1], CONVERT),
+    "source.masks.invert_when_border_is_foreground": (True, CONVERT),
+    "source.masks.channel": ("DNA", CONVERT),
+    "source.masks.smoothing_px": (1.0, CONVERT),
+    "source.masks.split_distance_px": (9.0, CONVERT),
+    "source.masks.min_area_px": (61, CONVERT),
+    "source.label_separator": (";", SHEET),
+    "source.classes": ({"control": "untreated"}, SHEET),
+    "source.pixel_size_um": (0.5, CONVERT),
+    "tiles.mode": ("grid", CONVERT),
+    "tiles.size": (72, CONVERT),
+    "tiles.stride": (32, CONVERT),
+    "tiles.min_foreground": (0.01, CONVERT),
+    "tiles.border": ("keep", CONVERT),
+    "tiles.tiles_per_shard_file": (16, CONVERT),
+    "tiles.compression": ("zstd", CONVERT),
+    "shapes.points": (64, SHAPES_ONLY),
+    "shapes.border": ("keep", SHAPES_ONLY),
+    "shapes.min_points": (9, SHAPES_ONLY),
+    "shapes.store_distances": (False, REPORT),
+    "folds.scheme": ("leave-one-group-out", FOLDS),
+    "folds.count": (3, FOLDS),
+    "folds.group": ("image", FOLDS),
+    f"{IMAGE_MODEL}.encoder": (None, set()),  # one value so far
+    f"{IMAGE_MODEL}.view": (None, set()),  # says which kind of model it is
+    f"{SHAPE_MODEL}.encoder": (None, set()),
+    f"{SHAPE_MODEL}.view": (None, set()),
+    f"{IMAGE_MODEL}.objective.name": (None, set()),
+    f"{SHAPE_MODEL}.objective.name": (None, set()),
+    f"{IMAGE_MODEL}.width": (8, TRAIN),
+    f"{IMAGE_MODEL}.input_size": (64, TRAIN),
+    f"{IMAGE_MODEL}.latent": (32, TRAIN),
+    f"{IMAGE_MODEL}.objective.codes": (8, TRAIN),
+    f"{IMAGE_MODEL}.objective.code_dim": (8, TRAIN),
+    f"{IMAGE_MODEL}.objective.commitment": (0.5, TRAIN),
+    f"{IMAGE_MODEL}.objective.decay": (0.9, TRAIN),
+    f"{IMAGE_MODEL}.objective.revive_after": (7, TRAIN),
+    f"{IMAGE_MODEL}.augment.flip": (False, TRAIN),
+    f"{IMAGE_MODEL}.augment.gain": (0.11, TRAIN),
+    f"{IMAGE_MODEL}.augment.offset": (0.11, TRAIN),
+    f"{IMAGE_MODEL}.augment.noise": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.width": (8, TRAIN),
+    f"{SHAPE_MODEL}.latent": (4, TRAIN),
+    f"{SHAPE_MODEL}.objective.noise": (0.011, TRAIN),
+    **{
+        f"{model}.training.{key}": (value, TRAIN)
+        for model in (IMAGE_MODEL, SHAPE_MODEL)
+        for key, value in {
+            "epochs": 2,
+            "batch_size": 16,
+            "learning_rate": 0.0123,
+            "weight_decay": 0.0123,
+            "warmup_epochs": 1,
+            "gradient_clip": 3.21,
+            "validation_fraction": 0.321,
+            "patience": 3,
+            "precision": "bf16",
+            "threads": 2,
+        }.items()
+    },
+    "representations.regionprops.descriptors": ("fourier", {"describe"} | VECTORS),
+    "representations.vqvae.model": ("shape-ae", VECTORS),
+    "representations.vqvae.untrained": (True, VECTORS),
+    "representations.vqvae.transductive": (True, TRAIN),
+    "classify.unit": ("well", FOLDS),
+    "classify.probes": (["dummy", "knn"], SCORE),
+    "classify.shuffled_labels": (False, SCORE),
+    "classify.forest_trees": (11, SCORE),
+    "classify.neighbours": (3, SCORE),
+    "report.sample_tiles": (3, REPORT),
+    "report.map_points": (201, {"collect"} | REPORT),
+}
+NOT_SIMULATED = {"outlines"}  # a simulated study has images
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of a section that holds a value, with dots."""
+    for name, field in model.model_fields.items():
+        inner = list(models_in(field.annotation))
+        if name in {"representations", "models"} or not inner:
+            yield f"{prefix}{name}"
+        elif name not in NOT_SIMULATED:
+            for section in inner:
+                yield from leaves(section, f"{prefix}{name}.")
+
+
+def with_change(key: str, value: Any) -> dict[str, Any]:
+    study: dict[str, Any] = copy.deepcopy(TINY)
+    section = study
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    section[last] = value
+    # Keys that must agree change together.
+    if key == "source.simulate.broken_files":
+        study["max_rejected_fraction"] = 0.1
+    if key == "representations.vqvae.model":
+        del study["representations"]["vqvae-untrained"]
+        del study["models"]["vqvae-resnet18"]
+    return study
+
+
+def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:
+    keys = {key for key in leaves(Study) if key not in {"representations", "models"}}
+    keys |= {f"representations.{key}" for key in ("descriptors", "model", "untrained", "transductive")}
+    keys |= {f"models.tiles.{key}" for key in leaves(ImageModel)} | {
+        f"models.shapes.{key}" for key in leaves(ShapeModel)
+    }
+    changed = {
+        key.replace(IMAGE_MODEL, "models.tiles")
+        .replace(SHAPE_MODEL, "models.shapes")
+        .replace("representations.regionprops.", "representations.")
+        .replace("representations.vqvae.", "representations.")
+        for key in CHANGES
+    }
+    assert changed == keys
+
+
+def test_a_second_run_has_nothing_to_do(finished: Workspace) -> None:
+    done = finished.snakemake()
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("key", [key for key, (_, rules) in CHANGES.items() if rules])
+def test_a_changed_key_runs_exactly_what_depends_on_it(finished: Workspace, tmp_path: Path, key: str) -> None:
+    value, expected = CHANGES[key]
+    workspace = finished.copy(tmp_path / "work")
+    workspace.write_study(with_change(key, value))
+    for path in ("listing.txt", "other.csv"):
+        raw = finished.folder / "results" / STUDY / "raw" / path
+        if value == path and not raw.exists():
+            raw.write_bytes((raw.parent / "annotation.csv").read_bytes())
+    planned = workspace.planned()
+    assert {job for job in planned if ":" not in job} == expected
+    trained = {job for job in planned if job.startswith("pretrain:") and "fold" not in job and "all" not in job}
+    if key.startswith(IMAGE_MODEL):
+        assert trained == {"pretrain:vqvae-resnet18"}
+    if key.startswith((SHAPE_MODEL, "shapes.")):
+        assert trained <= {"pretrain:shape-ae"}
+
+
+def test_touching_every_file_runs_nothing(finished: Workspace, tmp_path: Path) -> None:
+    workspace = finished.clone(tmp_path / "work")
+    for path in sorted((workspace.folder / "results" / STUDY).rglob("*")):
+        path.touch()
+    assert workspace.planned() == set()
+
+
+DELETED = {
+    "raw/simulate.json": EVERYTHING,
+    "sheet.parquet": SHEET,
+    "sheet.json": SHEET,
+    "tiles/0000.json": CONVERT,
+    "tiles/0000.parquet": CONVERT,
+    "index.parquet": {"index"} | FOLDS,
+    "index.json": {"index"} | FOLDS,
+    "quarantine.tsv": {"index"} | FOLDS,
+    "shapes/0001.json": SHAPES_ONLY,
+    "shapes/0001.parquet": SHAPES_ONLY,
+    "distances/0001.json": {"distances"} | REPORT,
+    "descriptors/0000.parquet": {"describe"} | VECTORS,
+    "folds.parquet": FOLDS,
+    "folds.json": FOLDS,
+    "models/shape-ae/fold-1/model.safetensors": TRAIN,
+    "models/shape-ae/fold-1/model.yaml": TRAIN,
+    "models/vqvae-resnet18/fold-0/metrics.csv": TRAIN,
+    "embeddings/vqvae/fold-1.parquet": VECTORS,
+    "scores/vqvae.parquet": SCORE,
+    "scores.parquet": {"compare"} | REPORT,
+    "comparisons.parquet": {"compare"} | REPORT,
+    "embeddings.h5ad": {"collect"} | REPORT,
+    "report/index.html": REPORT,
+}
+
+
+@pytest.mark.parametrize("name", DELETED)
+def test_a_deleted_output_is_made_again_with_its_descendants_only(
+    finished: Workspace, tmp_path: Path, name: str
+) -> None:
+    workspace = finished.clone(tmp_path / "work")
+    (workspace.folder / "results" / STUDY / name).unlink()
+    planned = workspace.planned()
+    assert {job for job in planned if ":" not in job} == DELETED[name]
+    if "/shape-ae/" in name:
+        assert not any("vqvae" in job for job in planned)
