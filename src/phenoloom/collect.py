@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from .config.settings import CollectSettings
 from .errors import PhenoloomError

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from .config.sections import Unit
 from .config.settings import FoldsSettings
 from .errors import PhenoloomError
-from .manifest import write_atomically
+from .manifest import file_digest, write_atomically, write_manifest
 from .stratify import missing, stratify
 
 COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest"]
@@ -30,8 +30,10 @@ Labels = tuple[str, ...]
 """Classes of one unit, sorted: none (unlabelled), one, or several (multi-label)."""
 
 
-def make_folds(settings: FoldsSettings, index: Path, output: Path) -> None:
-    """Deal the units of an index into folds and write them with the counts of what was left out.
+def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Path) -> None:
+    """Deal the units of an index into folds and write them with the counts of what was left out, the manifest last.
+
+    Training depends on the small manifest, so that a touched table of a million units trains nothing again.
 
     The answer depends on the set of rows, the settings and the seed, not on the order of the rows.
     """
@@ -54,6 +56,19 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path) -> None:
         "settings_sha256": settings.digest(),
     }
     _write(units, facts, multi, output)
+    write_manifest(
+        manifest,
+        "folds",
+        settings,
+        expected={"units": len(units)},
+        found={"units": int((units["fold"] >= 0).sum()), "groups": int(units["group"].nunique())},
+        rejected={
+            **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
+            **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
+        },
+        content=file_digest([output]),
+        **{name: facts[name] for name in ("classes", "dropped", "merged_duplicates", "ungrouped")},
+    )
 
 
 def read_folds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

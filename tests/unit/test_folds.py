@@ -12,6 +12,7 @@ from phenoloom.config.sections import Folds
 from phenoloom.config.settings import FoldsSettings
 from phenoloom.errors import PhenoloomError
 from phenoloom.folds import make_folds, read_folds
+from phenoloom.manifest import file_digest, read_manifest
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):
@@ -42,9 +43,8 @@ def objects(labels, per_image=1, **columns):
 
 
 def folds_of(tmp_path, rows, multi=False, **choices):
-    make_folds(
-        fold_settings(**choices), write_index(tmp_path / "index.parquet", rows, multi), tmp_path / "folds.parquet"
-    )
+    index = write_index(tmp_path / "index.parquet", rows, multi)
+    make_folds(fold_settings(**choices), index, tmp_path / "folds.parquet", tmp_path / "folds.json")
     frame, facts = read_folds(tmp_path / "folds.parquet")
     return frame.set_index("id"), facts
 
@@ -255,3 +255,13 @@ def test_opencell_proteins_of_17_graded_classes_are_spread_evenly(tmp_path, data
     # Proteins of one class in the fullest and the emptiest fold.
     assert (spread.max(axis=1) - spread.min(axis=1)).max() <= 2
     assert tested["fold"].value_counts().agg(lambda n: n.max() - n.min()) <= 3 * 3
+
+
+def test_the_manifest_says_what_takes_part_and_what_was_left_out(tmp_path):
+    rows = objects(["x", "y"] * 6 + ["rare", None])
+    index = write_index(tmp_path / "index.parquet", rows)
+    make_folds(fold_settings(group="object", count=2), index, tmp_path / "folds.parquet", tmp_path / "folds.json")
+    manifest = read_manifest(tmp_path / "folds.json")
+    assert manifest["found"]["units"] == 12
+    assert manifest["rejected"] == {"class too small for the folds: rare": 1, "unit without a label": 1}
+    assert manifest["content"] == file_digest([tmp_path / "folds.parquet"])
