@@ -1,0 +1,282 @@
+"""One shard of a study: raw images to a tile store, a table of tiles, and a manifest, in one pass.
+
+dask runs one task an image (read, measure, cut, encode) in threads. Tiles are appended in the order of the sheet by a
+chain of tasks, and an image is read only when those some way before it are written: memory is bounded by the number
+of threads, and the result does not depend on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dask
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .config.settings import ConvertSettings
+from .errors import ImageError, PhenoloomError
+from .manifest import Quarantine, atomic_path, refuse_too_many, write_manifest
+from .masks import read_labels, segment
+from .progress import progress
+from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
+from .readers import read_image
+from .store import TileWriter
+from .tiletable import TileTable
+from .tiling import Place, around_objects, cut, grid, inside
+
+BACKGROUND = "tile with less foreground than min_foreground"
+
+AHEAD_PER_THREAD = 4
+"""Images a thread may finish before the image whose turn it is has been written."""
+
+GRAPH_IMAGES = 4096
+"""Images in one dask graph; more would only make the graph itself large."""
+
+
+@dataclass(slots=True)
+class Converted:
+    """What one image gives: its tiles in order, or the reason why it gives none."""
+
+    reason: str = ""
+    digest: str = ""
+    places: list[Place] = field(default_factory=list)
+    encoded: list[dict[str, bytes]] = field(default_factory=list)
+    foreground: list[float] = field(default_factory=list)
+    measures: Measures | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+def convert_shard(settings: ConvertSettings, sheet: Path, shard: str, manifest: Path, threads: int) -> None:
+    """Convert the images of one shard; writes `.zarr` and `.parquet` beside the manifest, which comes last.
+
+    Images that cannot be used are quarantined with their reason. Raises PhenoloomError if they are more than
+    `max_rejected_fraction` of the shard, if no tile is left, or if the output cannot be written.
+    """
+    # Parallelism is over images: more threads inside OpenCV would only compete with them.
+    cv2.setNumThreads(1)
+    remove_leftovers(manifest)
+    rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
+    if not rows:
+        raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
+    conversion = _Conversion(settings, _reference_dtype(settings, sheet))
+    with (
+        _writer(settings, conversion.dtype, manifest.with_suffix(".zarr")) as store,
+        atomic_path(manifest.with_suffix(".parquet")) as temporary,
+        TileTable(temporary) as table,
+    ):
+        sink = _Sink(rows, store, table, ChannelStatistics(len(settings.channels)))
+        _run(conversion, sink, store, threads, f"convert {shard}")
+        _refuse_nothing(sink, settings, f"{manifest.parent.name}/{shard}")
+        statistics = dict(zip(settings.channels, sink.statistics.summary(), strict=True))
+        attributes = {"channels": settings.channels, "pixel_size_um": settings.pixel_size_um}
+        content = store.close({**attributes, "statistics": statistics})
+    write_manifest(
+        manifest,
+        "convert",
+        settings,
+        expected={"images": len(rows)},
+        found={"images": len(rows) - len(sink.quarantine), "tiles": len(store)},
+        content=content,
+        rejected=sink.rejected,
+        quarantine=sink.quarantine,
+        arrays=store.arrays(),
+        shard=shard,
+        channels=settings.channels,
+        dtype=conversion.dtype.name,
+        statistics=statistics,
+    )
+
+
+def remove_leftovers(manifest: Path) -> None:
+    """Remove what an earlier run left of this shard, the manifest first: without it the rest does not exist."""
+    manifest.unlink(missing_ok=True)
+    store, table = manifest.with_suffix(".zarr"), manifest.with_suffix(".parquet")
+    table.unlink(missing_ok=True)
+    for path in (manifest, table):
+        for temporary in manifest.parent.glob(f".{path.name}.*"):
+            temporary.unlink()
+    if store.exists():
+        shutil.rmtree(store)
+
+
+class _Conversion:
+    """The work on one image; keeps no state, so that images may be converted in any order."""
+
+    def __init__(self, settings: ConvertSettings, dtype: np.dtype[Any]) -> None:
+        self.settings, self.dtype = settings, dtype
+        self.root = Path(settings.root)
+        masks = settings.masks
+        name = settings.channels[0] if masks is None or masks.channel is None else masks.channel
+        if name not in settings.channels:
+            raise PhenoloomError(
+                f"`source.masks.channel` is {name!r}, but the channels are "
+                f"{', '.join(settings.channels)}; name one of these"
+            )
+        self.foreground_channel = settings.channels.index(name)
+
+    def convert(self, row: dict[str, Any], encoder: TileWriter) -> Converted:
+        """Read, measure, cut and encode one image."""
+        try:
+            image = self._image(row)
+            labels = self._labels(row, image)
+            return self._tiles(image, labels, encoder)
+        except ImageError as error:
+            return Converted(reason=str(error))
+
+    def _image(self, row: dict[str, Any]) -> NDArray[Any]:
+        image = read_image([self.root / file for file in row["files"]], len(self.settings.channels))
+        if image.dtype != self.dtype:
+            raise ImageError(
+                f"expected pixels of type {self.dtype.name} like the study's first image, found {image.dtype.name}"
+            )
+        return image
+
+    def _labels(self, row: dict[str, Any], image: NDArray[Any]) -> NDArray[np.int32] | None:
+        masks = self.settings.masks
+        if masks is None:
+            return None
+        if masks.files is None:
+            return segment(image[self.foreground_channel], masks)
+        if row["mask"] is None:
+            raise ImageError("expected a mask file, found none in the sheet")
+        labels = read_labels(self.root / row["mask"], masks)
+        if labels.shape != image.shape[1:]:
+            raise ImageError(
+                f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
+                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
+            )
+        return labels
+
+    def _tiles(self, image: NDArray[Any], labels: NDArray[np.int32] | None, encoder: TileWriter) -> Converted:
+        tiles, result, measuring = self.settings.tiles, Converted(), Measuring()
+        places = self._places(image, labels, result.rejected)
+        plane = image[self.foreground_channel]
+        threshold = foreground_threshold(plane) if labels is None else 0
+        for place in places:
+            # The mask of an object's tile shows that object alone; a neighbour in the window is background.
+            mask = None if labels is None else cut(labels, place, tiles.size)
+            if mask is not None and place.object >= 0:
+                mask = (mask == place.object).astype(np.uint8)
+            part = inside(image, place, tiles.size)
+            seen = inside(plane, place, tiles.size) if mask is None else mask
+            foreground = np.count_nonzero(seen > threshold) / (part.shape[1] * part.shape[2])
+            if place.object < 0 and foreground < tiles.min_foreground:
+                result.rejected[BACKGROUND] += 1
+                continue
+            tile = cut(image, place, tiles.size)
+            result.places.append(place)
+            result.foreground.append(foreground)
+            result.encoded.append(encoder.encode(tile, mask))
+            measuring.add(tile if part.shape == tile.shape else part)
+        result.measures = measuring.finish(len(image))
+        result.digest = image_digest(image) if result.places else ""
+        return result
+
+    def _places(self, image: NDArray[Any], labels: NDArray[np.int32] | None, rejected: Counter[str]) -> list[Place]:
+        tiles, masks = self.settings.tiles, self.settings.masks
+        if tiles.mode == "grid":
+            return grid(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
+        if labels is None or masks is None:
+            raise PhenoloomError("`tiles.mode: objects` needs `source.masks`; `masks: {}` segments the first channel")
+        return around_objects(labels, tiles.size, masks.min_area_px, tiles.border == "keep", rejected)
+
+
+@dataclass
+class _Sink:
+    """Takes converted images in the order of the sheet."""
+
+    rows: list[dict[str, Any]]
+    store: TileWriter
+    table: TileTable
+    statistics: ChannelStatistics
+    quarantine: Quarantine = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def write(self, number: int, image: Converted) -> None:
+        """Append the tiles of image `number`, or its reason."""
+        row = self.rows[number]
+        if image.reason:
+            self.quarantine.append(
+                {"image_id": row["image_id"], "file": "; ".join(row["files"]), "reason": image.reason}
+            )
+        self.rejected.update(image.rejected)
+        for encoded in image.encoded:
+            self.store.append(encoded)
+        if image.measures is not None:
+            self.statistics.add(image.measures)
+            self.table.append(row["image_id"], image.places, image.foreground, image.measures, image.digest)
+
+
+def _run(conversion: _Conversion, sink: _Sink, store: TileWriter, threads: int, what: str) -> None:
+    """Convert all images in `threads` threads and write them in order."""
+    total, ahead = len(sink.rows), AHEAD_PER_THREAD * threads
+    bar = progress(range(total), total, what, "images")
+
+    def convert(number: int, _room: None) -> Converted:
+        return conversion.convert(sink.rows[number], store)
+
+    def write(number: int, image: Converted, _previous: None) -> None:
+        sink.write(number, image)
+        next(bar)
+
+    convert_task, write_task = dask.delayed(convert, pure=False), dask.delayed(write, pure=False)
+    for start in range(0, total, GRAPH_IMAGES):
+        written: list[Any] = []
+        for number in range(start, min(start + GRAPH_IMAGES, total)):
+            image = convert_task(number, written[-ahead] if len(written) >= ahead else None)
+            written.append(write_task(number, image, written[-1] if written else None))
+        dask.compute(written[-1], scheduler="threads", num_workers=threads)
+    next(bar, None)
+
+
+def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:
+    """Fail if too many images were quarantined, or if no tile is left."""
+    refuse_too_many(sink.quarantine, len(sink.rows), settings.max_rejected_fraction, where)
+    if len(sink.store) == 0:
+        reasons = sink.rejected + Counter(row["reason"] for row in sink.quarantine)
+        most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        raise PhenoloomError(
+            f"{where}: expected tiles, found none in {len(sink.rows)} images ({most}); look at the images, and change "
+            "`tiles` or `source.masks`"
+        )
+
+
+def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the sheet in its order, only the columns that matter here."""
+    with pq.ParquetFile(sheet) as file:
+        for batch in file.iter_batches(columns=["image_id", "files", "mask", "shard"]):
+            yield from batch.to_pylist()
+
+
+def _reference_dtype(settings: ConvertSettings, sheet: Path) -> np.dtype[Any]:
+    """Pixel type of the first readable image of the whole sheet, so that all shards agree on it."""
+    for row in _sheet_rows(sheet):
+        try:
+            files = [Path(settings.root) / file for file in row["files"]]
+            return read_image(files, len(settings.channels)).dtype
+        except ImageError:
+            continue
+    raise PhenoloomError(
+        f"not one image of {sheet} can be read from {settings.root}; check `source.root` and the channels"
+    )
+
+
+def _writer(settings: ConvertSettings, dtype: np.dtype[Any], path: Path) -> TileWriter:
+    """A store for the tiles, and for masks of one object (uint8) or labels (int32) where the study has masks."""
+    tiles = settings.tiles
+    mask = np.dtype(np.uint8 if tiles.mode == "objects" else np.int32)
+    return TileWriter(
+        path,
+        (len(settings.channels), tiles.size, tiles.size),
+        dtype,
+        per_file=tiles.tiles_per_shard_file,
+        compression=tiles.compression,
+        mask_dtype=None if settings.masks is None else mask,
+    )

@@ -1,0 +1,131 @@
+"""Measures of images and tiles: foreground, focus, saturation, intensities, and the digest that finds duplicates.
+
+All pixels are measured, except that the threshold of an image comes from every fourth row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+THRESHOLD_ROWS = 4
+"""The threshold of an image is that of every fourth row."""
+
+_OPENCV_OTSU = (np.uint8, np.uint16)
+_OPENCV_SUMS = (np.uint8, np.uint16, np.int8, np.int16, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Measures of the tiles of one image: (t,) or (t, c) float64, `pixels` (t,) int64.
+
+    `focus` is the Brenner gradient along x divided by the mean square intensity, averaged over channels: between 0 and
+    4, and unchanged by the gain (J. F. Brenner et al., J. Histochem. Cytochem. 24, 1976). `saturation` is the fraction
+    of pixels at the largest value of an integer type.
+    """
+
+    focus: NDArray[np.float64]
+    saturation: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+
+
+class Measuring:
+    """Collects sums tile by tile, and turns them into measures of all tiles of an image at once."""
+
+    def __init__(self) -> None:
+        self._sums: list[list[tuple[float, float, float, float, float]]] = []
+        self._sizes: list[tuple[int, int, int]] = []
+
+    def add(self, pixels: NDArray[Any]) -> None:
+        """Take the pixels (c, h, w) of one tile; where it reaches over the image's edge, the part inside."""
+        sums = [_sums(plane) for plane in pixels]
+        top = None if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+        hits = [int(np.count_nonzero(plane == top)) for plane, most in zip(pixels, sums, strict=True) if most[4] == top]
+        self._sums.append(sums)
+        self._sizes.append(
+            (pixels.shape[1] * pixels.shape[2], pixels.shape[1] * max(pixels.shape[2] - 2, 1), sum(hits))
+        )
+
+    def finish(self, channels: int) -> Measures:
+        """Measures of the tiles taken so far, in their order."""
+        total, squares, gradient, low, high = (
+            np.array(self._sums, np.float64).reshape(-1, channels, 5).transpose(2, 0, 1)
+        )
+        pixels, pairs, saturated = np.array(self._sizes, np.int64).reshape(-1, 3).T
+        mean, power = total / pixels[:, None], squares / pixels[:, None]
+        # Sums of whole numbers are exact in float64; rounding can make a variance of floats slightly negative.
+        std = np.sqrt(np.maximum(power - mean * mean, 0.0))
+        focus = (gradient / pairs[:, None] / np.where(power > 0, power, 1.0)).mean(axis=1)
+        return Measures(focus, saturated / (pixels * channels), mean, std, low, high, pixels)
+
+
+def _sums(plane: NDArray[Any]) -> tuple[float, float, float, float, float]:
+    """Sum, sum of squares, sum of squared differences of pixels two columns apart, least and largest value."""
+    if plane.dtype not in _OPENCV_SUMS:
+        plane = plane.astype(np.float64)
+    low, high, _, _ = cv2.minMaxLoc(plane)
+    gradient = cv2.norm(plane[:, 2:], plane[:, :-2], cv2.NORM_L2SQR) if plane.shape[1] > 2 else 0.0
+    return cv2.sumElems(plane)[0], cv2.norm(plane, cv2.NORM_L2SQR), gradient, low, high
+
+
+def foreground_threshold(plane: NDArray[Any]) -> Any:
+    """The threshold of Otsu (IEEE Trans. SMC 9, 1979) of a channel (h, w): foreground is above it.
+
+    It has the type of the pixels; it is the channel's largest value where all are equal, so that nothing is above.
+    """
+    rows = np.ascontiguousarray(plane[::THRESHOLD_ROWS])
+    if rows.min() == rows.max():
+        threshold = float(plane.max())
+    elif rows.dtype in _OPENCV_OTSU:
+        threshold = cv2.threshold(rows, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    else:
+        threshold = threshold_otsu(rows)
+    # Comparing whole numbers with a float would convert every pixel first.
+    return plane.dtype.type(math.floor(threshold) if plane.dtype.kind in "iu" else threshold)
+
+
+def image_digest(image: NDArray[Any]) -> str:
+    """xxh3-128 of an image (c, h, w) as hex; empty if each channel is constant, as all such images are alike."""
+    # The first row settles nearly every image; only a constant one is compared whole.
+    first = image[:, :1, :1]
+    if not (image[:, 0] != first[:, 0]).any() and not (image != first).any():
+        return ""
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(image).data)
+
+
+class ChannelStatistics:
+    """Mean, standard deviation, least and largest value of each channel over the tiles added, (c,) each."""
+
+    def __init__(self, channels: int) -> None:
+        self._count = 0
+        self._sum, self._squares = np.zeros(channels), np.zeros(channels)
+        self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
+
+    def add(self, tiles: Measures) -> None:
+        """Add the tiles of one image; the order of images matters to the last bit."""
+        if len(tiles.pixels) == 0:
+            return
+        weights = tiles.pixels[:, None]
+        self._count += int(tiles.pixels.sum())
+        self._sum += (tiles.mean * weights).sum(axis=0)
+        self._squares += ((tiles.std**2 + tiles.mean**2) * weights).sum(axis=0)
+        self._low = np.minimum(self._low, tiles.low.min(axis=0))
+        self._high = np.maximum(self._high, tiles.high.max(axis=0))
+
+    def summary(self) -> list[dict[str, float | int]]:
+        """One mapping a channel: mean, std, min, max, count (pixels)."""
+        mean = self._sum / self._count
+        std = np.sqrt(np.maximum(self._squares / self._count - mean**2, 0.0))
+        columns = zip(mean.tolist(), std.tolist(), self._low.tolist(), self._high.tolist(), strict=True)
+        return [{"mean": m, "std": s, "min": low, "max": high, "count": self._count} for m, s, low, high in columns]

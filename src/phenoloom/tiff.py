@@ -1,0 +1,172 @@
+"""TIFF pages to planes: strips are read in few large reads and decoded straight into the output.
+
+tifffile parses the file and decodes rarer layouts (tiles, JPEG, floating point predictor, odd bit depths); uncompressed
+strips are read into the output itself, and LZW, Deflate, PackBits and Zstandard strips are decoded into it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from .errors import ImageError
+
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+MAX_IMAGE_BYTES = 1 << 32
+"""A header that asks for more is taken for damage (4 GiB is a 4-channel 16-bit image of 23,000 x 23,000 px)."""
+
+_DECODERS: dict[int, Callable[..., Any]] = {
+    5: imagecodecs.lzw_decode,
+    8: imagecodecs.deflate_decode,
+    32773: imagecodecs.packbits_decode,
+    32946: imagecodecs.deflate_decode,
+    50000: imagecodecs.zstd_decode,
+}
+NATIVE = "<" if sys.byteorder == "little" else ">"
+_NO_COMPRESSION, _NO_PREDICTOR, _HORIZONTAL = 1, 1, 2
+
+# Its complaints about damaged files come back as exceptions or are found below; printed, they would hide the progress.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+def read_tiff(file: IO[bytes], name: str) -> NDArray[Any]:
+    """All full-resolution planes of a TIFF or BigTIFF, (planes, h, w), in native byte order and C-contiguous.
+
+    Pages come in file order, of an OME-TIFF in the order that its metadata gives; several colours a page follow each
+    other. Raises ImageError if pages differ in shape or dtype, or if the file ends before its last strip does.
+    """
+    file.seek(0)
+    with tifffile.TiffFile(file, _multifile=False) as tif:
+        pages = _pages(tif, name)
+        first = pages[0]
+        planes_a_page = first.imagedepth * first.samplesperpixel
+        shape = (len(pages) * planes_a_page, first.imagelength, first.imagewidth)
+        if first.dtype is None:
+            raise ImageError(f"expected pixels of a known type, found {first.bitspersample} bits a sample in {name}")
+        if math.prod(shape) * first.dtype.itemsize > MAX_IMAGE_BYTES:
+            raise ImageError(f"expected an image below {MAX_IMAGE_BYTES >> 30} GiB, found {shape} in {name}")
+        for number, page in enumerate(pages):
+            if page.shape != first.shape or page.dtype != first.dtype:
+                raise ImageError(
+                    f"expected pages of {first.shape} {first.dtype}, "
+                    f"found page {number} of {page.shape} {page.dtype} in {name}"
+                )
+            _refuse_truncated(page, tif.filehandle.size, name)
+        out = np.empty(shape, first.dtype.newbyteorder("="))
+        for number, page in enumerate(pages):
+            _read_page(page, file, out[number * planes_a_page : (number + 1) * planes_a_page], name)
+    return out
+
+
+def _pages(tif: tifffile.TiffFile, name: str) -> list[tifffile.TiffPage]:
+    """The file's full-resolution pages in channel order."""
+    pages = list(tif.pages)
+    if tif.is_ome and len(pages) > 1:
+        series = tif.series[0]
+        others = [axis for axis, n in zip(series.axes, series.shape, strict=True) if axis in "ZT" and n > 1]
+        if others:
+            raise ImageError(f"expected one plane a channel, found OME axes {series.axes} of {series.shape} in {name}")
+        if any(page is None for page in series.pages):
+            raise ImageError(f"expected all planes of the OME metadata in the file, found some missing in {name}")
+        pages = [pages[page.index] for page in series.pages]
+    pages = [page for page in pages if not page.is_reduced and not page.is_mask]
+    if not pages:
+        raise ImageError(f"expected at least one full-resolution page, found none in {name}")
+    return pages
+
+
+def _refuse_truncated(page: tifffile.TiffPage, size: int, name: str) -> None:
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > size:
+        raise ImageError(
+            f"expected {max(ends, default=0)} bytes, found a truncated file of {size} bytes: {name} (page {page.index})"
+        )
+
+
+def _read_page(page: tifffile.TiffPage, file: IO[bytes], out: NDArray[Any], name: str) -> None:
+    """Fill `out`, (colours, h, w), with a page."""
+    decoder = _DECODERS.get(page.compression)
+    plain = (
+        not page.is_tiled
+        and page.imagedepth == 1
+        and page.fillorder == 1
+        and page.bitspersample == 8 * out.dtype.itemsize
+        and not page.is_subsampled
+    )
+    if plain and page.compression == _NO_COMPRESSION and page.predictor == _NO_PREDICTOR:
+        _read_strips(page, file, out, None, name)
+    elif plain and decoder is not None and page.predictor in (_NO_PREDICTOR, _HORIZONTAL):
+        _read_strips(page, file, out, decoder, name)
+    else:
+        out[...] = _planes_first(page.asarray(maxworkers=1), page).reshape(out.shape)
+
+
+def _planes_first(pixels: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
+    if page.samplesperpixel > 1 and page.planarconfig == 1:
+        return np.moveaxis(pixels, -1, 0)
+    return pixels
+
+
+def _read_strips(
+    page: tifffile.TiffPage, file: IO[bytes], out: NDArray[Any], decoder: Callable[..., Any] | None, name: str
+) -> None:
+    """Read or decode the strips of a page into `out`, by way of a copy where colours are interleaved."""
+    colours, height, width = out.shape
+    interleaved = colours > 1 and page.planarconfig == 1
+    pixels = np.empty((1, height, width, colours), out.dtype) if interleaved else out[..., None]
+    rows = min(page.rowsperstrip, height)
+    strips = [plane[top : top + rows].reshape(-1).view(np.uint8) for plane in pixels for top in range(0, height, rows)]
+    if len(strips) != len(page.dataoffsets):
+        raise ImageError(f"expected {len(strips)} strips, found {len(page.dataoffsets)} in {name} (page {page.index})")
+    if decoder is None:
+        _copy_strips(page, file, pixels, strips, name)
+    else:
+        _decode_strips(page, file, strips, decoder, name)
+    if page.parent.byteorder != NATIVE:
+        pixels.byteswap(inplace=True)
+    if page.predictor == _HORIZONTAL:
+        np.add.accumulate(pixels, axis=2, dtype=pixels.dtype, out=pixels)
+    if interleaved:
+        out[...] = np.moveaxis(pixels[0], -1, 0)
+
+
+def _copy_strips(
+    page: tifffile.TiffPage, file: IO[bytes], pixels: NDArray[Any], strips: list[NDArray[np.uint8]], name: str
+) -> None:
+    if page.is_contiguous:
+        strips = [pixels.reshape(-1).view(np.uint8)]
+    for number, (offset, strip) in enumerate(zip(page.dataoffsets, strips, strict=False)):
+        file.seek(offset)
+        if file.readinto(strip) != strip.nbytes:  # type: ignore[attr-defined]
+            raise ImageError(f"expected {strip.nbytes} bytes of pixels, found fewer in strip {number} of {name}")
+
+
+def _decode_strips(
+    page: tifffile.TiffPage, file: IO[bytes], strips: list[NDArray[np.uint8]], decoder: Callable[..., Any], name: str
+) -> None:
+    start = min(page.dataoffsets)
+    end = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+    # Strips nearly always follow each other; where they are scattered one read would bring in the whole file.
+    together = end - start <= 2 * sum(page.databytecounts)
+    if together:
+        file.seek(start)
+        block = memoryview(file.read(end - start))
+    for number, (strip, offset, count) in enumerate(zip(strips, page.dataoffsets, page.databytecounts, strict=True)):
+        if together:
+            data = block[offset - start : offset - start + count]
+        else:
+            file.seek(offset)
+            data = memoryview(file.read(count))
+        if count == 0:
+            strip[:] = 0
+        elif len(decoder(data, out=strip)) != strip.nbytes:
+            raise ImageError(f"expected {strip.nbytes} bytes of pixels, found fewer in strip {number} of {name}")
