@@ -1,0 +1,144 @@
+"""Descriptors from Fourier series of contours: elliptic, complex, and of the cyclic distance matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .polygons import resample_contours
+
+Floats = NDArray[np.float64]
+
+EFD_ORDER = 10
+HARMONICS = 20
+SPECTRUM_POINTS = 64
+SPECTRUM_FREQUENCIES = 12
+
+# Contours of one batch stay in the processor's cache.
+_CACHED = 128
+
+# b1 = c1 = 0 in every normalised series, and a1 is 1 or -1.
+EFD_NAMES = tuple(
+    f"{letter}{k}" for k in range(1, EFD_ORDER + 1) for letter in "abcd" if f"{letter}{k}" not in {"b1", "c1"}
+)
+_ORDERS = tuple(k for k in range(-HARMONICS, HARMONICS + 1) if k not in (0, 1))
+FOURIER_NAMES = (
+    *(f"magnitude_{k}" for k in _ORDERS),
+    *(f"{part}_{k}" for k in range(2, HARMONICS + 1) for part in ("cosine", "sine")),
+)
+SPECTRUM_NAMES = tuple(
+    f"f{f:02d}_k{k:02d}" for f in range(SPECTRUM_FREQUENCIES) for k in range(1, SPECTRUM_POINTS // 2 + 1)
+)
+
+
+def elliptic_fourier(contours: NDArray[np.floating[Any]], order: int = EFD_ORDER) -> Floats:
+    """Normalised elliptic Fourier descriptors (n, order, 4) of a, b, c, d (Kuhl and Giardina 1982).
+
+    Invariant to scale, and to start and rotation but for a turn by 180 degrees of either, which for many shapes changes
+    the sign of every other harmonic: a known weakness of the method, kept as it is published.
+    """
+    series = np.empty((len(contours), order, 4))
+    for start in range(0, len(contours), _CACHED):
+        part = slice(start, start + _CACHED)
+        series[part] = _normalised(_elliptic_series(contours[part], order))
+    return series
+
+
+def _elliptic_series(contours: NDArray[np.floating[Any]], order: int) -> Floats:
+    x, y = (contours[..., axis].astype(np.float64) for axis in range(2))
+    dx, dy = np.roll(x, -1, axis=1) - x, np.roll(y, -1, axis=1) - y
+    lengths = np.sqrt(dx * dx + dy * dy)
+    moving = lengths > np.finfo(np.float64).eps
+    walked = np.cumsum(np.where(moving, lengths, 0.0), axis=1)
+    total = walked[:, -1:]
+    angle = np.zeros_like(walked)
+    angle[:, 1:] = walked[:, :-1] * (2 * np.pi / total)
+    turn = np.cos(angle) + 1j * np.sin(angle)
+    # Summation by parts: the sum of slope * (end - start) over edges is that of (slope before - slope) * start.
+    changes = []
+    for step in (dx, dy):
+        slope = np.where(moving, step / np.where(moving, lengths, 1.0), 0.0)
+        changes.append(np.roll(slope, 1, axis=1) - slope)
+    power = np.ones_like(turn)
+    series = np.empty((len(x), order, 4))
+    for k in range(1, order + 1):
+        power *= turn
+        scale = total[:, 0] / (2 * (k * np.pi) ** 2)
+        for axis, change in enumerate(changes):
+            coefficient = scale * (power * change).sum(axis=1)
+            series[:, k - 1, 2 * axis], series[:, k - 1, 2 * axis + 1] = coefficient.real, coefficient.imag
+    return series
+
+
+def _normalised(series: Floats) -> Floats:
+    """Start at the end of the first ellipse's major axis, turn it onto x, and divide by its length."""
+    order = np.arange(1, series.shape[1] + 1)
+    a, b, c, d = series[:, 0].T
+    theta = 0.5 * np.arctan2(2 * (a * b + c * d), a * a - b * b + c * c - d * d)[:, None] * order
+    cosine, sine = np.cos(theta), np.sin(theta)
+    a, b, c, d = np.moveaxis(series, -1, 0)
+    a, b, c, d = a * cosine + b * sine, b * cosine - a * sine, c * cosine + d * sine, d * cosine - c * sine
+    psi = np.arctan2(c[:, 0], a[:, 0])
+    psi = np.where(psi < 0, psi + np.pi, psi)[:, None]
+    cosine, sine = np.cos(psi), np.sin(psi)
+    a, b, c, d = a * cosine + c * sine, b * cosine + d * sine, c * cosine - a * sine, d * cosine - b * sine
+    direction = np.where(a[:, 0] * d[:, 0] - b[:, 0] * c[:, 0] < 0, -1.0, 1.0)[:, None]
+    size = np.abs(a[:, :1])
+    return np.stack([a, b * direction, c, d * direction], axis=2) / np.where(size > 0, size, 1)[..., None]
+
+
+def efd(contours: NDArray[np.floating[Any]]) -> Floats:
+    """The coefficients (n, 38) of `elliptic_fourier` that differ between shapes."""
+    return np.delete(elliptic_fourier(contours).reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
+
+
+def fourier(contours: NDArray[np.floating[Any]]) -> Floats:
+    """Magnitudes of the complex Fourier coefficients, and their relative phases; scale-free (n, 77).
+
+    With z = x + iy and c(k) its coefficients, |c(k)| / |c(1)| and c(1 + k) c(1 - k) / c(1)^2 depend neither on start
+    nor on rotation. A reflection conjugates the latter, so that its imaginary part enters by magnitude; it is brought
+    to the size of one coefficient by dividing it by the root of its own magnitude.
+    """
+    x, y = np.moveaxis(contours.astype(np.float64), -1, 0)
+    signed = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+    z = np.where(signed[:, None] < 0, x - 1j * y, x + 1j * y)
+    c = np.fft.fft(z, axis=1)
+    points = z.shape[1]
+    # A contour of few points has no harmonics beyond half their number.
+    highest = (points - 1) // 2
+    first = np.where(c[:, 1] == 0, 1.0, c[:, 1])[:, None]
+
+    def at(orders: NDArray[np.int64]) -> NDArray[np.complex128]:
+        return np.where(np.abs(orders) <= highest, c[:, orders % points], 0.0)
+
+    magnitudes = np.abs(at(np.array(_ORDERS)) / first)
+    # From 2: with k = 1 the product holds c(0), which is no more than the place of the contour.
+    k = np.arange(2, HARMONICS + 1)
+    product = at(1 + k) / first * (at(1 - k) / first)
+    size = np.abs(product)
+    phase = product / np.sqrt(np.where(size > 0, size, 1))
+    pairs = np.stack([phase.real, np.abs(phase.imag)], axis=2).reshape(len(c), 2 * len(k))
+    return np.concatenate([magnitudes, pairs], axis=1)
+
+
+def distance_spectrum(contours: NDArray[np.floating[Any]]) -> Floats:
+    """Spectrum of the cyclic distance matrix; scale-free (n, 384).
+
+    E[i, k] = |p_i - p_(i + k)| of 64 points, divided by the Frobenius norm of the distance matrix; |rfft over i| at the
+    first 12 frequencies. A later start multiplies by a phase and a reversal conjugates up to a phase, so neither is
+    seen, nor rotation and reflection. k stops at 32: k and 64 - k have the same magnitudes.
+    """
+    contours = resample_contours(contours, SPECTRUM_POINTS)
+    x, y = np.ascontiguousarray(np.moveaxis(contours, -1, 0))
+    half = SPECTRUM_POINTS // 2
+    cyclic = np.empty((len(x), half, SPECTRUM_POINTS))
+    for k in range(1, half + 1):
+        dx, dy = np.roll(x, -k, axis=1) - x, np.roll(y, -k, axis=1) - y
+        np.sqrt(dx * dx + dy * dy, out=cyclic[:, k - 1])
+    squares = np.square(cyclic).sum(axis=2)
+    # Each distance stands twice in the matrix, but for k = 32, which pairs every point once.
+    norm = np.sqrt(2 * squares[:, :-1].sum(axis=1) + squares[:, -1])
+    spectrum = np.abs(np.fft.rfft(cyclic, axis=2)[..., :SPECTRUM_FREQUENCIES])
+    return np.swapaxes(spectrum, 1, 2).reshape(len(x), len(SPECTRUM_NAMES)) / np.where(norm > 0, norm, 1)[:, None]
