@@ -69,6 +69,8 @@ def changed(*keys: str, value: Any) -> dict[str, Any]:
         (("source", "masks"), None, "`source.masks` must say where objects come from"),
         (("shapes",), None, "representation 'regionprops' looks at view `shapes`, which the study does not have"),
         (("folds",), {"count": 1}, "`folds.count`"),
+        (("tiles", "mode"), "grid", "a grid cuts objects; use `tiles.mode: objects`"),
+        (("tiles",), None, "`shapes` without `tiles` come from mask files"),
     ],
 )
 def test_a_mistake_is_refused_in_a_sentence_that_names_file_and_key(

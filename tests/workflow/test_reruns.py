@@ -35,7 +35,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "reference": ("A paper", REPORT),
     "seed": (1, EVERYTHING),
     "shards": (1, SHEET),
-    "max_rejected_fraction": (0.2, SHEET),
+    "max_rejected_fraction": (0.3, SHEET),
     "source.root": ("elsewhere", set()),  # simulated raw data lies in the results
     "source.simulate.plates": (3, EVERYTHING),
     "source.simulate.wells": (9, EVERYTHING),
@@ -50,7 +50,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.table.join": ({"plate": "Plate"}, SHEET),
     "source.table.zero_pad": ({"Well": 3}, SHEET),
     "source.columns": ({"label": "Compound"}, SHEET),
-    "source.channels": ({"DNA": "DNA", "protein": "protein"}, SHEET),
+    "source.channels": ({"DNA": "dna", "cell body": "body"}, SHEET),
     "source.masks.files": ("{plate}/{well}_s{field}_mask.tif", SHEET),
     "source.masks.objects": ("components", CONVERT),
     "source.masks.values": ([1], CONVERT),
@@ -62,7 +62,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.label_separator": (";", SHEET),
     "source.classes": ({"control": "untreated"}, SHEET),
     "source.pixel_size_um": (0.5, CONVERT),
-    "tiles.mode": ("grid", CONVERT),
+    "tiles.mode": ("grid", {"convert", "index"} | FOLDS),
     "tiles.size": (72, CONVERT),
     "tiles.stride": (32, CONVERT),
     "tiles.min_foreground": (0.01, CONVERT),
@@ -147,8 +147,10 @@ def with_change(key: str, value: Any) -> dict[str, Any]:
         section = section.setdefault(parent, {})
     section[last] = value
     # Keys that must agree change together.
-    if key == "source.simulate.broken_files":
-        study["max_rejected_fraction"] = 0.1
+    if key == "tiles.mode":
+        for name in ("regionprops", "shape-ae"):
+            del study["representations"][name]
+        del study["shapes"], study["models"]["shape-ae"]
     if key == "representations.vqvae.model":
         del study["representations"]["vqvae-untrained"]
         del study["models"]["vqvae-resnet18"]

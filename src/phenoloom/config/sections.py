@@ -234,6 +234,12 @@ class Study(Section):
             raise ValueError(
                 "`source.masks` must say where objects come from; `masks: {}` segments the first channel by threshold"
             )
+        if self.shapes and self.tiles and self.tiles.mode == "grid":
+            raise ValueError(
+                "`shapes` come from the masks of object tiles, and a grid cuts objects; use `tiles.mode: objects`"
+            )
+        if self.shapes and not self.tiles and source.files and not (source.masks and source.masks.files):
+            raise ValueError("`shapes` without `tiles` come from mask files; name them in `source.masks.files`")
         if self.classify.unit == "tile" and not self.tiles:
             raise ValueError("`classify.unit: tile` needs `tiles`; use `object`")
         return self

@@ -1,0 +1,138 @@
+"""Batches for the device: threads of this process decode ahead of the step into buffers that are used again.
+
+Decoding happens outside the interpreter lock, so threads beat worker processes: nothing is copied between processes.
+Integers travel to the device; what happens to them there is in `channels` and `augment`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+BATCHES_AHEAD = 3
+
+Rows = NDArray[np.int64]
+
+
+class Source(Protocol):
+    """Items of one shape and dtype, addressed by number; `read` may be called from many threads at once."""
+
+    @property
+    def item(self) -> tuple[int, ...]:
+        """Shape of one item."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its values."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: Rows, out: NDArray[Any]) -> None:
+        """Fill `out` (len(rows), *item) with the items `rows`."""
+
+
+class Loader:
+    """Reads batches of a source ahead of the step; use as a context manager, one pass at a time.
+
+    Order and content do not depend on the number of threads. On CUDA the buffers are pinned and copied while the device
+    computes.
+    """
+
+    def __init__(self, source: Source, threads: int, device: torch.device | None = None) -> None:
+        self.source, self.threads = source, threads
+        self.device = device or torch.device("cpu")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+        self._buffers: list[Tensor] = []
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def batches(self, plan: Sequence[Rows]) -> Iterator[Tensor]:
+        """The batches of `plan`, each (len(rows), *item) in the source's dtype on the device.
+
+        A batch is valid until the next one is asked for: its memory is then filled anew.
+        """
+        if not plan:
+            return
+        free: deque[tuple[Tensor, torch.cuda.Event | None]] = deque(
+            (buffer, None) for buffer in self._prepare_buffers(max(map(len, plan)))
+        )
+        waiting: deque[tuple[Tensor, int, list[Future[None]]]] = deque()
+        upcoming = iter(plan)
+        try:
+            for _ in range(len(plan)):
+                while free and (rows := next(upcoming, None)) is not None:
+                    buffer, copied = free.popleft()
+                    if copied is not None:
+                        copied.synchronize()
+                    waiting.append((buffer, len(rows), self._start(rows, buffer)))
+                buffer, size, pieces = waiting.popleft()
+                for piece in pieces:
+                    piece.result()
+                batch = buffer[:size].to(self.device, non_blocking=True)
+                event = torch.cuda.current_stream().record_event() if self.device.type == "cuda" else None
+                yield batch
+                free.append((buffer, event))
+        finally:
+            # Nobody may write into the buffers of a later pass.
+            for _, _, pieces in waiting:
+                for piece in pieces:
+                    piece.cancel()
+                wait_for(pieces)
+
+    def _start(self, rows: Rows, buffer: Tensor) -> list[Future[None]]:
+        out = buffer.numpy()
+        cuts = np.linspace(0, len(rows), min(self.threads, len(rows)) + 1).astype(int)
+        return [self._pool.submit(self.source.read, rows[start:end], out[start:end]) for start, end in pairwise(cuts)]
+
+    def _prepare_buffers(self, size: int) -> list[Tensor]:
+        if not self._buffers or len(self._buffers[0]) < size:
+            dtype = torch.from_numpy(np.empty(0, self.source.dtype)).dtype
+            shape, pinned = (size, *self.source.item), self.device.type == "cuda"
+            self._buffers = [torch.empty(shape, dtype=dtype, pin_memory=pinned) for _ in range(BATCHES_AHEAD)]
+        return self._buffers
+
+
+class Epoch:
+    """One pass over a plan, for a trainer that wants to know the number of batches."""
+
+    def __init__(self, loader: Loader, plan: Sequence[Rows]) -> None:
+        self.loader, self.plan = loader, plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.loader.batches(self.plan)
+
+
+def cut(rows: Rows, batch_size: int) -> list[Rows]:
+    """Batches of at most `batch_size` rows whose sizes differ by one at most: no last batch of a single tile."""
+    return np.array_split(rows, -(-len(rows) // batch_size)) if len(rows) else []
+
+
+def shuffled(rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
+    """The batches of one training epoch, an order that `seed` and `epoch` fix for ever."""
+    return cut(np.random.default_rng([seed, epoch]).permutation(rows), batch_size)
+
+
+def stable_seed(*parts: object) -> int:
+    """A 32-bit seed that is the same in every process and version for the same parts."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")

@@ -1,0 +1,167 @@
+"""One table of vectors a representation and split: classical descriptors, or what a model makes of its view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .config.settings import EmbedSettings
+from .errors import PhenoloomError
+from .manifest import atomic_path
+from .roles import ALL, read_folds, row_groups, row_roles
+
+ROWS_A_GROUP = 16_384
+METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
+NAMES = {"image_id": "image"}
+
+
+@dataclass(frozen=True)
+class Features:
+    """`values` (found rows, features) in the order of the index, where mask `found` says which rows have any."""
+
+    values: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    names: list[str] | None
+    scale: NDArray[np.float32] | None = None
+
+
+def embed(
+    settings: EmbedSettings,
+    index: Path,
+    folds: Path,
+    stores: list[Path],
+    descriptors: list[Path],
+    model: Path | None,
+    output: Path,
+    threads: int,
+) -> None:
+    """Write the vectors of one representation: `Metadata_*` and `<representation>_0000 ...`, one row a tile or contour.
+
+    `model` is the folder of the model or the `model.yaml` in it. Rows without a vector are left out and counted in the
+    schema metadata (key `phenoloom`, JSON). Raises PhenoloomError for a vector that is not finite, naming its row.
+    """
+    output.unlink(missing_ok=True)
+    table = pq.read_table(index)
+    rows = table.select(
+        [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
+    )
+    frame = rows.to_pandas()
+    fold_table = read_folds(folds)
+    if settings.descriptors == "intensity":
+        features = _intensity(table)
+    elif settings.descriptors:
+        features = _gather(settings.descriptors, frame["id"], descriptors)
+    else:
+        features = _from_model(settings, frame, stores, model, output.parent, threads)
+    ids = frame["id"].to_numpy()[features.found]
+    _refuse_non_finite(features, ids, settings.representation)
+    metadata = _metadata(settings, table.filter(pa.array(features.found)), features)
+    kept = frame[features.found]
+    metadata["Metadata_group"] = pa.array(row_groups(kept, fold_table), pa.string(), from_pandas=True)
+    metadata["Metadata_role"] = pa.array(row_roles(kept, fold_table, settings.split), pa.string())
+    _write(output, metadata, features.values, settings.representation, _facts(settings, features))
+
+
+def _from_model(
+    settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
+) -> Features:
+    # Torch takes seconds to import, and descriptors do without it.
+    from .encode import encode
+
+    if model is None:
+        raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
+    folder = model if model.is_dir() else model.parent
+    vectors = encode(
+        frame, stores, folder, split=settings.split, untrained=settings.untrained, threads=threads, scratch=scratch
+    )
+    return Features(vectors.values, vectors.found, None, vectors.scale)
+
+
+def _intensity(table: pa.Table) -> Features:
+    """Mean and standard deviation of each channel over a tile's pixels."""
+    names, columns = [], []
+    for column in ("channel_mean", "channel_std"):
+        values = np.stack(table[column].to_numpy()).astype(np.float32)
+        names += [f"{column}_{channel}" for channel in range(values.shape[1])]
+        columns.append(values)
+    return Features(np.hstack(columns), np.ones(len(table), bool), names)
+
+
+def _gather(descriptor: str, ids: pd.Series, tables: Sequence[Path]) -> Features:
+    """The columns `<descriptor>_*` of all shards, joined to the index by id."""
+    prefix = f"{descriptor}_"
+    parts: list[pd.DataFrame] = []
+    names: list[str] | None = None
+    for path in tables:
+        columns = [name for name in pq.read_schema(path).names if name.startswith(prefix)]
+        if not columns or (names is not None and columns != names):
+            raise PhenoloomError(
+                f"{path} must have the same `{prefix}*` columns as the other shards, found {columns or 'none'}; "
+                f"rerun the step `describe`"
+            )
+        names = columns
+        parts.append(pq.read_table(path, columns=["id", *columns]).to_pandas())
+    described = pd.concat(parts).set_index("id")
+    positions = pd.Series(np.arange(len(described)), index=described.index).reindex(ids)
+    found = positions.notna().to_numpy()
+    values = described.to_numpy(np.float32)[positions.to_numpy()[found].astype(np.int64)]
+    return Features(values, found, names)
+
+
+def _refuse_non_finite(features: Features, ids: NDArray[Any], representation: str) -> None:
+    for start in range(0, len(ids), ROWS_A_GROUP):
+        bad = ~np.isfinite(features.values[start : start + ROWS_A_GROUP])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            name = features.names[column] if features.names else f"{representation}_{column:04d}"
+            raise PhenoloomError(
+                f"Feature {name} of {ids[start + row]} is {features.values[start + row, column]}, expected a finite "
+                f"number; {int(bad.any(1).sum())} rows near it have one too. Remove the object or repair its step"
+            )
+
+
+def _metadata(settings: EmbedSettings, table: pa.Table, features: Features) -> dict[str, pa.Array]:
+    metadata = {}
+    for name in METADATA:
+        values = table[name] if name in table.column_names else pa.nulls(len(table), pa.string())
+        metadata[f"Metadata_{NAMES.get(name, name)}"] = values
+        if name == "id":
+            metadata["Metadata_study"] = pa.array([settings.study] * len(table), pa.string())
+    if features.scale is not None:
+        metadata["Metadata_scale"] = pa.array(np.log(features.scale))
+    return metadata
+
+
+def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
+    return {
+        "representation": settings.representation,
+        "split": settings.split,
+        "features": features.names,
+        "rows": int(features.found.sum()),
+        "missing": int((~features.found).sum()),
+        "seen_test_groups": settings.model_name is not None and settings.split == ALL and not settings.untrained,
+    }
+
+
+def _write(
+    output: Path, metadata: dict[str, Any], values: NDArray[np.float32], representation: str, facts: dict[str, Any]
+) -> None:
+    names = [f"{representation}_{column:04d}" for column in range(values.shape[1])]
+    fields = [pa.field(name, column.type) for name, column in metadata.items()]
+    fields += [pa.field(name, pa.float32()) for name in names]
+    schema = pa.schema(fields, metadata={b"phenoloom": json.dumps(facts, sort_keys=True).encode()})
+    with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(values), ROWS_A_GROUP):
+            block = values[start : start + ROWS_A_GROUP]
+            columns = [column.slice(start, len(block)) for column in metadata.values()]
+            columns += [pa.array(np.ascontiguousarray(block[:, i])) for i in range(len(names))]
+            writer.write_table(pa.table(columns, schema=schema))

@@ -1,0 +1,103 @@
+"""Vectors of a model for every row of an index, streamed in batches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .channels import Normaliser
+from .config.model import ImageModel
+from .data import Loader, cut
+from .errors import PhenoloomError
+from .objectives import Objective
+from .progress import progress
+from .views import ShapeView, TileView
+from .weights import CARD, Card, load_objective, read_card
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index."""
+
+    values: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    scale: NDArray[np.float32] | None
+    card: Card
+
+
+def encode(
+    table: pd.DataFrame,
+    stores: Sequence[Path],
+    model: Path,
+    *,
+    split: str,
+    untrained: bool,
+    threads: int,
+    scratch: Path,
+) -> Vectors:
+    """Embed the rows of `table` (id, and for tiles shard and position) with the model folder `model`.
+
+    The vectors live in a file without a name in `scratch`, so memory does not grow with the study. Batches follow the
+    ids, not the index, so a vector does not depend on the number of shards to its last bit.
+    """
+    torch.set_num_threads(threads)
+    card = read_card(model)
+    if card.split != split:
+        raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    objective = load_objective(model, card, untrained=untrained).to(device)
+    view, found = _open_view(table, stores, card, model)
+    order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
+    values: NDArray[np.float32] | None = None
+    with Loader(view, threads, device) as loader, torch.inference_mode():
+        plan = cut(order, BATCH)
+        batches = progress(zip(plan, loader.batches(plan), strict=True), len(plan), f"{card.name} {split}", "batches")
+        for rows, batch in batches:
+            vectors = _embed_batch(objective, card, batch)
+            if values is None:
+                values = _on_disk(scratch, (len(view), vectors.shape[1]))
+            values[rows] = vectors.cpu().numpy()
+    if values is None:
+        raise PhenoloomError(f"No row of the index has anything to embed with {model}; rerun the step `contours`")
+    return Vectors(values, found, view.scale if isinstance(view, ShapeView) else None, card)
+
+
+def _open_view(
+    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path
+) -> tuple[TileView | ShapeView, NDArray[np.bool_]]:
+    if isinstance(card.model, ImageModel):
+        tiles = TileView(table, stores)
+        if tiles.channels != card.channels:
+            raise PhenoloomError(
+                f"{model / CARD} was trained on channels {card.channels}, the tiles have {tiles.channels}; train again"
+            )
+        return tiles, np.ones(len(table), bool)
+    shapes = ShapeView(table, stores)
+    if shapes.item[0] != card.points:
+        raise PhenoloomError(
+            f"{model / CARD} was trained on contours of {card.points} points, these have {shapes.item[0]}; train again"
+        )
+    return shapes, shapes.found
+
+
+def _embed_batch(objective: Objective, card: Card, batch: Tensor) -> Tensor:
+    if isinstance(card.model, ImageModel):
+        batch = Normaliser(tuple(card.mean or ()), tuple(card.std or ()), card.model.input_size)(batch)
+    return objective.embed(batch)
+
+
+def _on_disk(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    folder.mkdir(parents=True, exist_ok=True)
+    # The mapping keeps the file alive; it has no name, so no kill leaves it behind.
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)

@@ -1,0 +1,193 @@
+"""The report of one study: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.settings import ReportSettings
+from ..manifest import write_atomically
+from . import data_tables, provenance, score_tables
+from .dots import difference_dots, score_dots
+from .figures import curve_figures, map_figures
+from .read import Results
+from .reconstructions import matrix_gallery, model_gallery
+from .render import render
+from .representations import DUMMY, MAIN_METRIC, Scoreboard
+from .samples import sample_gallery
+from .summary import summary, warnings
+
+HEADLINE = "headline.json"
+"""Written beside the page: the numbers that the page over all studies shows."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter: anchor, title, template, what it shows, and why it shows nothing where that is so."""
+
+    anchor: str
+    title: str
+    content: dict[str, Any]
+    missing: list[str]
+
+
+def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, output: Path) -> None:
+    """Write the page of one study from its results folder, and the headline numbers beside it.
+
+    `benchmarks` holds Snakemake's benchmark files as `<rule>/<job>.tsv`. Results that are not there are named in the
+    page with the reason.
+    """
+    results = Results(study_folder, benchmarks)
+    board = None
+    if results.scores is not None and results.comparisons is not None:
+        board = Scoreboard(results.scores, results.comparisons, settings.representations)
+    facts = data_tables.facts(results)
+    sections = [
+        _data(results, settings),
+        _scores(results, settings, board),
+        _errors(board),
+        _maps(results, settings),
+        _models(results, settings),
+        _resources(results),
+        _provenance(results, settings),
+    ]
+    headline = _headline(settings, results, board)
+    text = json.dumps(headline, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    write_atomically(output.with_name(HEADLINE), lambda file: file.write(text.encode()))
+    render(
+        "study.html.j2",
+        output,
+        settings=settings,
+        summary=summary(board, results.fold_facts) if board else "This study has no scores yet.",
+        warnings=warnings(settings, results, board),
+        facts=facts,
+        sections=sections,
+    )
+
+
+def _data(results: Results, settings: ReportSettings) -> Section:
+    gallery = sample_gallery(results, settings.report.sample_tiles, settings.seed)
+    content = {
+        "gallery": gallery,
+        "channels": results.channels,
+        "pixel_size_um": results.convert_settings.get("pixel_size_um"),
+        "classes": data_tables.classes(results),
+        "counts": data_tables.expected_and_found(results),
+        "quarantine": data_tables.quarantine(results),
+        "rejected": data_tables.rejected(results),
+    }
+    reasons = {
+        "gallery": "No samples: this study has neither tiles nor contours.",
+        "classes": "No classes: there is no split into folds.",
+        "quarantine": "Quarantine is empty: every image could be read.",
+        "rejected": "No object or tile was left out.",
+    }
+    return Section("data", "The data", content, _absent(content, reasons))
+
+
+def _scores(results: Results, settings: ReportSettings, board: Scoreboard | None) -> Section:
+    if board is None:
+        return Section("scores", "Scores", {}, ["No scores: `classify` and `compare` have not run."])
+    sample = score_tables.sample_size(board, settings.unit)
+    compared = score_tables.pairs(board)
+    content = {
+        "sample": sample,
+        "dots": score_dots(board, sample),
+        "tables": [score_tables.by_probe(board, metric) for metric in board.metrics],
+        "difference_dots": difference_dots(board, compared),
+        "differences": score_tables.differences(board, compared),
+        "facts": results.fold_facts,
+    }
+    reasons = {
+        "differences": "No paired differences: the study compares no learned representation with descriptors "
+        "or with an untrained encoder."
+    }
+    return Section("scores", "Scores", content, _absent(content, reasons))
+
+
+def _errors(board: Scoreboard | None) -> Section:
+    content = {
+        "per_class": score_tables.per_class(board) if board else None,
+        "confusions": score_tables.confusions(board) if board else [],
+    }
+    reasons = {
+        "per_class": "No scores by class.",
+        "confusions": "No confusion matrices: units without scores, or with several labels each, have none.",
+    }
+    return Section("errors", "Errors by class", content, _absent(content, reasons))
+
+
+def _maps(results: Results, settings: ReportSettings) -> Section:
+    figures = map_figures(results.maps, list(settings.representations)) if results.maps else []
+    reasons = {"figures": "No maps: there is no embeddings.h5ad with 2-D coordinates."}
+    content = {"figures": figures}
+    return Section("maps", "Maps of the embeddings", content, _absent(content, reasons))
+
+
+def _models(results: Results, settings: ReportSettings) -> Section:
+    content = {
+        "curves": curve_figures(results.runs),
+        "pairs": model_gallery(results.runs, results.channels),
+        "matrices": matrix_gallery(results, settings.seed),
+    }
+    reasons = {
+        "curves": "No training curves: this study trains no model.",
+        "pairs": "No reconstructions: no model of this study stored any.",
+        "matrices": "No contours, so no reconstruction from distance matrices.",
+    }
+    return Section("models", "Models", content, _absent(content, reasons))
+
+
+def _resources(results: Results) -> Section:
+    content = {"table": provenance.resources(results)}
+    reasons = {"table": "No measurements: Snakemake's benchmark files are not there."}
+    return Section("resources", "Time and memory", content, _absent(content, reasons))
+
+
+def _provenance(results: Results, settings: ReportSettings) -> Section:
+    facts = {k: v for k, v in results.fold_facts.items() if k in ("scheme", "count", "group", "unit")}
+    content = {
+        "folds": {**facts, "seed": settings.seed},
+        "versions": provenance.versions(),
+        "digests": provenance.digests(results, settings),
+        "settings": json.dumps(settings.model_dump(mode="json"), indent=1, ensure_ascii=False),
+    }
+    return Section("provenance", "Provenance", content, [])
+
+
+def _absent(content: dict[str, Any], reasons: dict[str, str]) -> list[str]:
+    return [reason for key, reason in reasons.items() if not content[key]]
+
+
+def _headline(settings: ReportSettings, results: Results, board: Scoreboard | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "title": settings.title,
+        "licence": settings.licence,
+        "images": results.image_count,
+        "objects": None if results.index is None else len(results.index),
+        "classes": len(results.fold_facts.get("classes", {})) or None,
+        "best": None,
+        "descriptors": None,
+        "dummy": None,
+    }
+    if board is not None and board.ranked("descriptors", "learned", "transductive"):
+        best = board.ranked("descriptors", "learned", "transductive")[0]
+        described = board.ranked("descriptors")
+        facts |= {
+            "metric": MAIN_METRIC,
+            "probe": board.main_probe,
+            "best": _scored(board, best),
+            "descriptors": _scored(board, described[0]) if described else None,
+            "dummy": _scored(board, best, DUMMY),
+        }
+    return facts
+
+
+def _scored(board: Scoreboard, name: str, probe: str | None = None) -> dict[str, Any] | None:
+    mean = board.mean(name, probe)
+    if mean is None:
+        return None
+    sd = mean.sd if mean.sd == mean.sd else None
+    return {"name": name, "kind": board.kind(name), "value": mean.value, "sd": sd, "folds": mean.folds}

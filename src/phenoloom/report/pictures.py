@@ -1,0 +1,141 @@
+"""Pixels and outlines as pictures in the page: composites of channels with stated limits, contours as paths."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from .svg import path_of
+
+SIDE = 128
+"""Longest side of a picture in the page, in px; larger tiles are averaged down to it."""
+QUALITY = 90
+
+RGB = ("red", "green", "blue")
+WHITE = (1.0, 1.0, 1.0)
+# Magenta and green are told apart with every common colour vision; the rest keeps the sum below white for long.
+CHANNEL_COLOURS = ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.2, 0.6, 1.0), (1.0, 0.6, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A raster (data address) or a drawing, with a text that stands for it and an optional drawing laid over it."""
+
+    alt: str
+    source: str = ""
+    drawing: Markup | None = None
+    size: tuple[int, int] = (SIDE, SIDE)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How one channel is shown: its colour as CSS and the limits drawn black and full."""
+
+    name: str
+    css: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures in titled groups under one caption; `channels` explains composites."""
+
+    caption: str
+    groups: list[tuple[str, list[Picture]]]
+    channels: list[Channel] = field(default_factory=list)
+
+    @property
+    def outlined(self) -> bool:
+        """Whether drawings lie over rasters, so that the reader may want to hide them."""
+        return any(p.source and p.drawing for _, pictures in self.groups for p in pictures)
+
+
+def contrast_limits(tiles: NDArray[Any]) -> NDArray[np.float64]:
+    """Limits (c, 2) of tiles (k, c, y, x): percentiles 0.5 and 99.8 of a channel's pixels, padding left out."""
+    pixels = np.moveaxis(tiles, 1, 0).reshape(tiles.shape[1], -1)
+    # Tiles at an image's edge are padded with whole rows and columns; counted, they would lift all backgrounds.
+    least = (tiles == tiles.min(axis=(0, 2, 3), keepdims=True)).all(axis=1)
+    padding = (least.all(axis=2, keepdims=True) | least.all(axis=1, keepdims=True)).reshape(-1)
+    content = pixels[:, ~padding]
+    # Of silhouettes that fill their bounding box nothing but foreground is left: there, the padding is the background.
+    flat = padding.all() or (content.min(axis=1) == content.max(axis=1)).any()
+    limits: NDArray[np.float64] = np.percentile(pixels if flat else content, [0.5, 99.8], axis=1).T.astype(np.float64)
+    return limits
+
+
+def colours_of(channels: Sequence[str]) -> NDArray[np.float64]:
+    """Display colours (c, 3): white for one channel, themselves for red, green and blue, else easily told apart."""
+    if len(channels) == 1:
+        return np.asarray([WHITE])
+    names = [name.strip().lower() for name in channels]
+    if len(names) == 3 and all(full.startswith(name) and name for full, name in zip(RGB, names, strict=True)):
+        return np.eye(3)
+    return np.asarray([CHANNEL_COLOURS[i % len(CHANNEL_COLOURS)] for i in range(len(channels))])
+
+
+def explain(channels: Sequence[str], limits: NDArray[np.float64]) -> list[Channel]:
+    """The legend of a composite."""
+    shown = (255 * colours_of(channels)).astype(int)
+    return [
+        Channel(name, f"rgb({r} {g} {b})", float(low), float(high))
+        for name, (r, g, b), (low, high) in zip(channels, shown, limits, strict=True)
+    ]
+
+
+def composite(tile: NDArray[Any], limits: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A tile (c, y, x) as (y, x, 3): each channel scaled between its limits, coloured, and added."""
+    low, high = limits[:, 0, None, None], limits[:, 1, None, None]
+    scaled = np.clip((tile.astype(np.float64) - low) / np.maximum(high - low, 1e-12), 0, 1)
+    mixed = np.clip(np.einsum("cyx,cr->yxr", scaled, colours), 0, 1)
+    pixels: NDArray[np.uint8] = np.rint(255 * mixed).astype(np.uint8)
+    return pixels
+
+
+def tile_picture(
+    tile: NDArray[Any],
+    limits: NDArray[np.float64],
+    colours: NDArray[np.float64],
+    alt: str,
+    outline: NDArray[Any] | None = None,
+) -> Picture:
+    """A tile (c, y, x) as a picture, with the outline (n, 2) in tile px laid over it if given."""
+    height, width = tile.shape[1:]
+    pixels = composite(tile, limits, colours)
+    shrink = SIDE / max(height, width)
+    if shrink < 1:
+        size = max(1, round(width * shrink)), max(1, round(height * shrink))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    encoded = imagecodecs.webp_encode(np.ascontiguousarray(pixels), level=QUALITY)
+    source = f"data:image/webp;base64,{base64.b64encode(encoded).decode()}"
+    drawing = None if outline is None else _overlay(outline, width, height)
+    return Picture(alt, source, drawing, size=(pixels.shape[1], pixels.shape[0]))
+
+
+def contour_picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float | None = None) -> Picture:
+    """Outlines (n, 2) in one frame: the first filled, others as lines over it; `extent` is half the frame, in px."""
+    points = np.concatenate(list(outlines))
+    finite = points[np.isfinite(points).all(axis=1)]
+    half = 1.08 * (extent or float(np.abs(finite).max(initial=1e-9)))
+    # Unit frame of 100, so that strokes look alike whatever the object's size.
+    paths = [
+        Markup('<path class="{}" d="{}"/>').format("shape" if i == 0 else "again", path_of(o * 50 / half, closed=True))
+        for i, o in enumerate(outlines)
+    ]
+    head = Markup('<svg class="contour" viewBox="-50 -50 100 100" role="img" aria-label="{}">').format(alt)
+    return Picture(alt, drawing=head + Markup("").join(paths) + Markup("</svg>"))
+
+
+def _overlay(outline: NDArray[Any], width: int, height: int) -> Markup:
+    return Markup(
+        '<svg class="overlay" viewBox="-.5 -.5 {} {}" preserveAspectRatio="none" aria-hidden="true">'
+        '<path d="{}"/></svg>'
+    ).format(width, height, path_of(outline, closed=True))

@@ -1,0 +1,153 @@
+"""The findings in words: one summary, and every warning that a careful reader would ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from ..config.settings import ReportSettings
+from .numbers import amount, listing, percent, plus_minus, score, signed
+from .read import Results
+from .representations import DUMMY, SHUFFLED, Scoreboard, probe_name
+
+NOT_SHOWN_BETTER = "the difference is within one standard deviation of zero over the folds"
+
+
+def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
+    """What was found, in one or two sentences with numbers."""
+    ranked = board.ranked("descriptors", "learned", "transductive")
+    if not ranked:
+        return "No representation of this study has a score."
+    best, classes = ranked[0], len(fold_facts.get("classes", {}))
+    mean = board.mean(best)
+    assert mean is not None
+    probe = probe_name(board.main_probe)
+    parts = [
+        f"The best representation is {best} ({_what(board, best)}): {probe} on its vectors reaches a macro-F1 of "
+        f"{plus_minus(mean.value, mean.sd)} over {amount(mean.folds, 'fold')}"
+        + (f" and {amount(classes, 'class', 'classes')}." if classes else "."),
+        *_beside(board, best),
+    ]
+    controls = []
+    if dummy := board.mean(best, DUMMY):
+        controls.append(f"always answering the commonest class scores {score(dummy.value)}")
+    if shuffled := board.mean(best, SHUFFLED):
+        controls.append(f"the same probe on labels shuffled between groups {plus_minus(shuffled.value, shuffled.sd)}")
+    if controls:
+        text = ", ".join(controls)
+        parts.append(f"{text[0].upper()}{text[1:]} (chance).")
+    return " ".join(parts)
+
+
+def _what(board: Scoreboard, name: str) -> str:
+    entry = board.entries[name]
+    if board.kind(name) == "descriptors":
+        return "classical descriptors"
+    return f"the model {entry.get('model')}{', transductive' if board.kind(name) == 'transductive' else ''}"
+
+
+def _beside(board: Scoreboard, best: str) -> Iterator[str]:
+    rivals = {
+        "The best descriptors": board.ranked("descriptors"),
+        "The best learned representation": board.ranked("learned", "transductive"),
+    }
+    for role, names in rivals.items():
+        if names and names[0] != best and (mean := board.mean(names[0])):
+            yield f"{role}, {names[0]}, scored {plus_minus(mean.value, mean.sd)}."
+
+
+def warnings(settings: ReportSettings, results: Results, board: Scoreboard | None) -> list[str]:
+    """Everything that limits what the scores mean, one sentence each."""
+    found = list(_data_warnings(results))
+    if board is not None:
+        found = [*_model_warnings(board), *_control_warnings(board, results), *_unit_warnings(board, results), *found]
+    transductive = [name for name, entry in settings.representations.items() if entry.get("transductive")]
+    if transductive:
+        found.append(
+            f"Transductive: the encoder of {listing(transductive)} was trained on the images of the test groups too "
+            "(without their labels), so its scores may be better than on a new study."
+        )
+    return found
+
+
+def _model_warnings(board: Scoreboard) -> Iterator[str]:
+    descriptors = board.ranked("descriptors")
+    for name in board.ranked("learned", "transductive"):
+        twin = board.untrained_twin(name)
+        rivals = [(descriptors[0], "the best descriptors")] if descriptors else []
+        rivals += [(twin, "its own untrained encoder")] if twin else []
+        for other, role in rivals:
+            difference = board.difference(name, other)
+            if difference is None or difference.value > difference.sd:
+                continue
+            shown = signed(difference.value, difference.sd)
+            if difference.value <= 0:
+                yield f"{name} is no better than {role} ({other}): paired difference in macro-F1 {shown}."
+            else:
+                yield f"{name} is not shown to be better than {role} ({other}): {shown}; {NOT_SHOWN_BETTER}."
+
+
+def _control_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
+    classes = len(results.fold_facts.get("classes", {}))
+    above = []
+    for name in board.names:
+        shuffled = board.mean(name, SHUFFLED)
+        if shuffled and classes > 1 and shuffled.value - 2 * shuffled.sd > 1 / classes:
+            above.append(f"{name} {plus_minus(shuffled.value, shuffled.sd)}")
+    if above:
+        yield (
+            f"Labels shuffled between groups score above the {score(1 / classes)} of guessing among {classes} classes "
+            f"({listing(above)}), so something besides the label is shared by train and test groups."
+        )
+    if failed := [name for name in board.names if board.total(name, "unconverged")]:
+        yield f"Logistic regression did not converge in every fold of {listing(failed)}; its scores may be too low."
+
+
+def _unit_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
+    missing = {name: n for name in board.names if (n := board.total(name, "units_missing"))}
+    if missing:
+        planned = 0 if results.folds is None else int((results.folds["fold"] >= 0).sum())
+        shown = listing([f"{name} {n}" for name, n in missing.items()])
+        yield (
+            f"Not every unit has a vector, so these representations were scored without some of the {planned} test "
+            f"units: {shown}."
+        )
+    absent = results.fold_facts.get("folds_without", {})
+    if absent:
+        shown = listing([f"{name} ({n})" for name, n in absent.items()])
+        yield f"Some classes are missing from test folds (number of folds): {shown}; averages skip them there."
+
+
+def _data_warnings(results: Results) -> Iterator[str]:
+    dropped = results.fold_facts.get("dropped", {})
+    if dropped:
+        shown = listing([f"{name} ({count})" for name, count in dropped.items()])
+        yield (
+            f"{amount(len(dropped), 'class', 'classes')} dropped, with too few groups for the folds: {shown}. "
+            "No score says anything about them."
+        )
+    if unlabelled := results.fold_facts.get("unlabelled"):
+        yield f"{amount(unlabelled, 'unit')} without a label: embedded, but neither trained on by probes nor scored."
+    if merged := results.fold_facts.get("merged_duplicates"):
+        yield f"{amount(merged, 'group')} merged with others, since what they hold is identical."
+    if results.quarantine is not None and len(results.quarantine):
+        bad = results.quarantine["image_id"].nunique()
+        total = results.image_count
+        share = f" of {total} ({percent(bad / total)})" if total else ""
+        yield f"{amount(bad, 'image')}{share} could not be used and {'is' if bad == 1 else 'are'} in quarantine."
+    yield from _confounding(results.index)
+
+
+def _confounding(index: pd.DataFrame | None) -> Iterator[str]:
+    if index is None or not {"plate", "label"} <= set(index.columns) or index["plate"].nunique() < 2:
+        return
+    rows = index[["plate", "label"]].explode("label").dropna()
+    plates = rows.groupby("label")["plate"].nunique()
+    single = sorted(plates.index[plates == 1])
+    if single:
+        yield (
+            f"{amount(len(single), 'class', 'classes')} on one plate only ({listing([str(s) for s in single])}): "
+            "there, plate and label cannot be told apart."
+        )

@@ -1,0 +1,81 @@
+"""The training state on disk, so that a killed job continues where it was."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .manifest import atomic_path
+
+State = dict[str, Any]
+
+
+class ResumeFolder:
+    """`resume/<digest of the settings>/state.pt` beside a model's outputs; folders of other settings are left alone.
+
+    `fingerprint` names the data: a state of the same settings on other rows is not continued.
+    """
+
+    def __init__(self, output: Path, digest: str, fingerprint: str) -> None:
+        self.folder = output / "resume" / digest
+        self.path = self.folder / "state.pt"
+        self.fingerprint = fingerprint
+
+    def save(self, state: State) -> None:
+        """Replace the last state at once: a kill leaves the old one or the new one, never half of one."""
+        content = {"fingerprint": self.fingerprint, "random": _random_state(), **state}
+        with atomic_path(self.path) as temporary:
+            torch.save(content, temporary)
+
+    def load(self) -> State | None:
+        """The last state, on the CPU, with the random state put back; None where training starts anew."""
+        if not self.path.is_file():
+            return None
+        # Tensors, numbers and text only: a state file cannot run code.
+        state: State = torch.load(self.path, map_location="cpu", weights_only=True)
+        if state["fingerprint"] != self.fingerprint:
+            print(f"{self.path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
+            return None
+        _restore_random_state(state["random"])
+        return state
+
+    def remove(self) -> None:
+        """Forget the state, after the outputs are written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete a file and what a killed run left of writing it."""
+    for leftover in [path, *path.parent.glob(f".{path.name}.*")]:
+        leftover.unlink(missing_ok=True)
+
+
+def _random_state() -> State:
+    version, internal, gauss = random.getstate()
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what a library might use
+    assert isinstance(legacy, dict)
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": {**legacy, "state": {**legacy["state"], "key": legacy["state"]["key"].tolist()}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore_random_state(state: State) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    legacy = state["numpy"]
+    key = np.array(legacy["state"]["key"], np.uint32)
+    np.random.set_state({**legacy, "state": {**legacy["state"], "key": key}})  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,101 @@
+"""Trained models on disk: `model.safetensors` and `model.yaml`, which says everything needed to load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import safetensors.torch
+import torch
+import yaml
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from .config.model import ImageModel, ShapeModel
+from .config.sections import Section
+from .errors import PhenoloomError
+from .manifest import write_atomically
+from .objectives import Objective, build_objective
+
+WEIGHTS, CARD = "model.safetensors", "model.yaml"
+
+
+class Card(Section):
+    """The content of `model.yaml`: what was trained, on what, and how its inputs are prepared."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    study: str
+    split: str
+    seed: int
+    initial_seed: int
+    settings_sha256: str
+    model: Annotated[ImageModel | ShapeModel, Field(discriminator="view")]
+    channels: list[str] | None
+    mean: list[float] | None
+    std: list[float] | None
+    points: int | None
+    best_epoch: int
+    validation_loss: float
+    epochs_run: int
+    train_rows: int
+    train_groups: int
+    validation_rows: int
+    validation_groups: int
+    rows_without_shape: int
+
+    @property
+    def size(self) -> int:
+        """Channels of a tile, or points of a contour."""
+        return len(self.channels) if self.channels is not None else self.points or 0
+
+
+def initial_objective(model: ImageModel | ShapeModel, size: int, seed: int) -> Objective:
+    """The network with the initial weights of `seed`; torch's own random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        objective = build_objective(model, size)
+    # Channels last is the faster layout of images on CPU and GPU alike.
+    return objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def save_weights(folder: Path, state: dict[str, Tensor]) -> None:
+    """Write `model.safetensors` by atomic rename."""
+    content = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    write_atomically(folder / WEIGHTS, lambda file: file.write(content))
+
+
+def save_card(folder: Path, card: Card) -> None:
+    """Write `model.yaml` by atomic rename: the last file, which makes the model exist."""
+    text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / CARD, lambda file: file.write(text.encode()))
+
+
+def read_card(folder: Path) -> Card:
+    """Read `model.yaml`; raises PhenoloomError where there is none or it is not one."""
+    path = folder / CARD
+    try:
+        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise PhenoloomError(f"There is no model in {folder}: {CARD} is missing; run the step `pretrain`") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise PhenoloomError(f"{path} is no model description ({' '.join(str(error).split())}); train again") from None
+
+
+def load_objective(folder: Path, card: Card, *, untrained: bool = False) -> Objective:
+    """The network of a card in evaluation mode, with its trained or (`untrained`) its initial weights.
+
+    Raises PhenoloomError unless every tensor of the file fits and none is missing.
+    """
+    objective = initial_objective(card.model, card.size, card.initial_seed)
+    if not untrained:
+        path = folder / WEIGHTS
+        try:
+            objective.load_state_dict(safetensors.torch.load_file(path), strict=True)
+        except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+            raise PhenoloomError(
+                f"{path} does not hold the weights that {CARD} beside it describes "
+                f"({' '.join(str(error).split())}); train again"
+            ) from None
+    return objective.eval()

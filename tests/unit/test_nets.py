@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from phenoloom.nets.cyclic import CyclicEncoder, PointDecoder, cyclic_form, reverse
+from phenoloom.nets.quantizer import Quantizer, perplexity
+from phenoloom.nets.resnet import BasicBlock, ResNetDecoder, ResNetEncoder
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_here_needs_torchvision_timm_or_lightly() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torchvision', 'timm', 'lightly'): sys.modules[name] = None\n"
+        "import phenoloom.pretrain, phenoloom.encode, phenoloom.objectives\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_the_encoder_is_resnet18_for_any_number_of_channels(channels: int) -> None:
+    net = ResNetEncoder(channels, 64)
+    assert net(torch.randn(2, channels, 64, 96)).shape == (2, 512, 2, 3)
+    # 11 689 512 parameters in the paper's network, less its 3-channel stem and its classifier.
+    expected = 11_689_512 - 3 * 64 * 49 - (512 * 1000 + 1000) + channels * 64 * 49
+    assert sum(p.numel() for p in net.parameters()) == expected
+    assert sum(isinstance(m, BasicBlock) for m in net.modules()) == 8
+
+
+def test_the_decoder_gives_back_the_size_of_the_image() -> None:
+    assert ResNetDecoder(12, 5, 8)(torch.randn(2, 12, 2, 3)).shape == (2, 5, 64, 96)
+
+
+def test_an_evaluated_encoder_keeps_absolute_intensity() -> None:
+    net = ResNetEncoder(1, 8).eval()
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(net(3 * image), 3 * net(image), rtol=1e-3, atol=1e-5)
+
+
+def test_each_token_becomes_its_nearest_code() -> None:
+    quantizer = Quantizer(codes=9, dim=4, decay=0.9, revive_after=5).eval()
+    tokens = torch.randn(50, 4)
+    result = quantizer(tokens)
+    distances = (tokens[:, None] - quantizer.codebook).square().sum(-1)
+    assert torch.allclose(result.values, quantizer.codebook[distances.argmin(1)], atol=1e-6)
+    assert torch.allclose(result.commitment, distances.min(1).values.mean() / 4)
+    assert torch.equal(result.counts, torch.bincount(distances.argmin(1), minlength=9).float())
+
+
+def test_gradients_pass_straight_through_and_the_codebook_has_none() -> None:
+    quantizer = Quantizer(codes=4, dim=3, decay=0.9, revive_after=5)
+    tokens = torch.randn(6, 3, requires_grad=True)
+    weights = torch.randn(6, 3)
+    (quantizer(tokens, generator()).values * weights).sum().backward()
+    assert torch.equal(tokens.grad, weights)
+    assert list(quantizer.parameters()) == []
+
+
+def test_the_codebook_follows_the_moving_average_of_its_tokens() -> None:
+    quantizer = Quantizer(codes=2, dim=1, decay=0.9, revive_after=100)
+    quantizer.idle.zero_()
+    quantizer.codebook.copy_(torch.tensor([[0.0], [10.0]]))
+    quantizer.sums.copy_(quantizer.codebook)
+    quantizer(torch.tensor([[1.0], [3.0], [9.0]]), generator())
+    # sizes 1 -> .9 + .1 n, sums c -> .9 c + .1 sum of tokens
+    assert torch.allclose(quantizer.codebook, torch.tensor([[0.4 / 1.1], [9.9 / 1.0]]))
+
+
+def test_evaluation_moves_nothing() -> None:
+    quantizer = Quantizer(codes=4, dim=2, decay=0.5, revive_after=1).eval()
+    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+    quantizer(torch.randn(10, 2), generator())
+    assert all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())
+
+
+def test_the_first_batch_places_every_code() -> None:
+    quantizer = Quantizer(codes=8, dim=2, decay=0.99, revive_after=5)
+    tokens = torch.randn(64, 2) * 0.1 + 50
+    counts = quantizer(tokens, generator()).counts
+    assert (quantizer.codebook - 50).abs().max() < 1
+    assert (counts > 0).sum() >= 6
+
+
+def test_a_dead_code_comes_back_to_life_after_the_stated_number_of_steps() -> None:
+    quantizer = Quantizer(codes=2, dim=1, decay=0.9, revive_after=3)
+    quantizer.idle.zero_()
+    quantizer.codebook.copy_(torch.tensor([[0.0], [1000.0]]))
+    quantizer.sums.copy_(quantizer.codebook)
+    used = [quantizer(torch.randn(32, 1), generator(step)).counts[1].item() for step in range(5)]
+    assert used[:3] == [0, 0, 0]
+    assert sum(used[3:]) > 0
+
+
+@pytest.mark.parametrize(("counts", "expected"), [([5, 0, 0], 1.0), ([2, 2, 2, 2], 4.0), ([1, 1, 0], 2.0)])
+def test_perplexity_is_the_effective_number_of_codes(counts: list[int], expected: float) -> None:
+    assert perplexity(torch.tensor(counts)) == pytest.approx(expected)
+
+
+def contours(count: int = 5, points: int = 16, seed: int = 0) -> torch.Tensor:
+    drawn = torch.randn(count, points, 2, generator=generator(seed))
+    return drawn - drawn.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("points", [16, 15])
+def test_the_cyclic_form_is_the_distance_matrix_by_lag(points: int) -> None:
+    contour = contours(points=points).double()
+    matrix, form = torch.cdist(contour, contour), cyclic_form(contour)
+    for lag in range(1, points // 2 + 1):
+        for i in range(points):
+            assert torch.allclose(form[:, lag - 1, i], matrix[:, i, (i + lag) % points], atol=1e-9)
+
+
+@pytest.mark.parametrize("points", [16, 15])
+def test_reversing_the_form_is_the_form_of_the_reversed_contour(points: int) -> None:
+    contour = contours(points=points)
+    backwards = contour[:, (-torch.arange(points)) % points]
+    assert torch.allclose(reverse(cyclic_form(contour)), cyclic_form(backwards), atol=1e-6)
+
+
+def test_on_a_circle_the_form_is_constant_along_the_contour() -> None:
+    angle = torch.arange(32) * 2 * torch.pi / 32
+    form = cyclic_form(3 * torch.stack([angle.cos(), angle.sin()], -1)[None])
+    expected = 6 * (torch.pi * torch.arange(1, 17) / 32).sin()
+    assert torch.allclose(form[0], expected[:, None].expand(16, 32), atol=1e-5)
+
+
+def test_coinciding_points_have_a_finite_gradient() -> None:
+    points = torch.zeros(1, 8, 2, requires_grad=True)
+    cyclic_form(points).sum().backward()
+    assert torch.isfinite(points.grad).all()
+
+
+@pytest.mark.parametrize("points", [16, 15, 64])
+def test_the_shape_embedding_knows_neither_start_nor_direction_nor_pose(points: int) -> None:
+    torch.manual_seed(0)
+    net = CyclicEncoder(points, 8, 12)
+    net(contours(64, points, seed=9))  # running statistics that are not those of the start
+    net.eval()
+    contour = contours(points=points)
+    turn = torch.tensor([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]], dtype=torch.float32)
+    copies = [contour.roll(s, 1) for s in range(1, points)]
+    copies += [contour.flip(1), contour @ turn, contour * torch.tensor([-1.0, 1.0]), contour.flip(1).roll(3, 1) @ turn]
+    with torch.no_grad():
+        expected = net(contour)
+        assert max((net(copy) - expected).abs().max().item() for copy in copies) < 1e-5
+        # and it does tell shapes apart
+        assert expected.std(0).max() > 1e-3
+
+
+def test_decoded_points_are_centred_and_start_near_a_circle() -> None:
+    points = PointDecoder(6, 20, 32)(torch.randn(4, 6))
+    assert points.shape == (4, 20, 2)
+    assert torch.allclose(points.mean(1), torch.zeros(4, 2), atol=1e-6)
+    assert (points.square().sum(-1).mean() - 1).abs() < 0.5
