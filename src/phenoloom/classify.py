@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from .config.settings import ClassifySettings
 from .errors import PhenoloomError
 from .folds import read_folds
-from .manifest import file_digest
+from .manifest import file_digest, provenance
 from .probes import ProbeName, ProbeSettings, Targets, probe, wants_reduction
 from .scores import Scores, fold_scores, macro_scores
 from .vectors import UnitVectors, average, read_embedding
@@ -72,7 +72,7 @@ def classify(settings: ClassifySettings, embeddings: list[Path], folds: Path, ou
     # Threads of the libraries would add up floats in another order, and a tie would fall the other way.
     with threadpool_limits(limits=1), ThreadPoolExecutor(max(threads, 1)) as pool:
         tables = list(pool.map(score, range(settings.folds)))
-    facts = {"folds": file_digest([folds]), "settings_sha256": settings.digest(), "permutations": PERMUTATIONS}
+    facts = {"folds": file_digest([folds]), **provenance(settings), "permutations": PERMUTATIONS}
     Scores.write(tables, facts, output)
 
 

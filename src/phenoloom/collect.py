@@ -23,8 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from .config.settings import CollectSettings
 from .errors import PhenoloomError
-from .folds import read_folds, unit_ids
-from .manifest import atomic_path
+from .folds import read_folds
+from .manifest import atomic_path, provenance
+from .units import unit_ids
 from .vectors import PREFIX, read_embedding
 
 Floats = npt.NDArray[np.float32]
@@ -52,7 +53,7 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
     files = {name: sorted(embeddings[name]) for name in settings.representations}
     obs = _obs(settings, [path for paths in files.values() for path in paths], folds)
     order = np.random.default_rng(settings.seed).permutation(len(obs))
-    card: dict[str, Any] = {"study": settings.study, "settings_sha256": settings.digest(), "maps": {}, "splits": {}}
+    card: dict[str, Any] = {"study": settings.study, **provenance(settings), "maps": {}, "splits": {}}
     maps: dict[str, Floats] = {}
     with atomic_path(output) as temporary:
         anndata.AnnData(obs=obs).write_h5ad(temporary)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from .config.settings import CompareSettings
 from .errors import PhenoloomError
-from .manifest import write_atomically
+from .manifest import provenance, table_metadata, write_atomically
 from .scores import SCHEMA, SCORED, read_scores
 
 COMPARISONS = pa.schema(
@@ -46,7 +46,9 @@ def compare(settings: CompareSettings, scores: list[Path], output: Path, compari
     summary = pa.table(
         [pa.array(values, kind) for values, kind in zip(columns, COMPARISONS.types, strict=True)], schema=COMPARISONS
     )
-    merged = pa.Table.from_pandas(table, SCHEMA, preserve_index=False).replace_schema_metadata(None)
+    facts = table_metadata(provenance(settings))
+    summary = summary.replace_schema_metadata(facts)
+    merged = pa.Table.from_pandas(table, SCHEMA, preserve_index=False).replace_schema_metadata(facts)
     write_atomically(output, lambda file: pq.write_table(merged, file))
     write_atomically(comparisons, lambda file: pq.write_table(summary, file))
 

@@ -15,7 +15,7 @@ from .config.settings import DescribeSettings
 from .contour_store import ContourStore
 from .descriptors import DESCRIPTORS
 from .errors import PhenoloomError
-from .manifest import atomic_path
+from .manifest import atomic_path, provenance, table_metadata
 from .progress import progress
 
 ROWS_A_BLOCK = 1024
@@ -30,7 +30,8 @@ def describe_shard(settings: DescribeSettings, shapes: Path, output: Path) -> No
     contours = ContourStore(shapes)
     ids = contours.ids
     names = [f"{name}_{column}" for name in settings.descriptors for column in DESCRIPTORS[name].names]
-    schema = pa.schema([("id", pa.string()), *((name, pa.float32()) for name in names)])
+    fields = [("id", pa.string()), *((name, pa.float32()) for name in names)]
+    schema = pa.schema(fields, metadata=table_metadata(provenance(settings)))
     total = -(-len(contours) // ROWS_A_BLOCK)
     blocks = progress(contours.blocks(ROWS_A_BLOCK), total, f"descriptors of shard {shapes.stem}", "block")
     with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:

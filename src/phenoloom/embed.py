@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from .config.settings import EmbedSettings
 from .errors import PhenoloomError
-from .manifest import atomic_path
-from .roles import ALL, read_folds, row_groups, row_roles
+from .manifest import atomic_path, provenance, table_metadata
+from .roles import ALL, fold_table, row_groups, row_roles
 
 ROWS_A_GROUP = 16_384
 METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
@@ -55,7 +54,7 @@ def embed(
         [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
     )
     frame = rows.to_pandas()
-    fold_table = read_folds(folds)
+    split = fold_table(folds)
     if settings.descriptors == "intensity":
         features = _intensity(table)
     elif settings.descriptors:
@@ -66,8 +65,8 @@ def embed(
     _refuse_non_finite(features, ids, settings.representation)
     metadata = _metadata(settings, table.filter(pa.array(features.found)), features)
     kept = frame[features.found]
-    metadata["Metadata_group"] = pa.array(row_groups(kept, fold_table), pa.string(), from_pandas=True)
-    metadata["Metadata_role"] = pa.array(row_roles(kept, fold_table, settings.split), pa.string())
+    metadata["Metadata_group"] = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
+    metadata["Metadata_role"] = pa.array(row_roles(kept, split, settings.split), pa.string())
     _write(output, metadata, features.values, settings.representation, _facts(settings, features))
 
 
@@ -143,6 +142,7 @@ def _metadata(settings: EmbedSettings, table: pa.Table, features: Features) -> d
 
 def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
     return {
+        **provenance(settings),
         "representation": settings.representation,
         "split": settings.split,
         "features": features.names,
@@ -158,7 +158,7 @@ def _write(
     names = [f"{representation}_{column:04d}" for column in range(values.shape[1])]
     fields = [pa.field(name, column.type) for name, column in metadata.items()]
     fields += [pa.field(name, pa.float32()) for name in names]
-    schema = pa.schema(fields, metadata={b"phenoloom": json.dumps(facts, sort_keys=True).encode()})
+    schema = pa.schema(fields, metadata=table_metadata(facts))
     with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, len(values), ROWS_A_GROUP):
             block = values[start : start + ROWS_A_GROUP]

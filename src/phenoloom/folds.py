@@ -6,7 +6,6 @@ too small for the folds are left out by name and counted; nothing else is droppe
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from scipy.sparse.csgraph import connected_components
 from .config.sections import Unit
 from .config.settings import FoldsSettings
 from .errors import PhenoloomError
-from .manifest import file_digest, write_atomically, write_manifest
+from .manifest import file_digest, provenance, table_facts, table_metadata, write_atomically, write_manifest
 from .stratify import missing, stratify
+from .units import unit_ids
 
 COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest"]
 
@@ -38,7 +38,7 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
     The answer depends on the set of rows, the settings and the seed, not on the order of the rows.
     """
     rows, multi = _read_index(index)
-    rows["unit"] = unit_ids(rows, settings.unit)
+    rows["unit"] = _units_of(rows, settings.unit)
     rows["group"], ungrouped = _groups(rows, settings)
     renamed, merged = _merge_duplicates(rows)
     rows["group"] = renamed
@@ -53,7 +53,7 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
         "scheme": settings.folds.scheme,
         "count": settings.folds.count,
         "multi_label": multi,
-        "settings_sha256": settings.digest(),
+        **provenance(settings),
     }
     _write(units, facts, multi, output)
     write_manifest(
@@ -74,7 +74,7 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
 def read_folds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Units `id, group, label, fold` (label: str, None, or list for multi-label) and what the split says of itself."""
     table = pq.read_table(path)
-    facts = json.loads(table.schema.metadata[b"phenoloom"])
+    facts = table_facts(table.schema)
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     split = frame[frame["fold"] >= 0].groupby("group")["fold"].nunique()
     if (split > 1).any():
@@ -85,22 +85,15 @@ def read_folds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, facts
 
 
-def unit_ids(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
-    """Unit of each row of `id, image_id, plate, well`: the row itself, its image, or "plate/well"."""
-    if unit == "image":
-        return rows["image_id"]
-    return _wells(rows) if unit == "well" else rows["id"]
-
-
-def _wells(rows: pd.DataFrame) -> pd.Series[str]:
-    if rows["well"].isna().any():
-        image = rows.loc[rows["well"].isna(), "image_id"].iloc[0]
+def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
+    units = unit_ids(rows, unit)
+    if units.isna().any():
+        image = rows.loc[units.isna(), "image_id"].iloc[0]
         raise PhenoloomError(
             f"Image {image!r} has no well, but units or groups are wells; give the file pattern or the table a `well`, "
             "or set classify.unit and folds.group to something else"
         )
-    wells: pd.Series[str] = rows["well"].where(rows["plate"].isna(), rows["plate"].fillna("") + "/" + rows["well"])
-    return wells
+    return units
 
 
 def _read_index(path: Path) -> tuple[pd.DataFrame, bool]:
@@ -124,7 +117,7 @@ def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str]
     """What must stay together, by row, and how many unlabelled units are a group of their own for want of one."""
     kind = settings.folds.group
     columns = {"object": "unit", "image": "image_id", "plate": "plate", "group": "group"}
-    groups = _wells(rows) if kind == "well" else rows[columns[kind]]
+    groups = _units_of(rows, "well") if kind == "well" else rows[columns[kind]]
     absent = groups.isna() | (groups == "")
     labelled = absent & rows["label"].map(bool)
     if labelled.any():
@@ -254,5 +247,5 @@ def _write(units: pd.DataFrame, facts: dict[str, Any], multi: bool, output: Path
             "label": pa.array(labels, pa.list_(pa.string()) if multi else pa.string()),
             "fold": pa.array(units["fold"], pa.int16()),
         }
-    ).replace_schema_metadata({b"phenoloom": json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()})
+    ).replace_schema_metadata(table_metadata(facts))
     write_atomically(output, lambda file: pq.write_table(table, file))

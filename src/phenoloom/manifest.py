@@ -11,19 +11,21 @@ import os
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
 import xxhash
 
 from .config.settings import Settings
 from .errors import PhenoloomError
 
 SCHEMA = 1
+TABLE_KEY = b"phenoloom"
 
 Quarantine = list[dict[str, str]]
 """Rows `image_id, file, reason` of images that could not be used."""
@@ -68,6 +70,26 @@ def code_commit() -> str | None:
     return found.stdout.strip() if found.returncode == 0 and tracked.returncode == 0 else None
 
 
+def provenance(settings: Settings) -> dict[str, str | None]:
+    """What every result says about how it was made: digest of the settings, release and commit of the code."""
+    return {
+        "settings_sha256": settings.digest(),
+        "phenoloom": version("phenoloom"),
+        "commit": code_commit(),
+    }
+
+
+def table_metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Schema metadata of a Parquet table that holds `facts` under the key `phenoloom`."""
+    return {TABLE_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()}
+
+
+def table_facts(schema: pa.Schema) -> dict[str, Any]:
+    """What a Parquet table says of itself; empty where it says nothing."""
+    facts: dict[str, Any] = json.loads((schema.metadata or {}).get(TABLE_KEY, b"{}"))
+    return facts
+
+
 def write_manifest(
     path: Path,
     stage: str,
@@ -90,10 +112,8 @@ def write_manifest(
         "schema": SCHEMA,
         "stage": stage,
         "study": settings.study,
-        "phenoloom": version("phenoloom"),
-        "commit": code_commit(),
+        **provenance(settings),
         "settings": settings.model_dump(mode="json"),
-        "settings_sha256": settings.digest(),
         "expected": expected,
         "found": found,
         "rejected": dict(sorted((rejected or {}).items())),

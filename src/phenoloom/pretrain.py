@@ -28,9 +28,9 @@ from .config.model import ImageModel
 from .config.settings import PretrainSettings
 from .data import Loader, Rows, stable_seed
 from .errors import PhenoloomError
-from .manifest import read_manifest, write_atomically
+from .manifest import provenance, read_manifest, write_atomically
 from .resume import ResumeFolder, remove_leftovers
-from .roles import ALL, TRAIN, hold_out, read_folds, row_groups, row_roles
+from .roles import ALL, TRAIN, fold_table, hold_out, row_groups, row_roles
 from .training import Metrics, Prepare, Pretraining, TrainingData
 from .views import ShapeView, TileView
 from .weights import CARD, WEIGHTS, Card, initial_objective, save_card, save_weights
@@ -97,9 +97,9 @@ def gather(settings: PretrainSettings, index: Path, folds: Path, stores: Sequenc
     tiles = isinstance(settings.model, ImageModel)
     columns = [*UNIT_COLUMNS, *(["shard", "position", "channel_mean", "channel_std"] if tiles else [])]
     table = pq.read_table(index, columns=columns).to_pandas()
-    fold_table = read_folds(folds)
-    table["unit_group"] = row_groups(table, fold_table)
-    table = table[np.isin(row_roles(table, fold_table, settings.split), [TRAIN, ALL])]
+    split = fold_table(folds)
+    table["unit_group"] = row_groups(table, split)
+    table = table[np.isin(row_roles(table, split, settings.split), [TRAIN, ALL])]
     # By id: the order of the index depends on the number of shards, and weights must not.
     table = table.sort_values("id", ignore_index=True)
     if len(table) == 0:
@@ -207,7 +207,7 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         split=settings.split,
         seed=settings.seed,
         initial_seed=seed,
-        settings_sha256=settings.digest(),
+        **provenance(settings),
         model=settings.model,
         channels=view.channels if isinstance(view, TileView) else None,
         mean=list(normaliser.mean) if normaliser else None,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from .config.sections import Unit
 from .errors import PhenoloomError
+from .folds import read_folds
+from .units import unit_ids
 
 ALL, TRAIN, TEST, UNUSED = "all", "train", "test", "unused"
 
@@ -21,33 +23,23 @@ class FoldTable:
     """The folds of a study: `table` is indexed by unit id and has columns `group` (str) and `fold` (int)."""
 
     table: pd.DataFrame
-    unit: str
+    unit: Unit
 
 
-def read_folds(path: Path) -> FoldTable:
+def fold_table(path: Path) -> FoldTable:
     """Read `folds.parquet`; raises PhenoloomError where it does not say what its units are."""
-    content = pq.read_table(path, columns=["id", "group", "fold"])
-    facts = json.loads((content.schema.metadata or {}).get(b"phenoloom", b"{}"))
-    if facts.get("unit") not in {"object", "tile", "image", "well"}:
+    frame, facts = read_folds(path)
+    if facts.get("unit") not in get_args(Unit):
         raise PhenoloomError(
-            f"{path} must state the unit of its rows (object, tile, image or well) in its metadata, "
+            f"{path} must state the unit of its rows ({', '.join(get_args(Unit))}) in its metadata, "
             f"found {facts.get('unit')!r}; rerun the step `folds`"
         )
-    table = content.to_pandas().set_index("id")
+    table = frame.set_index("id")[["group", "fold"]]
     if not table.index.is_unique:
         raise PhenoloomError(
             f"{path} has unit {table.index[table.index.duplicated()][0]!r} twice; rerun the step `folds`"
         )
     return FoldTable(table, facts["unit"])
-
-
-def unit_ids(index: pd.DataFrame, unit: str) -> pd.Series:
-    """The unit that each row of the index belongs to; null where the row has none (an image without a well)."""
-    if unit in {"object", "tile"}:
-        return index["id"]
-    if unit == "image":
-        return index["image_id"]
-    return index["plate"] + "/" + index["well"]
 
 
 def row_groups(index: pd.DataFrame, folds: FoldTable) -> pd.Series:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import metrics
-from .manifest import write_atomically
+from .manifest import table_facts, table_metadata, write_atomically
 from .probes import Prediction, Targets
 
 SCHEMA = pa.schema(
@@ -55,14 +54,14 @@ class Scores:
         """Write the rows of all folds, in order, with `facts` in the metadata of the schema."""
         rows = [row for table in tables for row in table.rows]
         columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)]
-        table = pa.table(columns, schema=SCHEMA.with_metadata({b"phenoloom": json.dumps(facts, sort_keys=True)}))
+        table = pa.table(columns, schema=SCHEMA.with_metadata(table_metadata(facts)))
         write_atomically(output, lambda file: pq.write_table(table, file))
 
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of a table of scores, and the facts written with them."""
     table = pq.read_table(path)
-    return table.to_pandas(ignore_metadata=True), json.loads(table.schema.metadata[b"phenoloom"])
+    return table.to_pandas(ignore_metadata=True), table_facts(table.schema)
 
 
 def macro_scores(true: Targets, found: Prediction, classes: list[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from .config.sections import Unit
 from .errors import PhenoloomError
-from .folds import unit_ids
+from .units import unit_ids
 
 PREFIX = "Metadata_"
 

@@ -31,6 +31,8 @@ class Card(Section):
     seed: int
     initial_seed: int
     settings_sha256: str
+    phenoloom: str
+    commit: str | None
     model: Annotated[ImageModel | ShapeModel, Field(discriminator="view")]
     channels: list[str] | None
     mean: list[float] | None

@@ -70,6 +70,7 @@ def changed(*keys: str, value: Any) -> dict[str, Any]:
         (("shapes",), None, "representation 'regionprops' looks at view `shapes`, which the study does not have"),
         (("folds",), {"count": 1}, "`folds.count`"),
         (("tiles", "mode"), "grid", "a grid cuts objects; use `tiles.mode: objects`"),
+        (("models", "vqvae"), {"latent": 100}, "`latent` must be a multiple of `objective.code_dim`, found 100 and 64"),
         (("tiles",), None, "`shapes` without `tiles` come from mask files"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.errors import PhenoloomError
-from phenoloom.roles import FoldTable, hold_out, read_folds, row_groups, row_roles
+from phenoloom.roles import FoldTable, fold_table, hold_out, row_groups, row_roles
 
 
 def index(wells: list[str | None], objects: int = 2) -> pd.DataFrame:
@@ -75,11 +75,11 @@ def write(path: Path, rows: list[dict[str, object]], facts: dict[str, str] | Non
 
 def test_folds_state_their_unit(tmp_path: Path) -> None:
     rows = [{"id": "a", "group": "g", "fold": 0}]
-    assert read_folds(write(tmp_path / "a.parquet", rows, {"unit": "image"})).unit == "image"
+    assert fold_table(write(tmp_path / "a.parquet", rows, {"unit": "image"})).unit == "image"
     with pytest.raises(PhenoloomError, match="state the unit"):
-        read_folds(write(tmp_path / "b.parquet", rows, None))
+        fold_table(write(tmp_path / "b.parquet", rows, None))
     with pytest.raises(PhenoloomError, match="'a' twice"):
-        read_folds(write(tmp_path / "c.parquet", rows * 2, {"unit": "image"}))
+        fold_table(write(tmp_path / "c.parquet", rows * 2, {"unit": "image"}))
 
 
 @given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 5))

@@ -218,10 +218,10 @@ def test_bits_are_shuffled_where_blosc_can_and_bytes_elsewhere() -> None:
     """Camera noise in the low bits of 16: bit planes compress it, whole bytes do not."""
     noise = (1024 + RNG.integers(0, 16, (4, 136, 136))).astype(np.uint16)
     even, odd = (Layout((4, size, size), noise.dtype, 8, "lz4") for size in (136, 135))
-    assert even.blosc()["shuffle"] == "bitshuffle"
+    assert even.blosc["shuffle"] == "bitshuffle"
     # 4 of 16 bits are noise.
     assert len(even.encode(noise)) < 0.27 * noise.nbytes
-    assert Layout((1, 135, 135), noise.dtype, 8, "lz4").blosc()["shuffle"] == "shuffle"
+    assert Layout((1, 135, 135), noise.dtype, 8, "lz4").blosc["shuffle"] == "shuffle"
     assert len(odd.encode(noise[:, :135, :135])) < 0.6 * even.nbytes
 
 
@@ -229,7 +229,7 @@ def test_bits_are_shuffled_where_blosc_can_and_bytes_elsewhere() -> None:
 def test_blosc_knows_the_size_of_an_element(dtype: str) -> None:
     layout = Layout((2, 8, 8), np.dtype(dtype), 4, "lz4")
     header = layout.encode(some_tiles(1, dtype, (2, 8, 8))[0])[:4]
-    assert header[3] == np.dtype(dtype).itemsize == layout.blosc()["typesize"]
+    assert header[3] == np.dtype(dtype).itemsize == layout.blosc["typesize"]
 
 
 def test_the_content_digest_tells_stores_apart_and_equal_ones_not(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import snakemake.cli
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,6 +62,14 @@ TINY: dict[str, Any] = {
 }
 
 
+def _plan(folder: Path, command: list[str], log: Path) -> None:
+    os.chdir(folder)
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        snakemake.cli.main(command)
+
+
 @dataclass
 class Workspace:
     """A folder with `config/` and `results/` in which snakemake runs."""
@@ -86,9 +96,8 @@ class Workspace:
 
     def planned(self, *arguments: str) -> set[str]:
         """Jobs that would run: `rule` and `rule:value` for every wildcard value other than the study."""
-        done = self.snakemake("--dry-run", *arguments)
         jobs: set[str] = set()
-        for block in re.split(r"\n(?=\[)", done.stdout + done.stderr):
+        for block in re.split(r"\n(?=\[)", self._dry_run(*arguments)):
             rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
             if rule and rule[1] != "all":
                 jobs.add(rule[1])
@@ -96,6 +105,17 @@ class Workspace:
                 pairs = [pair.split("=", 1) for pair in wildcards[1].split(", ")] if wildcards else []
                 jobs |= {f"{rule[1]}:{value}" for name, value in pairs if name != "study"}
         return jobs
+
+    def _dry_run(self, *arguments: str) -> str:
+        """Output of a dry run in a fork of this process: importing Snakemake takes longer than planning."""
+        log = self.folder / "dry-run.log"
+        command = ["--snakefile", str(REPOSITORY / "workflow" / "Snakefile"), "--cores", "2", "--dry-run", *arguments]
+        child = multiprocessing.get_context("fork").Process(target=_plan, args=(self.folder, command, log))
+        child.start()
+        child.join()
+        if child.exitcode:
+            pytest.fail(f"snakemake {' '.join(command)}\n{log.read_text()[-6000:]}")
+        return log.read_text()
 
     def copy(self, folder: Path) -> Workspace:
         """A workspace with its own configuration over the same results, for dry runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .sections import Fraction, Section
 
@@ -25,7 +25,11 @@ class Training(Section):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device computes it natively, else float32"
     )
-    threads: int = Field(4, ge=1, description="threads that decode tiles ahead of the step")
+    threads: int = Field(
+        4,
+        ge=1,
+        description="threads of a training job; arithmetic on a CPU, and so the weights, depend on their number",
+    )
 
 
 class Augment(Section):
@@ -61,6 +65,13 @@ class ImageModel(Section):
     objective: VQVAE = Field(description="what is optimised")
     augment: Augment = Field(default_factory=Augment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
+
+    @model_validator(mode="after")
+    def _latent_is_whole_tokens(self) -> ImageModel:
+        code_dim = self.objective.code_dim
+        if self.latent % code_dim:
+            raise ValueError(f"`latent` must be a multiple of `objective.code_dim`, found {self.latent} and {code_dim}")
+        return self
 
 
 class ShapeAE(Section):

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from ..augment import symmetries
 from ..config.model import ImageModel
-from ..errors import PhenoloomError
 from ..nets.quantizer import Quantised, Quantizer
 from ..nets.resnet import ResNetDecoder, ResNetEncoder
 from .base import Objective, Outcome
@@ -28,11 +27,6 @@ class VQVAE(Objective):
     def __init__(self, model: ImageModel, channels: int) -> None:
         super().__init__()
         objective = model.objective
-        if model.latent % objective.code_dim:
-            raise PhenoloomError(
-                f"`latent` must be a multiple of `objective.code_dim`, found {model.latent} and {objective.code_dim}; "
-                f"each position becomes latent / code_dim tokens"
-            )
         self.any_orientation = model.augment.flip
         self.code_dim, self.commitment = objective.code_dim, objective.commitment
         self.encoder = ResNetEncoder(channels, model.width)

@@ -100,6 +100,7 @@ def digests(results: Results, settings: ReportSettings) -> Table:
         facts.append(("folds", _of_table(results.folder / "folds.parquet")))
     facts += [("embed", _of_table(path, 2)) for path in sorted(results.folder.glob("embeddings/*/*.parquet"))]
     facts += [("classify", _of_table(path, 1)) for path in sorted(results.folder.glob("scores/*.parquet"))]
+    facts.append(("compare", _of_table(results.folder / "comparisons.parquet")))
     if results.maps is not None:
         facts.append(("collect", results.maps.card))
     counts: Counter[tuple[str, str, str, str, str]] = Counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,8 @@ import yaml
 from numpy.typing import NDArray
 
 from ..errors import PhenoloomError
-from ..manifest import read_manifest
+from ..manifest import read_manifest, table_facts
 
-METADATA = b"phenoloom"
 INDEX = ("id", "plate", "well", "label", "shard", "position", "x", "y")
 
 
@@ -159,9 +157,7 @@ def parquet_facts(path: Path) -> dict[str, Any]:
     """What a step says about itself in the schema metadata of its table; empty where it says nothing."""
     if not path.exists():
         return {}
-    metadata = pq.read_schema(path).metadata or {}
-    facts: dict[str, Any] = json.loads(metadata.get(METADATA, b"{}"))
-    return facts
+    return table_facts(pq.read_schema(path))
 
 
 def _read_run(card: Path) -> Run:
