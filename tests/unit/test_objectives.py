@@ -7,7 +7,6 @@ import torch
 
 from phenoloom.augment import random_symmetry
 from phenoloom.config.model import ImageModel, ShapeModel
-from phenoloom.errors import PhenoloomError
 from phenoloom.nets.cyclic import cyclic_form
 from phenoloom.objectives import VQVAE, ShapeAE, build_objective
 from phenoloom.objectives.shape_ae import align, index_invariant_loss
@@ -50,11 +49,6 @@ def test_the_embedding_has_exactly_the_size_asked_for_and_is_deterministic() -> 
     with torch.no_grad():
         assert model.embed(tiles).shape == (3, 24)
         assert torch.equal(model.embed(tiles), model.embed(tiles))
-
-
-def test_a_latent_size_that_no_codes_fill_is_refused_with_both_numbers() -> None:
-    with pytest.raises(PhenoloomError, match=r"multiple of `objective\.code_dim`, found 20 and 8"):
-        vqvae(latent=20)
 
 
 def test_the_loss_is_reconstruction_plus_weighted_commitment() -> None:

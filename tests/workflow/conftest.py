@@ -65,8 +65,8 @@ TINY: dict[str, Any] = {
 def _plan(folder: Path, command: list[str], log: Path) -> None:
     os.chdir(folder)
     with log.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        # pytest has put objects of its own in the place of both.
+        sys.stdout = sys.stderr = file
         snakemake.cli.main(command)
 
 
