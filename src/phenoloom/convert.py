@@ -158,23 +158,25 @@ class _Conversion:
         tiles, result, measuring = self.settings.tiles, Converted(), Measuring()
         places = self._places(image, labels, result.rejected)
         plane = image[self.foreground_channel]
-        threshold = foreground_threshold(plane) if labels is None else 0
+        # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
+        above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
         for place in places:
             # The mask of an object's tile shows that object alone; a neighbour in the window is background.
             mask = None if labels is None else cut(labels, place, tiles.size)
             if mask is not None and place.object >= 0:
                 mask = (mask == place.object).astype(np.uint8)
             part = inside(image, place, tiles.size)
-            seen = inside(plane, place, tiles.size) if mask is None else mask
-            foreground = np.count_nonzero(seen > threshold) / (part.shape[1] * part.shape[2])
+            seen = mask if above is None else inside(above, place, tiles.size)
+            foreground = cv2.countNonZero(seen) / (part.shape[1] * part.shape[2])
             if place.object < 0 and foreground < tiles.min_foreground:
                 result.rejected[BACKGROUND] += 1
                 continue
             tile = cut(image, place, tiles.size)
             result.places.append(place)
             result.foreground.append(foreground)
-            result.encoded.append(encoder.encode(tile, mask))
+            # Measured first: the copy of the tile still lies in the cache.
             measuring.add(tile if part.shape == tile.shape else part)
+            result.encoded.append(encoder.encode(tile, mask))
         result.measures = measuring.finish(len(image))
         result.digest = image_digest(image) if result.places else ""
         return result
@@ -207,8 +209,7 @@ class _Sink:
                 {"image_id": row["image_id"], "file": "; ".join(row["files"]), "reason": image.reason}
             )
         self.rejected.update(image.rejected)
-        for encoded in image.encoded:
-            self.store.append(encoded)
+        self.store.extend(image.encoded)
         if image.measures is not None:
             self.statistics.add(image.measures)
             self.table.append(row["image_id"], image.places, image.foreground, image.measures, image.digest)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Matrices(Protocol):
+    """Distances of contours (n, p, 2), in a new tensor or in the given one (n, p, p)."""
+
+    def __call__(self, contours: Tensor, out: Tensor | None = None) -> Tensor: ...  # noqa: D102
 
 
 def distance_matrices_torch(contours: Tensor) -> Tensor:
@@ -20,17 +26,30 @@ def distance_matrices_torch(contours: Tensor) -> Tensor:
 
 
 @cache
-def compiled_distance_matrices() -> Callable[[Tensor], Tensor]:
-    """`distance_matrices_torch` fused into one pass over memory; the first call compiles for seconds."""
-    fused = torch.compile(_matrices, dynamic=True)
+def compiled_distance_matrices() -> Matrices:
+    """`distance_matrices_torch` fused into one pass over memory; the first call of either kind compiles for seconds.
 
-    def matrices(contours: Tensor) -> Tensor:
+    A call costs some 50 microseconds besides its matrices, so batches should be of tens of contours; on a CPU they
+    should still fit its cache, and `out` be one tensor for all batches, since fresh memory is slower than the
+    arithmetic. Gradients need a new tensor.
+    """
+    fused, filled = torch.compile(_matrices, dynamic=True), torch.compile(_fill, dynamic=True)
+
+    def matrices(contours: Tensor, out: Tensor | None = None) -> Tensor:
         # Apart from each other, x and y are read as vectors; interleaved they would be gathered one by one.
         x, y = contours.movedim(-1, 0).contiguous().unbind(0)
-        result: Tensor = fused(x, y)
-        return result
+        if out is None:
+            result: Tensor = fused(x, y)
+            return result
+        with torch.no_grad():
+            filled(x, y, out)
+        return out
 
     return matrices
+
+
+def _fill(x: Tensor, y: Tensor, out: Tensor) -> None:
+    out.copy_(_matrices(x, y))
 
 
 def _matrices(x: Tensor, y: Tensor) -> Tensor:

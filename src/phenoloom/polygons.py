@@ -1,8 +1,8 @@
 """Many closed polygons at once: ragged arrays of vertices, cleaned, oriented and resampled without a loop over objects.
 
 Every result of one polygon depends on that polygon alone, to the last bit, whatever else is in the batch: sums run
-within a polygon (`reduceat`) and the running arc length of the batch is kept in integers. The last vertex of a polygon
-is joined to its first and is not a repetition of it. Vertices are (x, y); "counter-clockwise" is meant in the
+within a polygon (`reduceat`) and the running arc length of the batch is kept in whole numbers. The last vertex of a
+polygon is joined to its first and is not a repetition of it. Vertices are (x, y); "counter-clockwise" is meant in the
 mathematical sense with y up, that is, the signed area is positive.
 """
 
@@ -22,8 +22,11 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
-# The perimeter in integer steps: 2^40 keep rounding below 1e-12 of it and leave room for 8 million polygons a batch.
-_ARC_STEPS = float(1 << 40)
+# Vertices of a batch stay in the processor's cache.
+_BATCH = 1 << 15
+# The perimeter in whole steps: 2^38 keep rounding below 2e-12 of it, and sums over the 2^14 polygons of two vertices or
+# more that a batch holds are exact in float64.
+_ARC_STEPS = float(1 << 38)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Polygons:
         following[self.last] = values[self.first]
         return following
 
-    def batches(self, vertices: int = 1 << 15) -> Iterator[tuple[slice, Polygons]]:
+    def batches(self, vertices: int = _BATCH) -> Iterator[tuple[slice, Polygons]]:
         """Runs of polygons with about so many vertices, which stay in the processor's cache, and their positions."""
         cuts = np.flatnonzero(np.diff(self.last // vertices, prepend=-1)).tolist()
         for start, stop in itertools.pairwise([*cuts, len(self)]):
@@ -154,9 +157,10 @@ def standard_order(polygons: Polygons, clockwise: Booleans) -> Polygons:
         return polygons
     first, last = polygons.first, polygons.last
     rightmost = np.flatnonzero(polygons.x == polygons.spread(np.maximum.reduceat(polygons.x, first)))
-    owner = np.searchsorted(last, rightmost)
-    order = np.lexsort((rightmost, -polygons.y[rightmost], owner))
-    start = rightmost[order[np.searchsorted(owner[order], np.arange(len(polygons)))]]
+    groups, y = np.searchsorted(rightmost, first), polygons.y[rightmost]
+    top = y == np.repeat(np.maximum.reduceat(y, groups), np.diff(groups, append=len(y)))
+    corner = rightmost[top]
+    start = corner[np.searchsorted(corner, first)]
     # Two runs a polygon: from its start to an end of its vertices, and from the other end to beside the start.
     step = np.where(clockwise, -1, 1)
     lengths = np.stack([np.where(clockwise, start - first, last - start) + 1, np.empty_like(start)], axis=1)
@@ -187,24 +191,26 @@ def _resample(polygons: Polygons, out: Floats) -> None:
     first = polygons.first
     dx, dy = polygons.edges
     lengths = np.sqrt(dx * dx + dy * dy)
-    steps = np.rint(lengths * polygons.spread(_ARC_STEPS / np.add.reduceat(lengths, first))).astype(np.int64)
+    steps = np.rint(lengths * polygons.spread(_ARC_STEPS / np.add.reduceat(lengths, first)))
     walked = np.cumsum(steps)
     before = walked[first] - steps[first]
-    # Where each edge ends, counted in points; the last edge ends at exactly `points`.
-    end = (walked - polygons.spread(before)) / polygons.spread((walked[polygons.last] - before) / points)
+    # Where each edge ends, counted in points; the last edge ends at exactly `points`, and none beyond it.
+    end = walked - polygons.spread(before)
+    end *= polygons.spread(points / (walked[polygons.last] - before))
+    np.minimum(end, points, out=end)
     end[polygons.last] = points
     up_to = np.ceil(end).astype(np.int64)
-    on_edge = np.diff(up_to, prepend=0)
+    on_edge, start = up_to.copy(), np.empty_like(end)
+    on_edge[1:] -= up_to[:-1]
     on_edge[first] = up_to[first]
-    start = np.empty_like(end)
     start[1:] = end[:-1]
     start[first] = 0.0
     edge = np.repeat(np.arange(len(end)), on_edge)
     at = start[edge]
     along = (np.tile(np.arange(points, dtype=np.float64), len(polygons)) - at) / (end[edge] - at)
     flat = out.reshape(-1, 2)
-    flat[:, 0] = polygons.x[edge] + along * dx[edge]
-    flat[:, 1] = polygons.y[edge] + along * dy[edge]
+    np.add(polygons.x[edge], along * dx[edge], out=flat[:, 0])
+    np.add(polygons.y[edge], along * dy[edge], out=flat[:, 1])
 
 
 def resample_contours(contours: NDArray[np.generic], points: int) -> Floats:

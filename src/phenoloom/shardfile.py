@@ -11,9 +11,10 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,7 @@ _codec: Any = imagecodecs  # its stubs know bytes only, no arrays
 LEVELS = {"lz4": 5, "zstd": 5}
 _MISSING = 2**64 - 1
 _CRC_BYTES = 4
+_VECTORS = os.sysconf("SC_IOV_MAX")
 _REMEDY = "delete the shard's manifest and convert it again"
 
 
@@ -46,7 +48,7 @@ class Layout:
     per_file: int
     compression: str
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of one item."""
         return math.prod(self.item) * self.dtype.itemsize
@@ -56,6 +58,7 @@ class Layout:
         """Bytes at the end of a shard file: offset and length of each item, and a checksum."""
         return 16 * self.per_file + _CRC_BYTES
 
+    @cached_property
     def blosc(self) -> dict[str, Any]:
         """The configuration of the Blosc codec.
 
@@ -72,7 +75,7 @@ class Layout:
 
     def encode(self, item: NDArray[Any]) -> bytes:
         """Compress one item; safe to call from many threads."""
-        blosc = self.blosc()
+        blosc = self.blosc
         # The element size comes from the array: imagecodecs does not heed `typesize` for arrays and bytes.
         encoded: bytes = _codec.blosc_encode(
             np.ascontiguousarray(item, self.dtype),
@@ -103,32 +106,42 @@ class ShardWriter:
         self.count = 0
         self.digest = xxhash.xxh3_128()
         self._file: IO[bytes] | None = None
-        self._index = np.empty(0, np.uint64)
+        self._index: list[tuple[int, int]] = []
+        self._end = 0
         with writing(folder):
             folder.mkdir(parents=True)
 
-    def append(self, encoded: bytes) -> None:
-        """Write one encoded item after the last one."""
-        number, position = divmod(self.count, self.layout.per_file)
-        path = self.folder / self.layout.file_name(number)
+    def extend(self, encoded: Sequence[bytes]) -> None:
+        """Write encoded items after the last one: one system call a shard file, as calls cost more than bytes."""
+        for item in encoded:
+            self.digest.update(item)
+        left = list(encoded)
+        while left:
+            number, position = divmod(self.count, self.layout.per_file)
+            part, left = left[: self.layout.per_file - position], left[self.layout.per_file - position :]
+            self._write(self.folder / self.layout.file_name(number), part)
+            self.count += len(part)
+            if len(self._index) == self.layout.per_file:
+                self.finish_file()
+
+    def _write(self, path: Path, items: list[bytes]) -> None:
         with writing(path):
             if self._file is None:
                 self._file = path.open("xb", buffering=0)
-                self._index = np.full((self.layout.per_file, 2), _MISSING, np.uint64)
-            self._index[position] = self._file.tell(), len(encoded)
-            _write_all(self._file, encoded)
-        self.digest.update(encoded)
-        self.count += 1
-        if position + 1 == self.layout.per_file:
-            self.finish_file()
+                self._index, self._end = [], 0
+            _write_all(self._file, items)
+        for item in items:
+            self._index.append((self._end, len(item)))
+            self._end += len(item)
 
     def finish_file(self) -> None:
         """Write the index behind the items of the open file and close it."""
         if self._file is None:
             return
-        index = self._index.astype("<u8").tobytes()
+        missing = [(_MISSING, _MISSING)] * (self.layout.per_file - len(self._index))
+        index = np.array(self._index + missing, "<u8").tobytes()
         with writing(self.folder):
-            _write_all(self._file, index + google_crc32c.value(index).to_bytes(_CRC_BYTES, "little"))
+            _write_all(self._file, [index, google_crc32c.value(index).to_bytes(_CRC_BYTES, "little")])
         self.abandon()
 
     def abandon(self) -> None:
@@ -223,7 +236,12 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
-    left = memoryview(data)
+def _write_all(file: IO[bytes], items: Sequence[bytes]) -> None:
+    """Write all items, however few bytes the system takes at once."""
+    left = [memoryview(item) for item in items]
     while left:
-        left = left[file.write(left) :]
+        written = os.writev(file.fileno(), left[:_VECTORS])
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = left[0][written:]

@@ -78,8 +78,12 @@ class TileWriter:
 
     def append(self, encoded: dict[str, bytes]) -> None:
         """Write an encoded tile after the last one."""
+        self.extend([encoded])
+
+    def extend(self, encoded: Sequence[dict[str, bytes]]) -> None:
+        """Write encoded tiles after the last one, in few calls of the system."""
         for name, writer in self._writers.items():
-            writer.append(encoded[name])
+            writer.extend([item[name] for item in encoded])
 
     def close(self, attributes: dict[str, Any]) -> str:
         """Finish the files and write the metadata; returns xxh3-128 over the encoded items of all arrays as hex."""
@@ -94,7 +98,7 @@ class TileWriter:
                 dtype=layout.dtype,
                 chunks=(1, *layout.item),
                 shards=(layout.per_file, *layout.item),
-                compressors=BloscCodec(**layout.blosc()),
+                compressors=BloscCodec(**layout.blosc),
                 chunk_key_encoding={"name": "default", "separator": "."},
                 dimension_names=DIMENSIONS[name],
                 fill_value=0,
@@ -229,7 +233,7 @@ def _layout(metadata: dict[str, Any]) -> Layout | None:
         "chunk_shape": [1, *layout.item],
         "codecs": [
             _LITTLE if layout.dtype.itemsize > 1 else {"name": "bytes"},
-            {"name": "blosc", "configuration": layout.blosc()},
+            {"name": "blosc", "configuration": layout.blosc},
         ],
         "index_codecs": [_LITTLE, {"name": "crc32c"}],
         "index_location": "end",

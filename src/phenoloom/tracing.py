@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,6 +20,8 @@ from .polygons import Booleans, Integers, Polygons, concatenate
 
 # Vertices of a batch stay in the processor's cache.
 _BATCH = 1 << 16
+# cv2 marks the pixels that it has followed in the two highest bits of their labels.
+_FIRST_MARK = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,32 @@ class Traced:
 def trace_labels(labels: NDArray[np.integer]) -> Traced:
     """Outlines of all objects of a label image (h, w), 0 = background, in ascending order of their labels."""
     image = np.ascontiguousarray(labels, np.int32)
+    # Numbers far above the count of pixels would cost memory in tables of labels; below zero they look huge here.
+    if image.view(np.uint32).max(initial=0) >= min(4 * image.size, _FIRST_MARK):
+        numbers = np.union1d(0, np.maximum(image, 0)).astype(np.int64)
+        traced = trace_labels(np.searchsorted(numbers, np.maximum(image, 0)))
+        return replace(traced, objects=numbers[traced.objects])
     chains, _ = cv2.findContours(image, cv2.RETR_FLOODFILL, cv2.CHAIN_APPROX_NONE)
     heads = _heads(chains)
     label = image[heads[:, 1], heads[:, 0]]
+    # In the order of the objects, since each of them mostly has one outline, which then stays where it is.
+    own = np.argsort(label, kind="stable")
     # Flood-fill mode outlines the background too.
-    own = np.flatnonzero(label > 0)
-    present, area_px = _areas(image)
-    owner = np.searchsorted(present, label[own])
+    own = own[label[own] > 0]
+    present, owner = np.unique(label[own], return_inverse=True)
     polygons, enclosed_px = _midpoints([chains[i] for i in own.tolist()])
     outer = enclosed_px > 0
     holes = np.bincount(owner[~outer], minlength=len(present))
+    area_px = np.bincount(owner, enclosed_px, minlength=len(present)).astype(np.int64)
     # Flood-fill mode leaves out some holes that hold other objects: the pixels then do not add up.
-    for i in np.flatnonzero(np.bincount(owner, enclosed_px, minlength=len(present)) != area_px):
-        holes[i] = _count_holes(image == present[i])
+    if area_px.sum() != np.count_nonzero(image):
+        enclosed, area_px = area_px, _areas(image)
+        for i in np.flatnonzero(enclosed != area_px):
+            holes[i] = _count_holes(image == present[i])
     best = _largest(enclosed_px, heads[own], owner)
     components = np.bincount(owner[outer], minlength=len(present))
-    return Traced(polygons.take(best), present, area_px, components, holes, _on_border(image, present))
+    objects = present.astype(np.int64)
+    return Traced(polygons.take(best), objects, area_px, components, holes, _on_border(image, objects))
 
 
 def trace_masks(masks: NDArray[np.bool_]) -> Traced:
@@ -91,26 +103,19 @@ def _heads(chains: Sequence[Chain]) -> Integers:
 
 def _midpoints(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
     """`midpoint_outlines` in batches."""
-    ends = np.cumsum([len(chain) for chain in chains])
+    ends = np.cumsum(np.fromiter(map(len, chains), np.int64, len(chains)))
     cuts = [*np.flatnonzero(np.diff(ends // _BATCH, prepend=-1)).tolist(), len(chains)]
     parts = [midpoint_outlines(chains[a:b]) for a, b in itertools.pairwise(cuts)]
     enclosed = np.concatenate([np.empty(0, np.int64), *(part for _, part in parts)])
     return concatenate([part for part, _ in parts]), enclosed
 
 
-def _areas(image: NDArray[np.int32]) -> tuple[Integers, Integers]:
-    """Labels above zero in ascending order and their pixels, counted by runs rather than pixel by pixel."""
+def _areas(image: NDArray[np.int32]) -> Integers:
+    """Pixels of the labels above zero, of those present, in ascending order, counted by runs, not pixel by pixel."""
     flat = image.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
-    values, lengths = flat[ends], np.diff(ends, prepend=-1)
-    if values.max(initial=0) <= 4 * flat.size:
-        counts = np.bincount(np.maximum(values, 0), lengths).astype(np.int64)
-        present = np.flatnonzero(counts)
-        counts = counts[present]
-    else:
-        present, inverse = np.unique(values, return_inverse=True)
-        counts = np.bincount(inverse, lengths).astype(np.int64)
-    return present[present > 0].astype(np.int64), counts[present > 0]
+    counts = np.bincount(flat[ends], np.diff(ends, prepend=-1))[1:].astype(np.int64)
+    return counts[counts > 0]
 
 
 def _on_border(image: NDArray[np.int32], present: Integers) -> Booleans:

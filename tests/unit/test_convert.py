@@ -147,7 +147,7 @@ def test_measures_are_what_numpy_says(study: Study) -> None:
     for row, tile in zip(study.table(), study.store().read([0, 1]).astype(np.float64), strict=True):
         np.testing.assert_allclose(row["channel_mean"], tile.mean((1, 2)), rtol=1e-6)
         np.testing.assert_allclose(row["channel_std"], tile.std((1, 2)), rtol=1e-6)
-        gradient = ((tile[:, :, 2:] - tile[:, :, :-2]) ** 2).mean((1, 2))
+        gradient = ((tile[:, ::4, 2:] - tile[:, ::4, :-2]) ** 2).mean((1, 2))
         assert row["focus"] == pytest.approx((gradient / (tile**2).mean((1, 2))).mean(), rel=1e-6)
     assert [row["saturation"] for row in study.table()] == [pytest.approx(1 / 256), 0]
     assert {row["digest"] for row in study.table()} == {xxhash.xxh3_128_hexdigest(image.tobytes())}

@@ -87,7 +87,8 @@ def test_a_matrix_does_not_depend_on_the_block_that_it_is_computed_in() -> None:
 def test_scaling_recovers_any_polygon_up_to_a_rigid_motion(contours: NDArray[np.float64]) -> None:
     matrices = np.stack([cdist(contour, contour) for contour in contours])
     points, residual = classical_mds(matrices)
-    np.testing.assert_allclose(align(points, contours), contours, atol=2e-7)
+    # Across points on nearly one line a coordinate is the root of an eigenvalue that is rounding: eps times the trace.
+    np.testing.assert_allclose(align(points, contours), contours, atol=3e-6)
     assert (residual < 1e-8).all()
 
 
