@@ -70,7 +70,13 @@ def read_embedding(path: Path, representation: str) -> Embedding:
 def average(embedding: Embedding, unit: Unit) -> UnitVectors:
     """Mean vector of each unit, units sorted; summed in float64 in the order of the rows."""
     rows = embedding.rows
-    codes, units = pd.factorize(unit_ids(rows, unit), sort=True)
+    ids = unit_ids(rows, unit)
+    if ids.isna().any():
+        raise PhenoloomError(
+            f"Row {rows.loc[ids.isna(), 'id'].iloc[0]!r} has no {unit}, so it cannot be averaged with its {unit}; set "
+            "classify.unit to something that all rows have"
+        )
+    codes, units = pd.factorize(ids, sort=True)
     trained_on, tested = np.zeros(len(units), bool), np.zeros(len(units), bool)
     trained_on[codes[(rows["role"] == "train").to_numpy()]] = True
     tested[codes[(rows["role"] == "test").to_numpy()]] = True

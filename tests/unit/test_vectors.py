@@ -46,5 +46,5 @@ def test_any_row_decides_whether_an_encoder_has_seen_a_unit():
 
 
 def test_rows_without_a_well_cannot_be_averaged_to_wells():
-    with pytest.raises(PhenoloomError, match="'a' has no well"):
+    with pytest.raises(PhenoloomError, match="Row 'r0' has no well"):
         average(embedding(["a"], [[1]]), "well")

@@ -18,6 +18,8 @@ def card(**changes: object) -> Card:
         "seed": 0,
         "initial_seed": 7,
         "settings_sha256": "0" * 64,
+        "phenoloom": "0.1.0",
+        "commit": None,
         "model": image_settings().model,
         "channels": ["DNA", "actin"],
         "mean": [1 / 3, 1e-7],

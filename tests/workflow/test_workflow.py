@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +29,7 @@ def test_every_file_that_was_damaged_is_in_the_quarantine(finished: Workspace) -
     damaged = read_manifest(results(finished) / "raw" / "simulate.json")["damaged"]
     quarantine = pd.read_csv(results(finished) / "quarantine.tsv", sep="\t", dtype=str)
     assert len(damaged) == TINY["source"]["simulate"]["broken_files"]
-    assert {row["file"] for row in damaged} == set(quarantine["file"])
+    assert all(file in listed for file, listed in zip(sorted(damaged), sorted(quarantine["file"]), strict=True))
     assert quarantine["reason"].str.len().min() > 20
 
 
@@ -69,6 +70,9 @@ def test_an_unknown_key_stops_the_workflow_with_the_nearest_valid_one(finished: 
 @pytest.mark.parametrize(
     "study", sorted(path.stem for path in (Path(__file__).parents[2] / "config" / "studies").glob("*.yaml"))
 )
-def test_every_study_of_the_project_can_be_planned(study: str, repository: Path, data_root: Path) -> None:
-    planned = Workspace(repository).planned("--config", f"studies=[{study}]", f"data_root={data_root}", "--nolock")
-    assert planned >= {"report"} or not planned
+def test_every_study_of_the_project_can_be_planned(
+    study: str, repository: Path, data_root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(repository / "config", tmp_path / "config")
+    planned = Workspace(tmp_path).planned("--config", f"studies=[{study}]", f"data_root={data_root}")
+    assert planned >= {"sheet", "contours", "index", "folds", "pretrain:shape-ae", "embed", "classify", "report"}
