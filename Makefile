@@ -55,7 +55,7 @@ lock: install ## write the pinned environments from what is installed
 	$(BIN)/python envs/lock.py
 
 picture: install ## draw the rule graph for the README
-	snakemake --rulegraph --config 'studies=[demo]' 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
+	snakemake --forceall --rulegraph --config 'studies=[demo]' -- results/index.html 2>/dev/null | tred | dot -Grankdir=LR -Tsvg > docs/rulegraph.svg
 
 clean: ## remove the environment and all results
 	rm -rf $(VENV) results .snakemake

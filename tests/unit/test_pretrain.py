@@ -220,7 +220,6 @@ pretrain(PretrainSettings.parse(settings), Path(index), Path(folds), [Path(p) fo
 """
 
 
-@pytest.mark.slow
 def test_kill_9_loses_nothing(study: StudyOnDisk, uninterrupted: dict[str, bytes], tmp_path: Path) -> None:
     arguments = [RESUMED.canonical(), *map(str, (study.index, study.folds, tmp_path, *study.tiles))]
     done = subprocess.run([sys.executable, "-c", KILLED_AT_STEP_6, *arguments], capture_output=True, check=False)
@@ -309,7 +308,6 @@ def test_lightning_ignores_the_variables_of_slurm(
     run(shape_settings(training={"epochs": 1}), study, tmp_path)
 
 
-@pytest.mark.slow
 def test_training_beats_the_untrained_encoder_on_two_textures(tmp_path: Path) -> None:
     study = StudyOnDisk(tmp_path / "study", wells=16, per_well=12, size=32)
     settings = image_settings(

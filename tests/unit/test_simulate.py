@@ -153,7 +153,6 @@ def test_cells_keep_apart(phenotype: str) -> None:
                 assert gap > 2.0
 
 
-@pytest.mark.slow
 def test_phenotypes_differ_in_structure_but_not_in_area_or_mean_intensity() -> None:
     means, spreads, shapes = {}, {}, {}
     for phenotype in PHENOTYPES:
