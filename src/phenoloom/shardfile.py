@@ -30,6 +30,9 @@ from .openfiles import OpenFiles
 _codec: Any = imagecodecs  # its stubs know bytes only, no arrays
 
 LEVELS = {"lz4": 5, "zstd": 5}
+_BLOCK_BYTES = {"lz4": 1 << 15, "zstd": 0}
+"""Blosc's own choice (0) outgrows the fast caches: for lz4 it encodes a tenth slower and saves 0.5 % of bytes."""
+
 _MISSING = 2**64 - 1
 _CRC_BYTES = 4
 _VECTORS = os.sysconf("SC_IOV_MAX")
@@ -70,7 +73,7 @@ class Layout:
             "cname": self.compression,
             "clevel": LEVELS[self.compression],
             "shuffle": "bitshuffle" if math.prod(self.item) % 8 == 0 else "shuffle",
-            "blocksize": 0,
+            "blocksize": _BLOCK_BYTES[self.compression],
         }
 
     def encode(self, item: NDArray[Any]) -> bytes:
@@ -87,9 +90,9 @@ class Layout:
         )
         return encoded
 
-    def decode(self, data: memoryview, out: NDArray[Any]) -> None:
-        """Decompress one item into the C-contiguous `out`; the interpreter lock is released meanwhile."""
-        decoded = _codec.blosc_decode(data, numthreads=1, out=out.reshape(-1).view(np.uint8))
+    def decode(self, data: memoryview, out: NDArray[np.uint8]) -> None:
+        """Decompress one item into its bytes `out`; the interpreter lock is released meanwhile."""
+        decoded = _codec.blosc_decode(data, numthreads=1, out=out)
         if len(decoded) != self.nbytes:
             raise ValueError(f"expected {self.nbytes} bytes, found {len(decoded)}")
 
@@ -165,21 +168,22 @@ class ShardReader:
     def __init__(self, folder: Path, shape: tuple[int, ...], layout: Layout) -> None:
         self.folder, self.shape, self.layout, self.dtype = folder, shape, layout, layout.dtype
         self._indexes: dict[int, memoryview] = {}
+        self._paths: dict[int, Path] = {}
         self._owner = next(self._owners)
         weakref.finalize(self, self._files.drop, self._owner)
 
     def read(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
         """Decode items `rows` into `out`, (rows, *item)."""
-        for place, row in enumerate(rows.tolist()):
+        items = out.reshape(len(rows), math.prod(self.layout.item)).view(np.uint8)
+        for row, item in zip(rows.tolist(), items, strict=True):
             number, position = divmod(row, self.layout.per_file)
-            self._read_item(number, position, out[place])
+            self._read_item(number, position, item)
 
-    def _read_item(self, number: int, position: int, out: NDArray[Any]) -> None:
+    def _read_item(self, number: int, position: int, out: NDArray[np.uint8]) -> None:
         file = self._open(number)
         index = self._indexes.get(number)
         if index is None:
-            path = self.folder / self.layout.file_name(number)
-            index = self._indexes[number] = read_index(file, self.layout, path).reshape(-1).data
+            index = self._indexes[number] = read_index(file, self.layout, self._path(number)).reshape(-1).data
         offset, nbytes = index[2 * position], index[2 * position + 1]
         if offset == _MISSING:
             raise self._damaged(number, position, "was never written")
@@ -192,11 +196,18 @@ class ShardReader:
             raise self._damaged(number, position, f"cannot be decoded ({error})") from None
 
     def _open(self, number: int) -> IO[bytes]:
-        path = self.folder / self.layout.file_name(number)
+        path = self._path(number)
         try:
             return self._files.get((self._owner, number), path)
         except FileNotFoundError:
             raise PhenoloomError(f"{path}: expected a shard file, found none; {_REMEDY}") from None
+
+    def _path(self, number: int) -> Path:
+        # Building a path anew costs more than finding the open file.
+        path = self._paths.get(number)
+        if path is None:
+            path = self._paths[number] = self.folder / self.layout.file_name(number)
+        return path
 
     def _buffer(self, nbytes: int) -> memoryview:
         # A fresh buffer for every item costs more than the read itself (page faults).
@@ -206,8 +217,9 @@ class ShardReader:
         return held[:nbytes]
 
     def _damaged(self, number: int, position: int, what: str) -> PhenoloomError:
-        path = self.folder / self.layout.file_name(number)
-        return PhenoloomError(f"{path}: expected a whole shard file, but item {position} {what}; {_REMEDY}")
+        return PhenoloomError(
+            f"{self._path(number)}: expected a whole shard file, but item {position} {what}; {_REMEDY}"
+        )
 
 
 def read_index(file: IO[bytes], layout: Layout, path: Path) -> NDArray[np.uint64]:

@@ -225,15 +225,18 @@ def _layout(metadata: dict[str, Any]) -> Layout | None:
     """The layout that the metadata describes, or None if it is none that `TileWriter` writes."""
     shard = metadata["chunk_grid"]["configuration"].get("chunk_shape", [0])
     inner = metadata["codecs"][0].get("configuration", {}).get("codecs", [{}])[-1]
-    compression = inner.get("configuration", {}).get("cname")
+    blosc = inner.get("configuration", {})
+    compression = blosc.get("cname")
     if compression not in LEVELS:
         return None
     layout = Layout(tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"]), shard[0], compression)
+    # How hard the writer tried is no matter to the reader: every block of Blosc says itself how it was compressed.
+    effort = {key: blosc.get(key) for key in ("clevel", "blocksize")}
     sharding = {
         "chunk_shape": [1, *layout.item],
         "codecs": [
             _LITTLE if layout.dtype.itemsize > 1 else {"name": "bytes"},
-            {"name": "blosc", "configuration": layout.blosc},
+            {"name": "blosc", "configuration": {**layout.blosc, **effort}},
         ],
         "index_codecs": [_LITTLE, {"name": "crc32c"}],
         "index_location": "end",

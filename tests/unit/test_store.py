@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from phenoloom.errors import PhenoloomError
 from phenoloom.openfiles import OpenFiles
-from phenoloom.shardfile import Layout, ShardReader
+from phenoloom.shardfile import LEVELS, Layout, ShardReader
 from phenoloom.store import TileStore, TileWriter
 
 RNG = np.random.default_rng(0)
@@ -82,6 +82,18 @@ def test_a_store_of_our_own_is_read_by_hand(tmp_path: Path) -> None:
             path = tmp_path / f"{dtype}-{compression}.zarr"
             write_store(path, some_tiles(dtype=dtype), compression=compression)
             assert isinstance(TileStore(path)._tiles, ShardReader)
+
+
+def test_a_store_compressed_with_another_effort_is_still_read_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles = some_tiles()
+    with monkeypatch.context() as earlier:
+        earlier.setitem(LEVELS, "lz4", 9)
+        write_store(tmp_path / "a.zarr", tiles)
+    store = TileStore(tmp_path / "a.zarr")
+    assert isinstance(store._tiles, ShardReader)
+    np.testing.assert_array_equal(store.read(range(len(tiles))), tiles)
 
 
 def test_attributes_are_kept_beside_the_schema(tmp_path: Path) -> None:
