@@ -191,4 +191,7 @@ def get_study_targets(study):
 
 def get_targets():
     """Every declared output, as a list: Snakemake loses the first item of a generator."""
-    return [f"{RESULTS}/index.html", *(path for study in STUDIES for path in get_study_targets(study))]
+    return [
+        f"{RESULTS}/index.html",
+        *(path for study in STUDIES for path in get_study_targets(study)),
+    ]
