@@ -11,11 +11,13 @@ rule classify:
         f"{LOGS}/{{study}}/classify/{{representation}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/classify/{{representation}}.tsv"
+    group:
+        get_probe_group
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(2000, per_input_mb=8),
+        runtime=grows(480),
     params:
         settings=get_settings("classify", "representation"),
     shell:
@@ -36,11 +38,13 @@ rule compare:
         f"{LOGS}/{{study}}/compare.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/compare/all.tsv"
+    group:
+        "evaluate"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(1000, per_input_mb=10),
+        runtime=grows(30),
     params:
         settings=get_settings("compare"),
     shell:
@@ -59,11 +63,13 @@ rule collect:
         f"{LOGS}/{{study}}/collect.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/collect/all.tsv"
+    group:
+        "evaluate"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=memory(3000, per_input_mb=6),
+        runtime=grows(240),
     params:
         settings=get_settings("collect"),
     shell:

@@ -13,8 +13,8 @@ rule convert:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=memory(800),
+        runtime=grows(480),
     params:
         settings=get_settings("convert"),
     shell:
@@ -36,11 +36,13 @@ rule index:
         f"{LOGS}/{{study}}/index.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/index/all.tsv"
+    group:
+        "split"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(1000, per_input_mb=10),
+        runtime=grows(60),
     params:
         settings=get_settings("index"),
     shell:

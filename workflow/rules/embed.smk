@@ -11,11 +11,13 @@ rule embed:
         f"{LOGS}/{{study}}/embed/{{representation}}-{{split}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/embed/{{representation}}-{{split}}.tsv"
+    group:
+        get_probe_group
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(3000, per_input_mb=10),
+        runtime=grows(480),
     params:
         settings=get_settings("embed", "representation", "split"),
         source=lambda wildcards, input: [

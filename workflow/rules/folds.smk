@@ -9,11 +9,13 @@ rule folds:
         f"{LOGS}/{{study}}/folds.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/folds/all.tsv"
+    group:
+        "split"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(1000, per_input_mb=10),
+        runtime=grows(30),
     params:
         settings=get_settings("folds"),
     shell:

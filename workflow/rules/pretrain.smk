@@ -19,7 +19,7 @@ rule pretrain:
         "../../envs/cpu.yaml"
     threads: get_model_threads
     resources:
-        mem_mb=16000,
+        mem_mb=memory(8000),
         runtime=1440,
     params:
         settings=get_settings("pretrain", "model", "split"),

@@ -17,11 +17,13 @@ rule report:
         f"{LOGS}/{{study}}/report.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/report/all.tsv"
+    group:
+        "evaluate"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(2000, per_input_mb=2),
+        runtime=grows(60),
     params:
         settings=get_settings("report"),
         study_folder=lambda wildcards: f"{RESULTS}/{wildcards.study}",

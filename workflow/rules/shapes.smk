@@ -10,12 +10,14 @@ rule contours:
         f"{LOGS}/{{study}}/contours/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/contours/{{shard}}.tsv"
+    group:
+        "outlines"
     conda:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory(1500),
+        runtime=grows(240),
     params:
         settings=get_settings("contours"),
         tiles=lambda wildcards, input: ["--tiles", *input.tiles] if input.tiles else [],
@@ -33,11 +35,13 @@ rule distances:
         f"{LOGS}/{{study}}/distances/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/distances/{{shard}}.tsv"
+    group:
+        "outlines"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(1500),
+        runtime=grows(120),
     params:
         settings=get_settings("distances"),
     shell:
@@ -53,11 +57,13 @@ rule describe:
         f"{LOGS}/{{study}}/describe/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/describe/{{shard}}.tsv"
+    group:
+        "outlines"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(1500),
+        runtime=grows(120),
     params:
         settings=get_settings("describe"),
     shell:

@@ -5,11 +5,13 @@ rule simulate:
         f"{LOGS}/{{study}}/simulate.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/simulate/all.tsv"
+    group:
+        "prepare"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(1000),
+        runtime=grows(30),
     params:
         settings=get_settings("simulate"),
         folder=subpath(output[0], parent=True),
@@ -27,11 +29,13 @@ rule sheet:
         f"{LOGS}/{{study}}/sheet.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/sheet/all.tsv"
+    group:
+        "prepare"
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(1500, per_input_mb=20),
+        runtime=grows(60),
     params:
         settings=get_settings("sheet"),
     shell:

@@ -1,0 +1,192 @@
+"""A real SLURM cluster on this host, and snakemake runs on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ..workflow.conftest import REPOSITORY, STUDY, Workspace, finished, new_workspace  # noqa: F401 - a fixture
+from . import processes
+from .cluster import Cluster, missing_programs
+
+RUN_S = 480
+"""Longest run of a test, in seconds; a hang is a failure."""
+
+SWIFT = [
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+    "--seconds-between-status-checks",
+    "1",
+    "--latency-wait",
+    "10",
+]
+"""The profile's patience suits jobs of hours, not those of these tests."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the cluster's accounts say of one job."""
+
+    job_id: str
+    comment: str
+    state: str
+    asked_mb: int
+    limit_min: int
+    nodes: str
+    seconds: int
+
+
+class Run:
+    """A snakemake that runs."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], arguments: list[str]) -> None:
+        self.log = folder / "snakemake.log"
+        # A shell that starts this suite in the background makes its children deaf to Ctrl-C.
+        command = ["env", "--default-signal=INT", "snakemake", *arguments]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+    def wait(self, success: bool = True) -> str:
+        """Its output after it ended as expected."""
+        try:
+            code = self.process.wait(RUN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"snakemake did not end within {RUN_S} s:\n{self.text()[-8000:]}")
+        if (code == 0) is not success:
+            pytest.fail(f"snakemake ended with {code}:\n{self.text()[-12000:]}")
+        return self.text()
+
+    def text(self) -> str:
+        """Output so far."""
+        return self.log.read_text()
+
+
+@dataclass
+class ClusterWorkspace(Workspace):
+    """A workspace whose jobs go to the cluster."""
+
+    cluster: Cluster
+
+    @property
+    def results(self) -> Path:
+        """Results of its study."""
+        return self.folder / "results" / STUDY
+
+    def start(self, *arguments: str, path: str | None = None, profile: list[str] | None = None) -> Run:
+        """Start snakemake with the project's profile; `path` is put in the place of the cluster's and system's folders."""
+        environment = self.cluster.environment
+        folders = [str(self.cluster.folder / "bin"), str(Path(sys.executable).parent), environment["PATH"]]
+        environment["PATH"] = os.pathsep.join(folders if path is None else [folders[1], path])
+        if profile is None:
+            profile = ["--workflow-profile", str(REPOSITORY / "profiles" / "slurm")]
+        command = ["--snakefile", str(REPOSITORY / "workflow" / "Snakefile"), *profile, *SWIFT, *arguments]
+        return Run(self.folder, environment, command)
+
+    def run(self, *arguments: str, success: bool = True) -> str:
+        """Run snakemake on the cluster and return what it printed."""
+        return self.start(*arguments).wait(success)
+
+    def jobs(self, comment: str = "rule_") -> list[Job]:
+        """Jobs of this folder in the order of submission, once the accounts have heard of all ends."""
+        fields = "JobIDRaw,Comment,State,ReqMem,TimelimitRaw,NodeList,ElapsedRaw,WorkDir"
+        self.cluster.wait_for("the queue to be empty", lambda: not self.cluster.client("squeue", "-h"))
+        table = ["sacct", "-X", "-n", "-P", f"--format={fields}"]
+
+        def rows() -> list[list[str]]:
+            lines = (line.split("|") for line in self.cluster.client(*table).splitlines())
+            return [row for row in lines if row[-1] == str(self.folder) and row[1].startswith(comment)]
+
+        self.cluster.wait_for(
+            "the accounts", lambda: not any(r[2] in ("RUNNING", "PENDING", "COMPLETING", "REQUEUED") for r in rows())
+        )
+        return [Job(r[0], r[1], r[2].split()[0], int(r[3].rstrip("M")), int(r[4]), r[5], int(r[6])) for r in rows()]
+
+    def process_of(self, *words: str, seconds: float = 120) -> int:
+        """The `phenoloom` process of this folder whose command line has all `words`, as soon as it is there."""
+        found: list[int] = []
+
+        def look() -> bool:
+            for pid in processes.pids():
+                arguments = processes.arguments(pid)
+                program = [Path(argument).name for argument in arguments[:2]]
+                if "phenoloom" in program and all(word in arguments for word in words) and self._here(pid):
+                    found.append(pid)
+            return bool(found)
+
+        self.cluster.wait_for(f"`phenoloom {' '.join(words)}`", look, seconds)
+        return found[0]
+
+    def hold(self, *words: str) -> int:
+        """Stop a process as a file system that hangs would."""
+        pid = self.process_of(*words)
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def _here(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == self.folder
+        except OSError:
+            return False
+
+
+def contents(workspace: Workspace) -> dict[str, str]:
+    """Digest of every result file of the study that does not tell of times."""
+    root = workspace.folder / "results" / STUDY
+    told = {"report", "tensorboard"}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not told & set(path.relative_to(root).parts)
+    }
+
+
+def wait_until(what: str, ready: Callable[[], object], seconds: float = 120) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for the whole suite."""
+    missing = missing_programs(accounting=True)
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} on this machine; `make test-slurm` installs SLURM")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture
+def cluster(started_cluster: Cluster) -> Cluster:
+    """The cluster, whole again after what the test before did to it."""
+    started_cluster.revive()
+    return started_cluster
+
+
+@pytest.fixture
+def on_cluster(cluster: Cluster, tmp_path: Path) -> ClusterWorkspace:
+    """An empty workspace with the tiny study."""
+    return ClusterWorkspace(new_workspace(tmp_path / "work").folder, cluster)
+
+
+@pytest.fixture
+def partly(cluster: Cluster, finished: Workspace, tmp_path: Path) -> ClusterWorkspace:  # noqa: F811
+    """The finished tiny study in a copy of its own, for tests that delete a part of it and run that on the cluster."""
+    return ClusterWorkspace(finished.clone(tmp_path / "work").folder, cluster)
