@@ -29,6 +29,8 @@ from .config.settings import PretrainSettings
 from .data import Loader, Rows, stable_seed
 from .errors import PhenoloomError
 from .manifest import provenance, read_manifest, write_atomically
+from .objectives import Objective
+from .pairs import KINDS, pair_keys
 from .resume import ResumeFolder, remove_leftovers
 from .roles import ALL, TRAIN, fold_table, hold_out, row_groups, row_roles
 from .training import Metrics, Prepare, Pretraining, TrainingData
@@ -75,19 +77,22 @@ def pretrain(
     seed = stable_seed(settings.seed, settings.split)
     pl.seed_everything(seed, verbose=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    objective = initial_objective(settings.model, _input_size(material.view), seed)
+    names = material.view.channels if isinstance(material.view, TileView) else None
+    objective = initial_objective(settings.model, _input_size(material.view), seed, names)
     objective = objective.to(device)
     resume = ResumeFolder(output, settings.digest(), _fingerprint(material, stores))
-    prepare = _prepare(settings, material.normaliser)
+    prepare = _prepare(settings, material.normaliser, objective)
+    keys = pair_keys(material.table, objective.pairs) if objective.pairs else None
     with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
-        data = TrainingData(train, validation, material.train, material.validation, prepare)
+        data = TrainingData(train, validation, material.train, material.validation, prepare, keys)
         module = Pretraining(f"{settings.model_name} {settings.split}", objective, training, data, seed, resume)
         _fit(module, settings, output, device)
         objective.load_state_dict(module.progress.best)
         examples = _examples(module, material.validation[:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
     _write_metrics(output / METRICS, module.progress.history)
-    write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
+    if examples:
+        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
     save_card(output, _card(settings, material, module, seed))
     resume.remove()
 
@@ -95,7 +100,12 @@ def pretrain(
 def gather(settings: PretrainSettings, index: Path, folds: Path, stores: Sequence[Path]) -> Material:
     """Choose the rows to train on and to validate on, in the order of their ids, and open what they look at."""
     tiles = isinstance(settings.model, ImageModel)
-    columns = [*UNIT_COLUMNS, *(["shard", "position", "channel_mean", "channel_std"] if tiles else [])]
+    contrast = settings.model.contrast if isinstance(settings.model, ImageModel) else None
+    known = [KINDS[contrast.pairs][0]] if contrast and contrast.pairs in KINDS else []
+    columns = [
+        *dict.fromkeys([*UNIT_COLUMNS, *known]),
+        *(["shard", "position", "channel_mean", "channel_std"] if tiles else []),
+    ]
     table = pq.read_table(index, columns=columns).to_pandas()
     split = fold_table(folds)
     table["unit_group"] = row_groups(table, split)
@@ -125,12 +135,15 @@ def gather(settings: PretrainSettings, index: Path, folds: Path, stores: Sequenc
     return Material(view, table, train, validation, normaliser, without)
 
 
-def _prepare(settings: PretrainSettings, normaliser: Normaliser | None) -> Prepare:
+def _prepare(settings: PretrainSettings, normaliser: Normaliser | None, objective: Objective) -> Prepare:
     def prepare(batch: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         if normaliser is None or not isinstance(settings.model, ImageModel):
             return batch
         tiles = normaliser(batch)
-        return tiles if generator is None else augment(tiles, settings.model.augment, generator)
+        # Validation sees tiles as they are; some objectives draw views of their own.
+        if generator is None or objective.makes_views:
+            return tiles
+        return augment(tiles, settings.model.augment, generator)
 
     return prepare
 
@@ -187,7 +200,10 @@ def _examples(module: Pretraining, rows: Rows) -> dict[str, np.ndarray]:
     objective = module.objective.eval()
     (batch,) = module.data.validation.batches([rows])
     inputs = module.data.prepare(batch, None)
-    pairs = {"inputs": inputs, "outputs": objective.reconstruct(inputs)}
+    outputs = objective.reconstruct(inputs)
+    if outputs is None:
+        return {}
+    pairs = {"inputs": inputs, "outputs": outputs}
     return {name: values.cpu().contiguous().numpy().astype(np.float16) for name, values in pairs.items()}
 
 
@@ -209,6 +225,7 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         initial_seed=seed,
         **provenance(settings),
         model=settings.model,
+        supervision=settings.model.supervision if isinstance(settings.model, ImageModel) else "none",
         channels=view.channels if isinstance(view, TileView) else None,
         mean=list(normaliser.mean) if normaliser else None,
         std=list(normaliser.std) if normaliser else None,

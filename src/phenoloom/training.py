@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .config.model import Training
 from .data import Epoch, Loader, Rows, cut, shuffled, stable_seed
 from .errors import PhenoloomError
 from .nets.quantizer import perplexity
-from .objectives import Objective, Outcome
+from .objectives import Objective, Outcome, Step
+from .pairs import with_partners
 from .progress import SECONDS_BETWEEN_LINES
 from .resume import ResumeFolder
 
@@ -52,6 +55,17 @@ class TrainingData:
     train_rows: Rows
     validation_rows: Rows
     prepare: Prepare
+    keys: NDArray[np.int64] | None = None
+
+    def order(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
+        """Batches of one pass; where the objective pulls pairs together, partners share a batch."""
+        if self.keys is None:
+            return shuffled(rows, batch_size, seed, epoch)
+        return cut(with_partners(rows, self.keys, seed, epoch), batch_size)
+
+    def keys_of(self, rows: Rows, device: torch.device) -> tuple[Tensor, ...]:
+        """What `Objective.forward` takes beside the batch: nothing, or the keys of its rows."""
+        return () if self.keys is None else (torch.from_numpy(self.keys[rows]).to(device),)
 
 
 class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not typed
@@ -65,17 +79,22 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.data, self.seed, self.resume = data, seed, resume
         self.progress = Progress()
         self.steps = len(cut(data.train_rows, settings.batch_size))
+        held = data.validation_rows
+        self.plan: list[Rows] = []
+        self.validation_plan = (
+            cut(held, settings.batch_size) if data.keys is None else data.order(held, settings.batch_size, 0, 0)
+        )
         self._saved = self._told = time.monotonic()
         self._items = 0
 
     def train_dataloader(self) -> Epoch:
         """The batches of this epoch that are still to come (the trainer asks again for each epoch)."""
-        plan = shuffled(self.data.train_rows, self.settings.batch_size, self.seed, self.progress.epoch)
-        return Epoch(self.data.train, plan[self.progress.step :])
+        self.plan = self.data.order(self.data.train_rows, self.settings.batch_size, self.seed, self.progress.epoch)
+        return Epoch(self.data.train, self.plan[self.progress.step :])
 
     def val_dataloader(self) -> Epoch:
         """All validation batches, in a fixed order."""
-        return Epoch(self.data.validation, cut(self.data.validation_rows, self.settings.batch_size))
+        return Epoch(self.data.validation, self.validation_plan)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW (Loshchilov and Hutter 2019) without decay of biases, norms and other vectors."""
@@ -103,6 +122,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Set the learning rate of this step."""
+        self.objective.before_update(self._place())
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate(self.progress.epoch * self.steps + self.progress.step)
 
@@ -118,12 +138,15 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         """One step."""
         place = (self.progress.epoch, self.progress.step)
         generator = torch.Generator(self.device).manual_seed(stable_seed(self.seed, *place))
-        outcome: Outcome = self.objective(self.data.prepare(batch, generator), generator)
+        self.objective.before_step(self._place())
+        keys = self.data.keys_of(self.plan[self.progress.step], self.device)
+        outcome: Outcome = self.objective(self.data.prepare(batch, generator), generator, *keys)
         self._add("train", outcome, len(batch))
         return outcome.loss
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         """Count the step, and save the state if that was long ago or the job is about to be killed."""
+        self.objective.after_update(self._place())
         self.progress.step += 1
         self._items += len(batch)
         if self.progress.step % STEPS_BETWEEN_CHECKS == 0:
@@ -135,13 +158,14 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Loss of one validation batch."""
-        self._add("val", self.objective(self.data.prepare(batch, None)), len(batch))
+        keys = self.data.keys_of(self.validation_plan[batch_idx], self.device)
+        self._add("val", self.objective(self.data.prepare(batch, None), None, *keys), len(batch))
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch, validation included: metrics, best weights, early stopping, state."""
         progress, row = self.progress, self._close_epoch()
         progress.history.append(row)
-        if row["val_loss"] < progress.best_loss:
+        if self.objective.keeps_last or row["val_loss"] < progress.best_loss:
             progress.best_loss, progress.best_epoch, progress.stale = row["val_loss"], progress.epoch + 1, 0
             progress.best = {name: value.cpu().clone() for name, value in self.objective.state_dict().items()}
         else:
@@ -152,6 +176,9 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             logger.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=progress.epoch)
         self._tell(row)
         self.trainer.should_stop = progress.stale >= self.settings.patience
+
+    def _place(self) -> Step:
+        return Step(self.progress.epoch * self.steps + self.progress.step, self.steps, self.settings.epochs)
 
     def save(self) -> None:
         """Write the whole training state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +35,7 @@ class Card(Section):
     phenoloom: str
     commit: str | None
     model: Annotated[ImageModel | ShapeModel, Field(discriminator="view")]
+    supervision: str = "none"
     channels: list[str] | None
     mean: list[float] | None
     std: list[float] | None
@@ -53,11 +55,16 @@ class Card(Section):
         return len(self.channels) if self.channels is not None else self.points or 0
 
 
-def initial_objective(model: ImageModel | ShapeModel, size: int, seed: int) -> Objective:
-    """The network with the initial weights of `seed`; torch's own random state stays as it was."""
+def initial_objective(
+    model: ImageModel | ShapeModel, size: int, seed: int, channels: Sequence[str] | None = None
+) -> Objective:
+    """The network with the initial weights of `seed`; torch's own random state stays as it was.
+
+    `size` is the number of channels or points; `channels` are the names of the channels.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        objective = build_objective(model, size)
+        objective = build_objective(model, size, channels)
     # Channels last is the faster layout of images on CPU and GPU alike.
     return objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -90,7 +97,7 @@ def load_objective(folder: Path, card: Card, *, untrained: bool = False) -> Obje
 
     Raises PhenoloomError unless every tensor of the file fits and none is missing.
     """
-    objective = initial_objective(card.model, card.size, card.initial_seed)
+    objective = initial_objective(card.model, card.size, card.initial_seed, card.channels)
     if not untrained:
         path = folder / WEIGHTS
         try:

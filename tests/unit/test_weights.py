@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from studies import image_settings, shape_settings
 
+from phenoloom.config import read_yaml
+from phenoloom.config.model import ImageModel, Model
 from phenoloom.errors import PhenoloomError
+from phenoloom.objectives import build_objective
 from phenoloom.weights import CARD, WEIGHTS, Card, initial_objective, load_objective, read_card, save_card, save_weights
+
+MODELS = Path(__file__).parents[2] / "config" / "models"
 
 
 def card(**changes: object) -> Card:
@@ -106,3 +113,48 @@ def test_a_card_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "colour: red\n")
     with pytest.raises(PhenoloomError, match="colour"):
         read_card(tmp_path)
+
+
+def test_the_initial_weights_of_a_vqvae_are_those_of_earlier_versions() -> None:
+    state = initial_objective(card().model, 2, 1).state_dict()
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    assert digest.hexdigest()[:16] == "55de8a52f200a083"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder": "resnet50", "objective": {"name": "ae"}},
+        {"encoder": "resnet18", "objective": {"name": "vae"}, "channels": {"mode": "separate"}},
+        {"objective": {"name": "mae", "decoder_width": 32, "decoder_depth": 1}, "contrast": {"pairs": "replicates"}},
+        {
+            "objective": {"name": "dino", "prototypes": 8, "local_size": 16, "ibot": 1.0},
+            "channels": {"mode": "map", "map": {"DNA": 1, "actin": 2}},
+        },
+    ],
+    ids=lambda changes: changes["objective"]["name"],
+)
+def test_every_kind_of_image_model_comes_back_from_disk(changes: dict[str, object], tmp_path: Path) -> None:
+    encoder = str(changes.get("encoder", "vit-tiny"))
+    size = {"width": 32, "depth": 1, "patch": 8} if encoder.startswith("vit") else {"width": 4}
+    model = ImageModel(**{"view": "tiles", "encoder": encoder, "input_size": 32, "latent": 16, **size, **changes})
+    written = card(model=model, supervision=model.supervision)
+    objective = initial_objective(model, written.size, 1, written.channels).eval()
+    save_weights(tmp_path, objective.state_dict())
+    save_card(tmp_path, written)
+    found = read_card(tmp_path)
+    assert found == written
+    assert found.supervision == ("replicates" if "contrast" in changes else "none")
+    tiles = torch.randn(3, 2, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(load_objective(tmp_path, found).embed(tiles), objective.embed(tiles))
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_model_file_that_comes_with_the_package_can_be_built(path: Path) -> None:
+    model = TypeAdapter(Model).validate_python(read_yaml(path))
+    with torch.device("meta"):
+        assert sum(p.numel() for p in build_objective(model, 3 if model.view == "tiles" else 64).parameters()) > 0

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from phenoloom.config import ImageModel, ShapeModel, Study
+from phenoloom.config import Config, ImageModel, RuleSettings, ShapeModel, Study
 from phenoloom.config.load import models_in
 
-from .conftest import STUDY, TINY, Workspace
+from .conftest import REPOSITORY, STUDY, TINY, Workspace
 
 REPORT = {"report", "overview"}
 SCORE = {"classify", "compare"} | REPORT
@@ -76,7 +76,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "folds.scheme": ("leave-one-group-out", FOLDS),
     "folds.count": (3, FOLDS),
     "folds.group": ("image", FOLDS),
-    f"{IMAGE_MODEL}.encoder": (None, set()),  # one value so far
+    f"{IMAGE_MODEL}.encoder": ("resnet34", TRAIN),
     f"{IMAGE_MODEL}.view": (None, set()),  # says which kind of model it is
     f"{SHAPE_MODEL}.encoder": (None, set()),
     f"{SHAPE_MODEL}.view": (None, set()),
@@ -157,6 +157,82 @@ def with_change(key: str, value: Any) -> dict[str, Any]:
     return study
 
 
+# Keys that the tiny study's models do not use: (model file, key, value, what else the key needs).
+OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
+    ("ae-resnet18", "objective.pool", 3, {}),
+    ("vae-resnet18", "objective.beta", 4.0, {}),
+    ("mae-vit-small", "depth", 3, {}),
+    ("mae-vit-small", "patch", 4, {}),
+    ("mae-vit-small", "registers", 2, {}),
+    ("mae-vit-small", "drop_path", 0.123, {}),
+    ("mae-vit-small", "objective.mask_ratio", 0.55, {}),
+    ("mae-vit-small", "objective.normalise_patches", False, {}),
+    ("mae-vit-small", "objective.decoder_width", 96, {}),
+    ("mae-vit-small", "objective.decoder_depth", 3, {}),
+    ("dino-vit-small", "objective.prototypes", 77, {}),
+    ("dino-vit-small", "objective.hidden", 77, {}),
+    ("dino-vit-small", "objective.bottleneck", 77, {}),
+    ("dino-vit-small", "objective.local_crops", 3, {}),
+    ("dino-vit-small", "objective.local_size", 64, {}),
+    ("dino-vit-small", "objective.global_scale", (0.3, 0.9), {}),
+    ("dino-vit-small", "objective.local_scale", (0.1, 0.2), {}),
+    ("dino-vit-small", "objective.student_temperature", 0.123, {}),
+    ("dino-vit-small", "objective.teacher_temperature", 0.123, {}),
+    ("dino-vit-small", "objective.first_teacher_temperature", 0.0123, {}),
+    ("dino-vit-small", "objective.temperature_epochs", 7, {}),
+    ("dino-vit-small", "objective.momentum", 0.987, {}),
+    ("dino-vit-small", "objective.centre_momentum", 0.876, {}),
+    ("dino-vit-small", "objective.frozen_epochs", 3, {}),
+    ("dino-vit-small", "objective.ibot", 0.123, {}),
+    ("dino-vit-small", "objective.koleo", 0.123, {}),
+    ("ae-resnet18", "contrast.pairs", "wells", {"contrast": {"pairs": "views"}}),
+    ("ae-resnet18", "contrast.weight", 0.123, {"contrast": {"pairs": "views"}}),
+    ("ae-resnet18", "contrast.temperature", 0.123, {"contrast": {"pairs": "views"}}),
+    ("ae-resnet18", "contrast.projection", 77, {"contrast": {"pairs": "views"}}),
+    ("ae-resnet18", "channels.mode", "separate", {}),
+    ("ae-resnet18", "channels.combine", "mean", {"channels": {"mode": "separate"}}),
+    ("ae-resnet18", "channels.at_once", 2, {"channels": {"mode": "separate"}}),
+    ("ae-resnet18", "channels.inputs", 4, {"channels": {"mode": "replicate"}}),
+    ("ae-resnet18", "channels.map", {"DNA": 1}, {"channels": {"mode": "map", "map": {"DNA": 0}}}),
+    ("ae-resnet18", "channels.drop", ["protein"], {"channels": {"mode": "map", "map": {"DNA": 0}}}),
+    ("ae-resnet18", "channels.fill", "mean", {"channels": {"mode": "map", "map": {"DNA": 0}}}),
+    ("ae-resnet18", "augment.rotate", True, {}),
+    ("ae-resnet18", "augment.crop", 0.5, {}),
+    ("ae-resnet18", "augment.elastic", 0.1, {}),
+    ("ae-resnet18", "augment.blur", 1.5, {}),
+    ("ae-resnet18", "augment.drop_channel", 0.25, {}),
+]
+
+
+def settings_of(model: str, overrides: dict[str, Any]) -> dict[str, str]:
+    """Settings of the rules of a study that trains `model` alone."""
+    study = copy.deepcopy(TINY)
+    study["representations"] = {"learned": {"model": model}}
+    study["models"] = {model: overrides}
+    rules = RuleSettings(STUDY, Study.model_validate(study), Config(), REPOSITORY / "config")
+    return {
+        "convert": rules.convert().canonical(),
+        "folds": rules.folds().canonical(),
+        "pretrain": rules.pretrain(model, "fold-0").canonical(),
+        "embed": rules.embed("learned", "fold-0").canonical(),
+        "classify": rules.classify("learned").canonical(),
+    }
+
+
+@pytest.mark.parametrize(("model", "key", "value", "needs"), OTHER_MODELS, ids=[key for _, key, _, _ in OTHER_MODELS])
+def test_a_changed_key_of_any_model_reaches_pretraining_and_no_other_rule(
+    model: str, key: str, value: Any, needs: dict[str, Any]
+) -> None:
+    changed: dict[str, Any] = copy.deepcopy(needs)
+    section = changed
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    section[last] = value
+    before, after = settings_of(model, needs), settings_of(model, changed)
+    assert {rule for rule in before if before[rule] != after[rule]} == {"pretrain"}
+
+
 def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:
     keys = {key for key in leaves(Study) if key not in {"representations", "models"}}
     keys |= {f"representations.{key}" for key in ("descriptors", "model", "untrained", "transductive")}
@@ -170,7 +246,7 @@ def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:
         .replace("representations.vqvae.", "representations.")
         for key in CHANGES
     }
-    assert changed == keys
+    assert changed | {f"models.tiles.{key}" for _, key, _, _ in OTHER_MODELS} == keys
 
 
 def test_a_second_run_has_nothing_to_do(finished: Workspace) -> None:

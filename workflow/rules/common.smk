@@ -1,6 +1,8 @@
 """Configuration and input functions; no rules."""
 
+import gc
 import re
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,23 +15,37 @@ from phenoloom.config import (
     overview_settings,
     splits,
 )
+from phenoloom.config.lazy import Lazy
 from phenoloom.errors import PhenoloomError
 
 CONFIG_DIR = Path("config")
 
-try:
-    CONFIG = load_config(config, "config/config.yaml with --config")
-    STUDIES = {name: load_study(name, CONFIG_DIR) for name in CONFIG.studies}
-except PhenoloomError as error:
-    raise WorkflowError(str(error))
+# A plan is millions of objects that live to its end: looking among them for garbage takes a tenth of its time.
+gc.freeze()
+gc.set_threshold(200_000, 20, 100)
+
+
+def or_stop(load, *arguments):
+    """What `load` gives, or its complaint as one that Snakemake prints without a traceback."""
+    try:
+        return load(*arguments)
+    except PhenoloomError as error:
+        raise WorkflowError(str(error))
+
+
+CONFIG = or_stop(load_config, config, "config/config.yaml with --config")
+STUDIES = Lazy(CONFIG.studies, lambda name: or_stop(load_study, name, CONFIG_DIR))
+# Every study is checked before anything starts; a submitted job looks only at those that it needs.
+if workflow.is_main_process:
+    dict(STUDIES)
 
 RESULTS = CONFIG.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-SETTINGS = {
-    name: RuleSettings(name, study, CONFIG, CONFIG_DIR)
-    for name, study in STUDIES.items()
-}
+SETTINGS = Lazy(
+    CONFIG.studies,
+    lambda name: RuleSettings(name, STUDIES[name], CONFIG, CONFIG_DIR),
+)
 
 
 wildcard_constraints:
@@ -43,9 +59,13 @@ wildcard_constraints:
 def get_settings(rule, *wildcard_names):
     """Function of the wildcards that gives the rule's settings as canonical JSON."""
 
+    @cache
+    def canonical(study, *arguments):
+        return getattr(SETTINGS[study], rule)(*arguments).canonical()
+
     def settings(wildcards):
         arguments = [getattr(wildcards, name) for name in wildcard_names]
-        return getattr(SETTINGS[wildcards.study], rule)(*arguments).canonical()
+        return canonical(wildcards.study, *arguments)
 
     return settings
 

@@ -6,6 +6,7 @@ import difflib
 import inspect
 import typing
 from collections.abc import Hashable, Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,9 +18,15 @@ from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Representation, Study
 
 M = TypeVar("M", bound=BaseModel)
+OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino"}
+"""Tags of the union of objectives; none of them is a key of one."""
 
 
-class _Loader(yaml.SafeLoader):
+# The parser in C where PyYAML was built with it: every job of a cluster reads these files again.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
     """Safe YAML that refuses a key given twice instead of keeping the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -30,18 +37,30 @@ class _Loader(yaml.SafeLoader):
                 line = key_node.start_mark.line + 1
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice (line {line})")
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping; raises PhenoloomError naming the file."""
+    return _mapping(_read_text(path), path)
+
+
+def _read_text(path: Path) -> str:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise PhenoloomError(f"There is no file {path}{hint}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise PhenoloomError(f"{path} is not valid YAML: {error}") from None
+
+
+def _mapping(text: str, path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
         raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")
@@ -76,15 +95,37 @@ def load_study(name: str, config_dir: Path) -> Study:
 def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeModel:
     """Validate `config/models/<name>.yaml` with the study's own changes merged over it."""
     path = config_dir / "models" / f"{name}.yaml"
-    changes = study.models.get(name, {})
-    where = f"{path} with the study's `models.{name}`" if changes else str(path)
-    values = _merge(read_yaml(path), changes)
-    adapter: TypeAdapter[ImageModel | ShapeModel] = TypeAdapter(Model)
+    return _validated_model(path, name, _read_text(path), _Changes(study.models.get(name, {})))
+
+
+class _Changes:
+    """A study's changes to a model, as the key of a cache: equal where their text is."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values, self.text = values, repr(values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Changes) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+# The workflow asks for the same model once a job; it is validated once for each text of its file.
+@lru_cache(maxsize=4096)
+def _validated_model(path: Path, name: str, text: str, changes: _Changes) -> ImageModel | ShapeModel:
+    where = f"{path} with the study's `models.{name}`" if changes.values else str(path)
+    values = _merge(_mapping(text, path), changes.values)
     try:
-        return adapter.validate_python(values)
+        return _model_adapter().validate_python(values)
     except ValidationError as error:
         model: type[BaseModel] = ShapeModel if values.get("view") == "shapes" else ImageModel
         raise PhenoloomError(_sentences(error, model, where)) from None
+
+
+@cache
+def _model_adapter() -> TypeAdapter[ImageModel | ShapeModel]:
+    return TypeAdapter(Model)
 
 
 def view_of(entry: Representation, study: Study, config_dir: Path) -> Literal["tiles", "shapes"]:
@@ -118,6 +159,8 @@ def _sentence(error: Any, model: type[BaseModel], where: str) -> str:
     # A discriminated union puts its tag into the location; the user wrote no such key.
     if parts and parts[0] in {"tiles", "shapes"} and "view" in model.model_fields:
         parts = parts[1:]
+        if len(parts) > 1 and parts[0] == "objective" and parts[1] in OBJECTIVES:
+            del parts[1]
     key = ".".join(parts) or "the file"
     if error["type"] == "extra_forbidden":
         valid = sorted(_keys_at(model, parts[:-1]))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from .objectives import Channels, Contrast, ImageObjective
 from .sections import Fraction, Section
 
 
@@ -33,44 +34,94 @@ class Training(Section):
 
 
 class Augment(Section):
-    """Augmentations, in batches on the device."""
+    """Augmentations, in batches on the device; each is off at its default, except `flip`."""
 
     flip: bool = Field(True, description="flips and right-angle rotations")
+    rotate: bool = Field(False, description="rotations by any angle; what lies outside the tile is mirrored")
+    crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="least area of a random crop that is resized to the whole tile; 1: off. Changes apparent size"
+    )
+    elastic: Annotated[float, Field(ge=0, le=0.2)] = Field(
+        0.0, description="sd of a smooth random displacement, as a share of the tile's side"
+    )
     gain: float = Field(0.0, ge=0, description="sd of a random gain a channel; 0 where intensity is the phenotype")
     offset: float = Field(0.0, ge=0, description="sd of a random offset a channel, in sd of the channel")
+    blur: float = Field(0.0, ge=0, description="largest sigma of a Gaussian blur in px; each tile draws its own")
     noise: float = Field(0.0, ge=0, description="sd of added Gaussian noise, in sd of the channel")
-
-
-class VQVAE(Section):
-    """Vector-quantised autoencoder (van den Oord et al. 2017) with an EMA codebook."""
-
-    name: Literal["vqvae"]
-    codes: int = Field(512, ge=2, description="vectors in the codebook")
-    code_dim: int = Field(64, ge=1, description="dimension of a code")
-    commitment: float = Field(0.25, ge=0, description="weight of the commitment loss")
-    decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.99, description="decay of the codebook's moving average")
-    revive_after: int = Field(
-        50, ge=1, description="steps without use after which a code is moved to a random encoder output"
+    drop_channel: Fraction = Field(
+        0.0, description="probability that a channel is set to its mean; one channel always stays"
     )
+
+
+Encoder = Literal[
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "vit-tiny", "vit-small", "vit-base", "vit-large", "vit-huge",
+]  # fmt: skip
 
 
 class ImageModel(Section):
     """A model of tiles."""
 
     view: Literal["tiles"]
-    encoder: Literal["resnet18"] = Field("resnet18", description="architecture of the encoder; the decoder mirrors it")
-    width: int = Field(64, ge=4, description="channels of the first stage (64 in the paper)")
-    input_size: int = Field(224, ge=32, multiple_of=32, description="tiles are resized to this height and width in px")
-    latent: int = Field(512, ge=2, description="size of the embedding")
-    objective: VQVAE = Field(description="what is optimised")
+    encoder: Encoder = Field("resnet18", description="architecture of the encoder; the decoder mirrors it")
+    width: int | None = Field(
+        None,
+        ge=4,
+        description="channels of a ResNet's first stage (64 in the paper), or values of a ViT's token; "
+        "none: as in the paper",
+    )
+    depth: int | None = Field(None, ge=1, description="blocks of a ViT; none: as in the paper")
+    patch: int = Field(16, ge=2, le=32, description="height and width of a ViT's patch in px")
+    registers: int = Field(0, ge=0, description="register tokens of a ViT (Darcet et al. 2024)")
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="largest rate of stochastic depth in a ViT (Huang et al. 2016)"
+    )
+    input_size: int = Field(224, ge=8, description="tiles are resized to this height and width in px")
+    latent: int = Field(512, ge=2, description="size of the embedding (of each channel's, if they are concatenated)")
+    channels: Channels = Field(default_factory=Channels, description="how the channels reach the network")
+    objective: ImageObjective = Field(description="what is optimised")
+    contrast: Contrast | None = Field(None, description="a contrastive term beside the objective")
     augment: Augment = Field(default_factory=Augment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
 
+    @property
+    def is_vit(self) -> bool:
+        """Whether the encoder is a vision transformer."""
+        return self.encoder.startswith("vit")
+
+    @property
+    def supervision(self) -> str:
+        """What training used beside the pixels, in a word: `none`, or the pairs of the contrastive term."""
+        return self.contrast.pairs if self.contrast and self.contrast.pairs not in {"views", "channels"} else "none"
+
     @model_validator(mode="after")
-    def _latent_is_whole_tokens(self) -> ImageModel:
-        code_dim = self.objective.code_dim
-        if self.latent % code_dim:
-            raise ValueError(f"`latent` must be a multiple of `objective.code_dim`, found {self.latent} and {code_dim}")
+    def _sizes_fit(self) -> ImageModel:
+        objective, unit = self.objective, self.patch if self.is_vit else 32
+        sizes = {"input_size": self.input_size}
+        if objective.name == "dino":
+            sizes["objective.local_size"] = objective.local_size
+        for key, size in sizes.items():
+            if size % unit:
+                word = "the ViT's `patch`" if self.is_vit else "a ResNet's reduction"
+                raise ValueError(f"`{key}` must be a multiple of {unit} px ({word}), found {size}")
+        if self.is_vit and (self.width or 32) % 32:
+            raise ValueError(f"`width` of a ViT must be a multiple of 32, found {self.width}")
+        if objective.name == "vqvae" and self.latent % objective.code_dim:
+            raise ValueError(
+                f"`latent` must be a multiple of `objective.code_dim`, found {self.latent} and {objective.code_dim}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> ImageModel:
+        objective = self.objective
+        needs_vit = objective.name == "mae" or (objective.name == "dino" and objective.ibot > 0)
+        if needs_vit and not self.is_vit:
+            raise ValueError(f"masked patches need a ViT, for example `encoder: vit-small`, found {self.encoder}")
+        if not self.is_vit and (self.depth or self.registers or self.drop_path):
+            raise ValueError(f"`depth`, `registers` and `drop_path` belong to a ViT, and the encoder is {self.encoder}")
+        if self.contrast and self.contrast.pairs == "channels" and self.channels.mode not in {"separate", "replicate"}:
+            raise ValueError("`contrast.pairs: channels` needs `channels.mode: separate` or `replicate`")
         return self
 
 

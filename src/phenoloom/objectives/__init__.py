@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..config.model import ImageModel, ShapeModel
-from .base import Objective, Outcome
+from .base import Objective, Outcome, Step
+from .image import build_image_objective
 from .shape_ae import ShapeAE
 from .vqvae import VQVAE
 
-__all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "build_objective"]
+__all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "Step", "build_objective"]
 
 
-def build_objective(model: ImageModel | ShapeModel, size: int) -> Objective:
-    """The network of a model file; `size` is the number of channels of a tile, or of points of a contour."""
+def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequence[str] | None = None) -> Objective:
+    """The network of a model file; `size` is the number of channels of a tile, or of points of a contour.
+
+    `channels` are the names of the tile's channels, which a model that maps them by name needs.
+    """
     if isinstance(model, ShapeModel):
         return ShapeAE(model, size)
-    return VQVAE(model, size)
+    return build_image_objective(model, size, channels)

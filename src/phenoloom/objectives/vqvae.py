@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..augment import symmetries
+from ..config import objectives as config
 from ..config.model import ImageModel
 from ..nets.quantizer import Quantised, Quantizer
-from ..nets.resnet import ResNetDecoder, ResNetEncoder
+from .architecture import build_decoder, build_encoder, over_orientations
 from .base import Objective, Outcome
 
 
@@ -27,35 +27,37 @@ class VQVAE(Objective):
     def __init__(self, model: ImageModel, channels: int) -> None:
         super().__init__()
         objective = model.objective
+        assert isinstance(objective, config.VQVAE)
         self.any_orientation = model.augment.flip
         self.code_dim, self.commitment = objective.code_dim, objective.commitment
-        self.encoder = ResNetEncoder(channels, model.width)
+        self.encoder = build_encoder(model, channels)
         self.project = nn.Conv2d(self.encoder.features, model.latent, 1)
         self.quantizer = Quantizer(objective.codes, objective.code_dim, objective.decay, objective.revive_after)
-        self.decoder = ResNetDecoder(model.latent, channels, model.width)
+        self.decoder = build_decoder(model, model.latent, channels)
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
         """Loss of normalised tiles (b, c, y, x)."""
-        maps, quantised = self._quantise(inputs, generator)
+        latents = self.project(self.encoder.maps(inputs))
+        maps, quantised = self._quantise(latents, generator)
         reconstruction = F.mse_loss(self.decoder(maps).float(), inputs)
         loss = reconstruction + self.commitment * quantised.commitment
         parts = {"reconstruction": reconstruction, "commitment": quantised.commitment}
-        return Outcome(loss, parts, quantised.counts)
+        return Outcome(loss, parts, quantised.counts, latents.float().mean((2, 3))[None])
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Vectors (b, latent): the mean over positions, and orientations, of the projection that is quantised."""
-        views = list(symmetries(inputs)) if self.any_orientation else [inputs]
-        # One view after the other: eight at once would need eight times the memory.
-        return torch.stack([self.project(self.encoder(view)).float().mean((2, 3)) for view in views]).mean(0)
+        return over_orientations(self._vectors, inputs, self.any_orientation)
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Tiles (b, c, y, x) decoded from their codes."""
-        maps, _ = self._quantise(inputs, None)
+        maps, _ = self._quantise(self.project(self.encoder.maps(inputs)), None)
         images: Tensor = self.decoder(maps)
         return images.float()
 
-    def _quantise(self, inputs: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Quantised]:
-        latents = self.project(self.encoder(inputs))
+    def _vectors(self, inputs: Tensor) -> Tensor:
+        return self.project(self.encoder.maps(inputs)).float().mean((2, 3))  # type: ignore[no-any-return]
+
+    def _quantise(self, latents: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Quantised]:
         b, _, y, x = latents.shape
         # (b, latent, y, x) -> (b, y, x, latent) is free in channels-last memory; tokens are slices of the last axis.
         tokens = latents.permute(0, 2, 3, 1).reshape(-1, self.code_dim)

@@ -1,0 +1,40 @@
+"""Heads that training needs and embeddings do not."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .vit import initialise
+
+
+class DINOHead(nn.Module):
+    """Vectors (..., inputs) -> similarities (..., prototypes): three layers, then cosines with unit prototypes.
+
+    The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C).
+    """
+
+    def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
+        )
+        self.last_layer = nn.Linear(bottleneck, prototypes, bias=False)
+        initialise(self)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Cosines in [-1, 1]."""
+        directions = F.normalize(self.mlp(vectors), dim=-1)
+        return F.linear(directions, F.normalize(self.last_layer.weight, dim=1))
+
+
+class ProjectionHead(nn.Module):
+    """Vectors (..., inputs) -> unit vectors (..., outputs) by two layers (Chen et al. 2020)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, inputs), nn.ReLU(), nn.Linear(inputs, outputs))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Directions."""
+        return F.normalize(self.layers(vectors).float(), dim=-1)

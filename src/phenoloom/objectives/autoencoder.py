@@ -1,0 +1,96 @@
+"""Autoencoder, and variational autoencoder (Kingma and Welling 2014; beta-VAE: Higgins et al. 2017), of tiles.
+
+The feature map is pooled and squeezed to a vector of exactly `latent` values, which is all that the decoder sees. With
+`augment.flip`, which says that orientation means nothing, the embedding is the mean over the eight flips and
+right-angle rotations of the tile, and so exactly invariant to them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..config import objectives as config
+from ..config.model import ImageModel
+from ..nets.bottleneck import Spread, Squeeze
+from .architecture import build_decoder, build_encoder, over_orientations
+from .base import Objective, Outcome
+
+
+class AE(Objective):
+    """Mean squared error on normalised intensities."""
+
+    numbers = 1
+    """Numbers that the encoder gives for each value of the embedding."""
+
+    def __init__(self, model: ImageModel, channels: int) -> None:
+        super().__init__()
+        objective = model.objective
+        assert isinstance(objective, config.AE | config.VAE)
+        self.any_orientation = model.augment.flip
+        self.encoder = build_encoder(model, channels)
+        features, grid = self.encoder.features, model.input_size // self.encoder.reduction
+        self.squeeze = Squeeze(features, grid, objective.pool, self.numbers * model.latent)
+        self.spread = Spread(model.latent, features, grid, objective.pool)
+        self.decoder = build_decoder(model, features, channels)
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
+        """Loss of normalised tiles (b, c, y, x)."""
+        vectors = self._vectors(inputs)
+        reconstruction = F.mse_loss(self._decode(vectors), inputs)
+        return Outcome(reconstruction, {"reconstruction": reconstruction}, features=vectors[None])
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent)."""
+        return over_orientations(self._vectors, inputs, self.any_orientation)
+
+    def reconstruct(self, inputs: Tensor) -> Tensor:
+        """Tiles (b, c, y, x) decoded from their vectors."""
+        return self._decode(self._vectors(inputs))
+
+    def _vectors(self, inputs: Tensor) -> Tensor:
+        return self.squeeze(self.encoder.maps(inputs)).float()  # type: ignore[no-any-return]
+
+    def _decode(self, vectors: Tensor) -> Tensor:
+        return self.decoder(self.spread(vectors)).float()  # type: ignore[no-any-return]
+
+
+class VAE(AE):
+    """Mean squared error + beta x 2 / (values of a tile) x the divergence of the posterior from a standard normal.
+
+    For Gaussian noise of variance 1 on normalised intensities and `beta` 1, this is the negative evidence lower bound
+    up to a constant, times 2 / (values of a tile). The embedding is the mean of the posterior.
+    """
+
+    numbers = 2
+
+    def __init__(self, model: ImageModel, channels: int) -> None:
+        super().__init__(model, channels)
+        assert isinstance(model.objective, config.VAE)
+        self.beta = model.objective.beta
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
+        """Loss of normalised tiles (b, c, y, x); without a generator the posterior's mean is decoded."""
+        mean, log_variance = self._posterior(inputs)
+        drawn = mean
+        if generator is not None:
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            drawn = mean + noise * (log_variance / 2).exp()
+        reconstruction = F.mse_loss(self._decode(drawn), inputs)
+        divergence = normal_divergence(mean, log_variance).mean()
+        loss = reconstruction + self.beta * 2 / inputs[0].numel() * divergence
+        return Outcome(loss, {"reconstruction": reconstruction, "divergence": divergence}, features=mean[None])
+
+    def _vectors(self, inputs: Tensor) -> Tensor:
+        return self._posterior(inputs)[0]
+
+    def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.squeeze(self.encoder.maps(inputs)).float().chunk(2, 1)
+        # Beyond, the exponential of an untrained network could overflow.
+        return mean, log_variance.clamp(-30, 20)
+
+
+def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence (b,) in nats of normals (b, d) from the standard normal (eq. 10 of the VAE paper)."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2

@@ -1,0 +1,89 @@
+"""A contrastive term beside any objective of tiles, on the vectors that the objective makes anyway.
+
+InfoNCE (van den Oord et al. 2018) where an item has one partner, and its supervised form (Khosla et al. 2020) where it
+has several. As in CAN (Mishra et al. 2022), the term sees what the objective sees: an MAE's visible patches, DINO's
+global crops.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ..augment import augment
+from ..config.model import ImageModel
+from ..errors import PhenoloomError
+from ..nets.heads import ProjectionHead
+from .base import Objective, Outcome, Wrapper
+
+
+class Contrasted(Wrapper):
+    """The loss of `base` + `weight` x the contrastive loss of its projected features."""
+
+    def __init__(self, base: Objective, model: ImageModel, values: int) -> None:
+        super().__init__(base)
+        assert model.contrast is not None
+        self.settings, self.augment = model.contrast, model.augment
+        self.head = ProjectionHead(values, model.contrast.projection)
+
+    @property
+    def pairs(self) -> str | None:
+        """Views and channels of an item need no key."""
+        return None if self.settings.pairs in {"views", "channels"} else self.settings.pairs
+
+    @property
+    def makes_views(self) -> bool:
+        """Two augmentations of each tile are made here, where the base has no views of its own."""
+        return self.base.makes_views or self.settings.pairs == "views"
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None, keys: Tensor | None = None) -> Outcome:
+        """Loss of normalised tiles (b, c, y, x); `keys` (b, 2) hold what an item is, and where it was found.
+
+        Two items belong together if they are the same and were found in different places.
+        """
+        b = len(inputs)
+        if self.pairs and keys is None:
+            raise PhenoloomError(
+                f"The contrastive term pulls {self.pairs} together and needs their keys with each batch"
+            )
+        if self.settings.pairs == "views" and not self.base.makes_views:
+            # In evaluation there is nothing random: a tile and its mirror image.
+            views = (
+                [augment(inputs, self.augment, generator) for _ in range(2)] if generator else [inputs, inputs.flip(-1)]
+            )
+            inputs = torch.cat(views)
+        outcome: Outcome = self.base(inputs, generator)
+        assert outcome.features is not None
+        views_and_items = outcome.features.reshape(-1, b, outcome.features.shape[-1])
+        unit = self.head(views_and_items)
+        term = supervised_contrast(unit.flatten(0, 1), self._keys(unit, keys), self.settings.temperature)
+        parts = {**outcome.parts, "contrast": term}
+        return dataclasses.replace(outcome, loss=outcome.loss + self.settings.weight * term, parts=parts)
+
+    def _keys(self, unit: Tensor, keys: Tensor | None) -> Tensor:
+        """Keys (views * b, 2) in the order of the flattened features."""
+        views, b = unit.shape[:2]
+        if keys is not None:
+            return keys.repeat(views, 1)
+        item = torch.arange(b, device=unit.device).repeat(views)
+        view = torch.arange(views, device=unit.device).repeat_interleave(b)
+        return torch.stack([item, view], 1)
+
+
+def supervised_contrast(unit: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Eq. 2 of Khosla et al. 2020 on unit vectors (n, d) with keys (n, 2) of what an item is and where it was found.
+
+    Items of the same place are no partners: the place is what they should not be known by; nor are they strangers, and
+    so they are left out. An item without a partner pulls on nothing; a batch without any has loss 0.
+    """
+    same, here = (keys[:, None, i] == keys[None, :, i] for i in (0, 1))
+    partner = same & ~here
+    others = ~(same & here)
+    logits = unit @ unit.T / temperature
+    # Finite, so that an item without any other has a gradient of zero and not NaN.
+    logs = logits - logits.masked_fill(~others, -1e9).logsumexp(1, keepdim=True)
+    counts = partner.sum(1)
+    losses = -(logs * partner).sum(1) / counts.clamp(min=1)
+    return losses.sum() / (counts > 0).sum().clamp(min=1)

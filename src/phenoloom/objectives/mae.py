@@ -1,0 +1,106 @@
+"""Masked autoencoder (He et al. 2022): the encoder sees few patches, and a small decoder guesses the others.
+
+The embedding is the mean over the patch tokens of the whole, unmasked tile, in their own order; with `augment.flip`
+also over its eight flips and right-angle rotations.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import objectives as config
+from ..config.model import ImageModel
+from ..nets.tokens import TokenDecoder, patchify, scatter_tokens, unpatchify
+from ..nets.vit import Size, ViT
+from .architecture import build_encoder, heads_of, over_orientations
+from .base import Objective, Outcome, fixed_generator
+
+EPSILON = 1e-6
+
+
+class MAE(Objective):
+    """Mean squared error on the hidden patches, whose pixels are normalised patch by patch."""
+
+    def __init__(self, model: ImageModel, channels: int) -> None:
+        super().__init__()
+        objective = model.objective
+        assert isinstance(objective, config.MAE)
+        self.any_orientation = model.augment.flip
+        self.mask_ratio, self.normalise = objective.mask_ratio, objective.normalise_patches
+        encoder = build_encoder(model, channels, fixed_positions=True)
+        assert isinstance(encoder, ViT)
+        self.encoder = encoder
+        same = model.latent == encoder.features
+        self.project: nn.Module = nn.Identity() if same else nn.Linear(encoder.features, model.latent)
+        width = objective.decoder_width
+        size = Size(width, objective.decoder_depth, heads_of(width))
+        self.decoder = TokenDecoder(model.latent, channels, model.input_size // model.patch, model.patch, size)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
+        """Loss of normalised tiles (b, c, y, x); without a generator the masks are the same every time."""
+        order, visible = self._draw(inputs, generator)
+        tokens = self._encode(inputs, order[:, :visible], generator)
+        guessed = self._decode(tokens, order)
+        patches = patchify(inputs, self.encoder.reduction)
+        target, _, deviation = (
+            normalised(patches) if self.normalise else (patches, 0.0, torch.ones((), device=inputs.device))
+        )
+        error = (guessed - target).square()
+        hidden = order[:, visible:, None]
+        loss = error.mean(2, keepdim=True).gather(1, hidden).mean()
+        raw = (error.detach() * deviation**2).mean(2, keepdim=True).gather(1, hidden).mean()
+        return Outcome(loss, {"reconstruction": raw}, features=tokens[:, 1:].mean(1).float()[None])
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent): the mean over the patch tokens."""
+        return over_orientations(self._vectors, inputs, self.any_orientation)
+
+    def reconstruct(self, inputs: Tensor) -> Tensor:
+        """Tiles (b, c, y, x) whose hidden patches are guessed; guesses of normalised patches take the true contrast."""
+        order, visible = self._draw(inputs, None)
+        guessed = self._decode(self._encode(inputs, order[:, :visible], None), order)
+        patches = patchify(inputs, self.encoder.reduction)
+        if self.normalise:
+            _, mean, deviation = normalised(patches)
+            guessed = guessed * deviation + mean
+        seen = order[:, :visible, None].expand(-1, -1, patches.shape[2])
+        shown = guessed.scatter(1, seen, patches.gather(1, seen))
+        return unpatchify(shown, self.encoder.reduction, inputs.shape[2] // self.encoder.reduction)
+
+    def _draw(self, inputs: Tensor, generator: torch.Generator | None) -> tuple[Tensor, int]:
+        patches = inputs.shape[2] * inputs.shape[3] // self.encoder.reduction**2
+        generator = generator or fixed_generator(inputs)
+        noise = torch.rand(len(inputs), patches, generator=generator, device=inputs.device)
+        return noise.argsort(1), visible_patches(patches, self.mask_ratio)
+
+    def _encode(self, inputs: Tensor, seen: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Projected class token and tokens of the patches `seen` (b, v): (b, 1 + v, latent)."""
+        tokens = self.encoder.embed(inputs)
+        tokens = tokens.gather(1, seen[..., None].expand(-1, -1, tokens.shape[2]))
+        tokens = self.encoder.encode(tokens, generator)
+        if self.encoder.prefix > 1:
+            tokens = torch.cat([tokens[:, :1], tokens[:, self.encoder.prefix :]], 1)
+        return self.project(tokens)  # type: ignore[no-any-return]
+
+    def _decode(self, tokens: Tensor, order: Tensor) -> Tensor:
+        """Pixels (b, patches, values) of all patches in their own order."""
+        embedded = self.decoder.embed(tokens)
+        full = scatter_tokens(embedded[:, 1:], order, self.mask_token) + self.decoder.positions
+        return self.decoder.decode(torch.cat([embedded[:, :1], full], 1))[:, 1:].float()
+
+    def _vectors(self, inputs: Tensor) -> Tensor:
+        return self.project(self.encoder(inputs)[:, self.encoder.prefix :]).float().mean(1)  # type: ignore[no-any-return]
+
+
+def visible_patches(patches: int, mask_ratio: float) -> int:
+    """How many patches the encoder sees: at least one, and at least one is hidden."""
+    return min(max(int(patches * (1 - mask_ratio)), 1), patches - 1)
+
+
+def normalised(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches (b, n, values) of mean 0 and variance 1, with the means and standard deviations they had."""
+    mean, deviation = patches.mean(2, keepdim=True), (patches.var(2, keepdim=True) + EPSILON).sqrt()
+    return (patches - mean) / deviation, mean, deviation
