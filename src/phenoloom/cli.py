@@ -118,6 +118,13 @@ def _check(a: argparse.Namespace) -> None:
     check(a.studies, a.config, a.data_root)
 
 
+def _forecast(a: argparse.Namespace) -> None:
+    from .forecast_table import Question, parse_columns, print_forecast
+
+    asked = {k: v for k, v in vars(a).items() if k in Question.__dataclass_fields__ and k != "columns"}
+    print_forecast(Question(**asked, columns=parse_columns(a.columns)))
+
+
 def _manual(a: argparse.Namespace) -> None:
     from .config.manual import write_manual
 
@@ -189,6 +196,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("studies", nargs="*", help="studies to check; default: all of config/studies")
     check.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
     check.add_argument("--data-root", help="overrides `data_root`")
+    cost = add("forecast", _forecast, "say what a table of studies would cost, before anything runs", rule=False)
+    cost.add_argument("table", type=Path, help="TSV with a line a study: study, plates, images, bytes")
+    cost.add_argument("--columns", nargs="*", default=[], metavar="WORD=NAME", help="what the table calls its columns")
+    cost.add_argument("--like", default="demo", help="the study whose views, models and folds all others get")
+    cost.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
+    cost.add_argument("--results", type=Path, default=Path("results"), help="finished studies that rates come from")
+    cost.add_argument("--gpu-tflops", type=float, default=20.0, help="what a GPU sustains; 0: no GPU (default: 20)")
+    cost.add_argument("--folds", type=int, help="replaces the number of folds")
+    cost.add_argument("--epochs", type=int, help="replaces the epochs of every model")
+    cost.add_argument("--tile-size", type=int, help="replaces `tiles.size`")
+    cost.add_argument("--stride", type=int, help="replaces `tiles.stride`")
+    cost.add_argument("--objects-per-megapixel", type=float, dest="per_megapixel", help="for tables without `objects`")
+    cost.add_argument("--one-plane", action="store_true", help="use one plane of each stack and film")
+    cost.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     manual = add("manual", _manual, "write config/README.md's tables and the JSON schemas again", rule=False)
     manual.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
     return parser

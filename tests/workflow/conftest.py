@@ -97,8 +97,8 @@ class Workspace:
     def planned(self, *arguments: str) -> set[str]:
         """Jobs that would run: `rule` and `rule:value` for every wildcard value other than the study."""
         jobs: set[str] = set()
-        for block in re.split(r"\n(?=\[)", self._dry_run(*arguments)):
-            rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+        for block in re.split(r"\n(?= *\[)", self._dry_run(*arguments)):
+            rule = re.search(r"^ *(?:local)?rule (\w+):", block, re.MULTILINE)
             if rule and rule[1] != "all":
                 jobs.add(rule[1])
                 wildcards = re.search(r"^ +wildcards: (.*)$", block, re.MULTILINE)
