@@ -69,8 +69,11 @@ def _folds(a: argparse.Namespace) -> None:
 
 def _pretrain(a: argparse.Namespace) -> None:
     from .pretrain import pretrain
+    from .world import World
 
-    pretrain(s.PretrainSettings.parse(a.settings), a.index, a.folds, a.stores, a.output, a.threads)
+    world = World(a.nodes, a.devices)
+    settings = s.PretrainSettings.parse(a.settings)
+    pretrain(settings, a.index, a.folds, a.stores, a.output, a.threads, world, a.accelerator)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -175,6 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     path(pretrain, "index", "folds")
     paths(pretrain, "stores")
     threads(pretrain)
+    pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
+    pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
+    pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", required=False)

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from . import distributed
 from .augment import augment
 from .channels import Normaliser, fit_normaliser
 from .config.model import ImageModel
@@ -36,6 +36,7 @@ from .roles import ALL, TRAIN, fold_table, hold_out, row_groups, row_roles
 from .training import Metrics, Prepare, Pretraining, TrainingData
 from .views import ShapeView, TileView
 from .weights import CARD, WEIGHTS, Card, initial_objective, save_card, save_weights
+from .world import ALONE, World, training_device
 
 METRICS, EXAMPLES = "metrics.csv", "reconstructions.npz"
 EXAMPLE_COUNT = 8
@@ -61,24 +62,36 @@ class Material:
 
 
 def pretrain(
-    settings: PretrainSettings, index: Path, folds: Path, stores: list[Path], output: Path, threads: int
+    settings: PretrainSettings,
+    index: Path,
+    folds: Path,
+    stores: list[Path],
+    output: Path,
+    threads: int,
+    world: World = ALONE,
+    accelerator: str = "auto",
 ) -> None:
     """Write `model.safetensors`, `metrics.csv`, `reconstructions.npz` and at last `model.yaml` to the folder `output`.
 
     `stores` are the shard manifests of the model's view, `threads` decode ahead of the step. Arithmetic on a CPU uses
     `training.threads` threads whatever `threads` is, because the order of sums, and so the weights, depends on it.
+    With a `world` of several processes each of them calls this, and the first one writes.
     Raises PhenoloomError for too few rows and for a loss that is not finite.
     """
-    for name in (CARD, METRICS, EXAMPLES, WEIGHTS):
-        remove_leftovers(output / name)
+    first = world.rank() == 0
+    if first:
+        for name in (CARD, METRICS, EXAMPLES, WEIGHTS):
+            remove_leftovers(output / name)
     training = settings.model.training
     torch.set_num_threads(training.threads)
     material = gather(settings, index, folds, stores)
     seed = stable_seed(settings.seed, settings.split)
     pl.seed_everything(seed, verbose=False)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device(accelerator, world.rank() % world.devices)
     names = material.view.channels if isinstance(material.view, TileView) else None
     objective = initial_objective(settings.model, _input_size(material.view), seed, names)
+    if world.size > 1:
+        distributed.synchronise_batch_norms(objective)
     objective = objective.to(device)
     resume = ResumeFolder(output, settings.digest(), _fingerprint(material, stores))
     prepare = _prepare(settings, material.normaliser, objective)
@@ -86,7 +99,9 @@ def pretrain(
     with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
         data = TrainingData(train, validation, material.train, material.validation, prepare, keys)
         module = Pretraining(f"{settings.model_name} {settings.split}", objective, training, data, seed, resume)
-        _fit(module, settings, output, device)
+        _fit(module, settings, output, device, world)
+        if not first:
+            return
         objective.load_state_dict(module.progress.best)
         examples = _examples(module, material.validation[:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
@@ -148,18 +163,21 @@ def _prepare(settings: PretrainSettings, normaliser: Normaliser | None, objectiv
     return prepare
 
 
-def _fit(module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device) -> None:
+def _fit(module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device, world: World) -> None:
     training = settings.model.training
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
+            devices=world.devices,
+            num_nodes=world.nodes,
+            strategy=world.strategy(device),
+            # Each process is given its share of every batch already.
+            use_distributed_sampler=False,
             max_epochs=training.epochs,
             precision=_precision(training.precision, device),
             gradient_clip_val=training.gradient_clip,
             deterministic="warn" if device.type == "cuda" else None,
-            # Snakemake starts one task a job; SLURM's variables would make Lightning wait for others, and requeue.
-            plugins=[LightningEnvironment()],
+            plugins=[world.environment()],
             logger=TensorBoardLogger(output, name="tensorboard", version=settings.digest()[:12]),
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,

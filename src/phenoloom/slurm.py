@@ -90,8 +90,8 @@ def check_commands(which: Callable[[str], str | None] = shutil.which) -> None:
     missing = [name for name in CLIENTS if which(name) is None]
     if missing:
         raise PhenoloomError(
-            f"the slurm profile needs SLURM's commands, and {', '.join(missing)} is not on PATH of this machine; run on "
-            "a login node of the cluster (perhaps after `module load slurm`), or without the profile"
+            f"the slurm profile needs SLURM's commands, and {', '.join(missing)} is not on PATH of this machine; run "
+            "on a login node of the cluster (perhaps after `module load slurm`), or without the profile"
         )
 
 
@@ -100,9 +100,9 @@ def check_site(
 ) -> None:
     """Refuse, before anything is submitted, what would fail or hang or be done twice.
 
-    SLURM itself judges `wishes` (`sbatch --test-only`): it knows limits and nodes. `comments` are those of the jobs to
-    come, or how they begin (`rule_outlines_`, for a group): a job of an earlier run of this `folder` with such a comment
-    would write the same files. Raises PhenoloomError.
+    SLURM itself judges `wishes` (`sbatch --test-only`): it knows limits and nodes. `comments` are those of the jobs
+    to come, or how they begin (`rule_outlines_`, for a group): a job of an earlier run of this `folder` with such a
+    comment would write the same files. Raises PhenoloomError.
     """
     check_commands()
     if "is UP" not in ask("scontrol", "ping"):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from . import distributed
 from .config.model import Training
 from .data import Epoch, Loader, Rows, cut, shuffled, stable_seed
 from .errors import PhenoloomError
@@ -75,31 +76,36 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self, name: str, objective: Objective, settings: Training, data: TrainingData, seed: int, resume: ResumeFolder
     ) -> None:
         super().__init__()
+        # Of several processes one may have no validation batch.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.name, self.objective, self.settings = name, objective, settings
         self.data, self.seed, self.resume = data, seed, resume
         self.progress = Progress()
         self.steps = len(cut(data.train_rows, settings.batch_size))
-        held = data.validation_rows
         self.plan: list[Rows] = []
-        self.validation_plan = (
-            cut(held, settings.batch_size) if data.keys is None else data.order(held, settings.batch_size, 0, 0)
-        )
+        self.validation_plan: list[Rows] = []
         self._saved = self._told = time.monotonic()
         self._items = 0
+        self._sizes: list[int] = []
 
     def train_dataloader(self) -> Epoch:
         """The batches of this epoch that are still to come (the trainer asks again for each epoch)."""
-        self.plan = self.data.order(self.data.train_rows, self.settings.batch_size, self.seed, self.progress.epoch)
+        plan = self.data.order(self.data.train_rows, self.settings.batch_size, self.seed, self.progress.epoch)
+        self._sizes = [len(batch) for batch in plan]
+        self.plan = distributed.share(plan)
         return Epoch(self.data.train, self.plan[self.progress.step :])
 
     def val_dataloader(self) -> Epoch:
-        """All validation batches, in a fixed order."""
+        """This process's validation batches, in a fixed order."""
+        held, size = self.data.validation_rows, self.settings.batch_size
+        plan = cut(held, size) if self.data.keys is None else self.data.order(held, size, 0, 0)
+        self.validation_plan = plan[distributed.rank() :: self.trainer.world_size]
         return Epoch(self.data.validation, self.validation_plan)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW (Loshchilov and Hutter 2019) without decay of biases, norms and other vectors."""
         groups = decay_groups(self.objective, self.settings.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+        return torch.optim.AdamW(groups, lr=self.settings.peak_learning_rate, fused=True)
 
     def on_fit_start(self) -> None:
         """Continue from the last state, if there is one."""
@@ -109,7 +115,9 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.objective.load_state_dict(state["objective"])
         self.trainer.optimizers[0].load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-        self.progress.sums = {name: value.to(self.device) for name, value in self.progress.sums.items()}
+        # Sums are those of all processes: one of them carries them on.
+        sums = self.progress.sums if distributed.rank() == 0 else {}
+        self.progress.sums = {name: value.to(self.device) for name, value in sums.items()}
         done = self.trainer.fit_loop.epoch_progress.current
         done.processed = done.completed = self.progress.epoch
         print(
@@ -131,18 +139,18 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         warmup = min(self.settings.warmup_epochs, self.settings.epochs // 2) * self.steps
         total = self.settings.epochs * self.steps
         if step < warmup:
-            return self.settings.learning_rate * (step + 1) / warmup
-        return self.settings.learning_rate * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+            return self.settings.peak_learning_rate * (step + 1) / warmup
+        return self.settings.peak_learning_rate * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """One step."""
-        place = (self.progress.epoch, self.progress.step)
+        place = (self.progress.epoch, self.progress.step, *([distributed.rank()] if distributed.rank() else []))
         generator = torch.Generator(self.device).manual_seed(stable_seed(self.seed, *place))
         self.objective.before_step(self._place())
         keys = self.data.keys_of(self.plan[self.progress.step], self.device)
         outcome: Outcome = self.objective(self.data.prepare(batch, generator), generator, *keys)
         self._add("train", outcome, len(batch))
-        return outcome.loss
+        return outcome.loss * distributed.weight(len(batch), self._sizes[self.progress.step])
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         """Count the step, and save the state if that was long ago or the job is about to be killed."""
@@ -151,7 +159,8 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self._items += len(batch)
         if self.progress.step % STEPS_BETWEEN_CHECKS == 0:
             self._refuse_non_finite(self.progress.sums["train_loss"])
-        due = time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES or self.trainer.received_sigterm
+        late = distributed.rank() == 0 and time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES
+        due = distributed.any_of(late or self.trainer.received_sigterm)
         if due and self.progress.step < self.steps:
             self._refuse_non_finite(self.progress.sums["train_loss"])
             self.save()
@@ -181,13 +190,14 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         return Step(self.progress.epoch * self.steps + self.progress.step, self.steps, self.settings.epochs)
 
     def save(self) -> None:
-        """Write the whole training state."""
+        """Write the whole training state, which is that of one process or of any number of them."""
         state = {
             "objective": self.objective.state_dict(),
             "optimizer": self.trainer.optimizers[0].state_dict(),
-            "progress": vars(self.progress),
+            "progress": {**vars(self.progress), "sums": distributed.sum_dicts(self.progress.sums)},
         }
-        self.resume.save(state)
+        if distributed.rank() == 0:
+            self.resume.save(state)
         self._saved = time.monotonic()
 
     def _add(self, stage: str, outcome: Outcome, count: int) -> None:
@@ -201,7 +211,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             self.progress.sums[name] = value if before is None else before + value
 
     def _close_epoch(self) -> Metrics:
-        sums = self.progress.sums
+        sums = distributed.sum_dicts(self.progress.sums)
         row: Metrics = {"epoch": self.progress.epoch + 1}
         for stage in ("train", "val"):
             count = float(sums[f"{stage}_count"])
@@ -216,7 +226,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         return row
 
     def _refuse_non_finite(self, value: Tensor) -> None:
-        if not torch.isfinite(value):
+        if distributed.any_of(not torch.isfinite(value)):
             raise PhenoloomError(
                 f"{self.name}: the loss is not finite in epoch {self.progress.epoch + 1}; lower "
                 f"training.learning_rate (now {self.settings.learning_rate:g}) or raise training.warmup_epochs"
@@ -224,12 +234,12 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def _tell(self, row: Metrics) -> None:
         now, last = time.monotonic(), self.progress.epoch == self.settings.epochs
-        if now - self._told < SECONDS_BETWEEN_LINES and not last:
+        if distributed.rank() or (now - self._told < SECONDS_BETWEEN_LINES and not last):
             return
         print(
             f"{self.name}: epoch {self.progress.epoch}/{self.settings.epochs}, train {row['train_loss']:.4g}, "
             f"validation {row['val_loss']:.4g} (best {self.progress.best_loss:.4g} in epoch "
-            f"{self.progress.best_epoch}), {self._items / (now - self._told):.0f} items/s",
+            f"{self.progress.best_epoch}), {self._items * self.trainer.world_size / (now - self._told):.0f} items/s",
             file=sys.stderr,
             flush=True,
         )

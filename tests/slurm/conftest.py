@@ -83,7 +83,7 @@ class ClusterWorkspace(Workspace):
         return self.folder / "results" / STUDY
 
     def start(self, *arguments: str, path: str | None = None, profile: list[str] | None = None) -> Run:
-        """Start snakemake with the project's profile; `path` is put in the place of the cluster's and system's folders."""
+        """Start snakemake with the project's profile; `path` replaces the folders of the cluster and the system."""
         environment = self.cluster.environment
         folders = [str(self.cluster.folder / "bin"), str(Path(sys.executable).parent), environment["PATH"]]
         environment["PATH"] = os.pathsep.join(folders if path is None else [folders[1], path])

@@ -29,6 +29,7 @@ SHAPES_ONLY = SHAPES | TRAIN
 
 IMAGE_MODEL, SHAPE_MODEL = "models.vqvae-resnet18", "models.shape-ae"
 
+PLACEMENT: dict[str, Any] = {"nodes": 2, "devices": 3, "accelerator": "cpu"}
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "title": ("Another title", REPORT),
     "licence": ("CC-BY-4.0", REPORT),
@@ -111,7 +112,14 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
             "patience": 3,
             "precision": "bf16",
             "threads": 2,
+            "base_batch_size": 64,
+            "learning_rate_scaling": "linear",
         }.items()
+    },
+    **{
+        f"{model}.training.{key}": (value, set())  # where a model trains is no reason to train it again
+        for model in (IMAGE_MODEL, SHAPE_MODEL)
+        for key, value in PLACEMENT.items()
     },
     "representations.regionprops.descriptors": ("fourier", {"describe"} | VECTORS),
     "representations.vqvae.model": ("shape-ae", VECTORS),
@@ -270,6 +278,13 @@ def test_a_changed_key_runs_exactly_what_depends_on_it(finished: Workspace, tmp_
         assert trained == {"pretrain:vqvae-resnet18"}
     if key.startswith((SHAPE_MODEL, "shapes.")):
         assert trained <= {"pretrain:shape-ae"}
+
+
+@pytest.mark.parametrize("key", PLACEMENT)
+def test_a_model_that_is_to_train_elsewhere_is_not_trained_again(finished: Workspace, tmp_path: Path, key: str) -> None:
+    workspace = finished.copy(tmp_path / "work")
+    workspace.write_study(with_change(f"{IMAGE_MODEL}.training.{key}", PLACEMENT[key]))
+    assert workspace.planned() == set()
 
 
 def test_touching_every_file_runs_nothing(finished: Workspace, tmp_path: Path) -> None:

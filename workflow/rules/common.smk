@@ -150,10 +150,9 @@ def get_model_stores(wildcards):
     return get_shard_files(wildcards.study, view, "json")
 
 
-def get_model_threads(wildcards):
-    return load_model(
-        wildcards.model, STUDIES[wildcards.study], CONFIG_DIR
-    ).training.threads
+def get_training(wildcards):
+    """How and where the model trains."""
+    return load_model(wildcards.model, STUDIES[wildcards.study], CONFIG_DIR).training
 
 
 def get_embed_input(wildcards):

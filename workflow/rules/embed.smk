@@ -18,6 +18,7 @@ rule embed:
     resources:
         mem_mb=memory(3000, per_input_mb=10),
         runtime=grows(480),
+        gpu=get_embed_gpus,
     params:
         settings=get_settings("embed", "representation", "split"),
         source=lambda wildcards, input: [

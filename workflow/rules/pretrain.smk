@@ -17,13 +17,28 @@ rule pretrain:
         f"{BENCHMARKS}/{{study}}/pretrain/{{model}}-{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: get_model_threads
+    threads: get_training_threads
     resources:
+        # Each attempt goes on where the last one ended, so that none needs more time than the first.
         mem_mb=memory(8000),
         runtime=1440,
+        gpu=get_gpus,
+        # Of several nodes srun starts the processes itself; each of these is unset for one.
+        gres=get_gpus_per_node,
+        mpi=lambda wildcards: "srun" if get_training(wildcards).nodes > 1 else None,
+        nodes=lambda wildcards: (
+            get_training(wildcards).nodes
+            if get_training(wildcards).nodes > 1
+            else None
+        ),
+        tasks=get_tasks,
+        tasks_per_gpu=lambda wildcards: 0 if get_training(wildcards).nodes > 1 else None,
+        # Not parameters: where a model trains is no reason to train it again.
+        launcher=get_launcher,
+        placement=get_placement,
     params:
         settings=get_settings("pretrain", "model", "split"),
         folder=subpath(output.model, parent=True),
     shell:
-        "phenoloom pretrain --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "{resources.launcher} phenoloom pretrain {resources.placement} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
         "--stores {input.stores:q} --threads {threads} --output {params.folder:q} 2> {log:q}"

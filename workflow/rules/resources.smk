@@ -37,3 +37,55 @@ def get_probe_group(wildcards):
     """Descriptors are embedded in a second or two: on a cluster their probes run in the same job."""
     entry = STUDIES[wildcards.study].representations[wildcards.representation]
     return "probe" if entry.descriptors else None
+
+
+def get_training_threads(wildcards):
+    """Threads of a task: of a process, or of all of them where the first starts the others."""
+    training = get_training(wildcards)
+    return training.threads * (training.devices if training.nodes == 1 else 1)
+
+
+def get_gpus(wildcards):
+    """GPUs of a job on one node."""
+    training = get_training(wildcards)
+    wanted = training.accelerator != "cpu" and training.nodes == 1
+    return training.devices if wanted else None
+
+
+def get_gpus_per_node(wildcards):
+    """GPUs of each node of a job on several: a sum over nodes could be placed unevenly."""
+    training = get_training(wildcards)
+    wanted = training.accelerator != "cpu" and training.nodes > 1
+    return f"gpu:{training.devices}" if wanted else None
+
+
+def get_tasks(wildcards):
+    """Processes that srun starts."""
+    training = get_training(wildcards)
+    return training.nodes * training.devices if training.nodes > 1 else None
+
+
+def get_launcher(wildcards):
+    """What stands before the command: nothing much, or srun, which ends all processes when one fails."""
+    training = get_training(wildcards)
+    if training.nodes == 1:
+        return "env"
+    return (
+        f"srun --nodes={training.nodes} --ntasks-per-node={training.devices} --cpus-per-task={training.threads} "
+        "--kill-on-bad-exit=1"
+    )
+
+
+def get_placement(wildcards):
+    """Options that say where the model trains."""
+    training = get_training(wildcards)
+    return f"--nodes {training.nodes} --devices {training.devices} --accelerator {training.accelerator}"
+
+
+def get_embed_gpus(wildcards):
+    """A GPU for vectors of a network; descriptors need none."""
+    entry = STUDIES[wildcards.study].representations[wildcards.representation]
+    if entry.model is None:
+        return None
+    training = load_model(entry.model, STUDIES[wildcards.study], CONFIG_DIR).training
+    return 1 if training.accelerator != "cpu" else None

@@ -7,7 +7,7 @@ def get_comment(job):
     """The comment of the job in the queue, as the executor writes it; of a group of jobs how it begins."""
     if job.group:
         return f"rule_{job.group}_"
-    values = "_".join(job.wildcards).replace("/", "_")
+    values = "_".join(job.wildcards)
     return f"rule_{job.rule.name}" + (f"_wildcards_{values}" if values else "")
 
 

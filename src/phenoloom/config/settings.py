@@ -276,10 +276,12 @@ class RuleSettings:
         )
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
+        loaded = load_model(model, self.study, self.config_dir)
         return PretrainSettings(
             **self._base("pretrain"),
             model_name=model,
-            model=load_model(model, self.study, self.config_dir),
+            # Where a model trains is no reason to train it again.
+            model=loaded.model_copy(update={"training": loaded.training.without_placement()}),
             split=split,
             seed=self.study.seed,
         )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..distributed import broadcast_from_first, offset_of, sum_in_place
+
 
 class Quantised(NamedTuple):
     """`values` has the tokens' shape and passes gradients straight through; `counts` (codes,) says how often each
@@ -21,6 +23,8 @@ class Quantised(NamedTuple):
 
 class Quantizer(nn.Module):
     """Replaces each token (n, dim) by the nearest of `codes` vectors.
+
+    Where several processes train together, the codebook follows the tokens of all of them and stays the same in each.
 
     The codebook is no parameter: in training it moves to the average of the tokens that chose it (decay `decay`). Its
     first values are tokens of the first batch, and a code that no token has chosen for `revive_after` steps is moved to
@@ -65,16 +69,20 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def _follow(self, tokens: Tensor, hits: Tensor, counts: Tensor) -> None:
+        counts = sum_in_place(counts.clone())
         self.sizes.lerp_(counts, 1 - self.decay)
-        self.sums.lerp_(hits.T @ tokens, 1 - self.decay)
+        self.sums.lerp_(sum_in_place(hits.T @ tokens), 1 - self.decay)
         self.codebook.copy_(self.sums / self.sizes.clamp(min=1e-5)[:, None])
         self.idle.add_(1).masked_fill_(counts > 0, 0)
 
     @torch.no_grad()
     def _revive(self, tokens: Tensor, generator: torch.Generator) -> None:
         dead = self.idle >= self.revive_after
-        draws = torch.randint(len(tokens), (len(dead),), generator=generator, device=tokens.device)
-        fresh = tokens[draws]
+        before, everyone = offset_of(len(tokens))
+        draws = torch.randint(everyone, (len(dead),), generator=generator, device=tokens.device)
+        draws = broadcast_from_first(draws) - before
+        own = (draws >= 0) & (draws < len(tokens))
+        fresh = sum_in_place(torch.where(own[:, None], tokens[draws.clamp(0, len(tokens) - 1)], 0.0))
         self.codebook.copy_(torch.where(dead[:, None], fresh, self.codebook))
         self.sums.copy_(torch.where(dead[:, None], fresh, self.sums))
         self.sizes.masked_fill_(dead, 1.0)
