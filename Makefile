@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test test-slow test-browser lint format manual lock picture clean
+.PHONY: help install demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,13 +28,24 @@ demo: install ## run the demo study to its report
 	@echo "Report: results/demo/report/index.html"
 
 test: install ## pass the tests
-	pytest -m "not slow and not browser"
+	pytest -m "not slow and not browser and not slurm"
 
 test-slow: install ## pass the tests that take minutes
 	pytest -m slow
 
 test-browser: install ## pass the tests of the report in Chromium
 	pytest -m browser
+
+SLURM := slurmctld slurmd slurm-client slurmdbd mariadb-server-core mariadb-client-core
+
+slurm: ## install Debian's SLURM for the tests
+	PATH="$$PATH:/usr/sbin"; for program in slurmctld slurmd sbatch slurmdbd mariadbd; do \
+		command -v $$program >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SLURM) >/dev/null; break; }; \
+	done
+
+test-slurm: install slurm ## pass the tests on a real SLURM cluster, which they start and stop
+	pytest -m slurm
 
 lint: install ## check format, style, types, rules and the workflow
 	ruff format --check src tests benchmarks

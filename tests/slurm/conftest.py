@@ -139,9 +139,9 @@ class ClusterWorkspace(Workspace):
             return False
 
 
-def contents(workspace: Workspace) -> dict[str, str]:
+def contents(workspace: Workspace, study: str = STUDY) -> dict[str, str]:
     """Digest of every result file of the study that does not tell of times."""
-    root = workspace.folder / "results" / STUDY
+    root = workspace.folder / "results" / study
     told = {"report", "tensorboard"}
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
