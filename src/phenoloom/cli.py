@@ -121,6 +121,13 @@ def _check(a: argparse.Namespace) -> None:
     check(a.studies, a.config, a.data_root)
 
 
+def _status(a: argparse.Namespace) -> None:
+    from .status import status
+
+    if not status(a.studies, a.config, planned=not a.no_plan, as_json=a.json):
+        sys.exit(1)
+
+
 def _forecast(a: argparse.Namespace) -> None:
     from .forecast_table import Question, parse_columns, print_forecast
 
@@ -202,6 +209,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("studies", nargs="*", help="studies to check; default: all of config/studies")
     check.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
     check.add_argument("--data-root", help="overrides `data_root`")
+    stands = add("status", _status, "say what is done, what runs, what failed and why, and what comes next", rule=False)
+    stands.add_argument("studies", nargs="*", help="studies to look at; default: those of config.yaml")
+    stands.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
+    stands.add_argument("--no-plan", action="store_true", help="do not ask Snakemake what a rerun would do")
+    stands.add_argument("--json", action="store_true", help="print it for programs")
     cost = add("forecast", _forecast, "say what a table of studies would cost, before anything runs", rule=False)
     cost.add_argument("table", type=Path, help="TSV with a line a study: study, plates, images, bytes")
     cost.add_argument("--columns", nargs="*", default=[], metavar="WORD=NAME", help="what the table calls its columns")

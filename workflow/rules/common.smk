@@ -16,6 +16,7 @@ from phenoloom.config import (
     splits,
 )
 from phenoloom.config.lazy import Lazy
+from phenoloom.config.targets import jobs_of, shards_of
 from phenoloom.errors import PhenoloomError
 
 CONFIG_DIR = Path("config")
@@ -70,29 +71,12 @@ def get_settings(rule, *wildcard_names):
     return settings
 
 
-def get_shards(study):
-    return [f"{i:04d}" for i in range(STUDIES[study].shards)]
-
-
 def get_shard_files(study, folder, *suffixes):
     return [
         f"{RESULTS}/{study}/{folder}/{shard}.{suffix}"
-        for shard in get_shards(study)
+        for shard in shards_of(STUDIES[study])
         for suffix in suffixes
     ]
-
-
-def get_models(study):
-    """(model, split) of everything that must be trained."""
-    entry = STUDIES[study].representations
-    return sorted(
-        {
-            (r.model, split)
-            for name, r in entry.items()
-            if r.model
-            for split in splits(STUDIES[study], name)
-        }
-    )
 
 
 def get_view(study, representation):
@@ -177,35 +161,11 @@ def get_embed_input(wildcards):
 
 def get_study_targets(study):
     """Every declared output of a study."""
-    folder, entry = f"{RESULTS}/{study}", STUDIES[study]
-    yield from (
-        f"{folder}/{name}"
-        for name in ("sheet.parquet", "sheet.json", "index.parquet", "index.json")
-    )
-    yield from (
-        f"{folder}/{name}"
-        for name in ("quarantine.tsv", "folds.parquet", "folds.json", "scores.parquet")
-    )
-    yield from (
-        f"{folder}/{name}"
-        for name in ("comparisons.parquet", "embeddings.h5ad", "report/index.html")
-    )
-    if entry.source.simulate:
-        yield f"{folder}/raw/simulate.json"
-    if entry.tiles:
-        yield from get_shard_files(study, "tiles", "json", "parquet")
-    if entry.shapes:
-        yield from get_shard_files(study, "shapes", "json", "parquet")
-        if entry.shapes.store_distances:
-            yield from get_shard_files(study, "distances", "json")
-    if SETTINGS[study].describe().descriptors:
-        yield from get_shard_files(study, "descriptors", "parquet")
-    for model, split in get_models(study):
-        for name in ("model.safetensors", "model.yaml", "metrics.csv"):
-            yield f"{folder}/models/{model}/{split}/{name}"
-    for representation in entry.representations:
-        yield from get_embeddings(study, representation)
-        yield f"{folder}/scores/{representation}.parquet"
+    return [
+        f"{RESULTS}/{study}/{output}"
+        for job in jobs_of(SETTINGS[study])
+        for output in job.outputs
+    ]
 
 
 def get_targets():

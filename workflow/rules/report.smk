@@ -5,6 +5,13 @@ rule report:
             path
             for path in get_study_targets(wildcards.study)
             if not path.endswith(("index.html", "simulate.json"))
+            # These come along with the index and the vectors; naming them again takes a sixth of a large plan's time.
+            and not path.startswith(
+                (
+                    f"{RESULTS}/{wildcards.study}/tiles/",
+                    f"{RESULTS}/{wildcards.study}/descriptors/",
+                )
+            )
         ],
     output:
         report(

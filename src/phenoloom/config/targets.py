@@ -1,0 +1,74 @@
+"""The jobs of a study and what each of them writes: what the workflow makes and `phenoloom status` looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .sections import Study
+from .settings import RuleSettings, splits
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: its rule, the values of its wildcards other than the study, and its declared outputs in the study's
+    folder.
+    """
+
+    rule: str
+    values: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def log(self) -> str:
+        """Its log, in the study's folder of logs."""
+        return f"{self.rule}/{'-'.join(self.values)}.log" if self.values else f"{self.rule}.log"
+
+
+def shards_of(study: Study) -> list[str]:
+    """Names of the shards."""
+    return [f"{number:04d}" for number in range(study.shards)]
+
+
+def models_of(study: Study) -> list[tuple[str, str]]:
+    """(model, split) of everything that must be trained."""
+    entries = study.representations
+    return sorted({(r.model, split) for name, r in entries.items() if r.model for split in splits(study, name)})
+
+
+def jobs_of(settings: RuleSettings) -> Iterator[Job]:
+    """Every job of a study, in the order of the flow."""
+    study = settings.study
+    if study.source.simulate:
+        yield Job("simulate", (), ("raw/simulate.json",))
+    yield Job("sheet", (), ("sheet.parquet", "sheet.json"))
+    yield from _shard_jobs(settings)
+    yield Job("index", (), ("index.parquet", "index.json", "quarantine.tsv"))
+    yield Job("folds", (), ("folds.parquet", "folds.json"))
+    for model, split in models_of(study):
+        files = ("model.safetensors", "model.yaml", "metrics.csv")
+        yield Job("pretrain", (model, split), tuple(f"models/{model}/{split}/{name}" for name in files))
+    for name in study.representations:
+        for split in splits(study, name):
+            yield Job("embed", (name, split), (f"embeddings/{name}/{split}.parquet",))
+    for name in study.representations:
+        yield Job("classify", (name,), (f"scores/{name}.parquet",))
+    yield Job("compare", (), ("scores.parquet", "comparisons.parquet"))
+    yield Job("collect", (), ("embeddings.h5ad",))
+    yield Job("report", (), ("report/index.html",))
+
+
+def _shard_jobs(settings: RuleSettings) -> Iterator[Job]:
+    study = settings.study
+    rules: dict[str, tuple[str, tuple[str, ...]]] = {}
+    if study.tiles:
+        rules["convert"] = ("tiles", ("json", "parquet"))
+    if study.shapes:
+        rules["contours"] = ("shapes", ("json", "parquet"))
+        if study.shapes.store_distances:
+            rules["distances"] = ("distances", ("json",))
+    if settings.describe().descriptors:
+        rules["describe"] = ("descriptors", ("parquet",))
+    for rule, (folder, suffixes) in rules.items():
+        for shard in shards_of(study):
+            yield Job(rule, (shard,), tuple(f"{folder}/{shard}.{suffix}" for suffix in suffixes))

@@ -1,0 +1,5 @@
+"""`phenoloom status`: where a run stands, from its files and the queue; nothing needs to run for it."""
+
+from .command import status
+
+__all__ = ["status"]

@@ -1,0 +1,61 @@
+"""Why a job failed, in a sentence, from the end of its logs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TAIL_BYTES = 20_000
+TAIL_LINES = 6
+
+REASONS: tuple[tuple[str, str], ...] = (
+    (
+        r"out[ -]of[ -]memory|oom[-_]kill|exceeded (?:job |step )?memory|MemoryError|Cannot allocate memory",
+        "it ran out of memory; the next attempt gets twice as much",
+    ),
+    (
+        r"DUE TO TIME LIMIT|status is: '?TIMEOUT",
+        "its time was over; the next attempt gets more, and a training goes on where it was",
+    ),
+    (r"DUE TO NODE FAILURE|status is: '?NODE_FAIL", "its node failed; run again, on another node if it happens twice"),
+    (r"DUE TO PREEMPTION", "a job of higher priority took its place; run again"),
+    (r"No space left on device", "the disk is full; make room and run again"),
+    (r"Disk quota exceeded", "your quota is used up; make room and run again"),
+    (r"CANCELLED AT|status is: '?CANCELLED", "someone cancelled it; run again"),
+    (r"exit code 137|\bKilled\b", "it was killed, most likely for its memory; the next attempt gets twice as much"),
+    (r"exit code 143|Terminated", "it was asked to end; run again and it goes on"),
+)
+
+
+def reason(log: str, job_log: str = "") -> str:
+    """One sentence for the end of a rule's log and of the log of the cluster's job that ran it.
+
+    Our own sentence comes first: whatever SLURM says of a job, the command said what was wrong.
+    """
+    own = re.findall(r"^phenoloom [a-z]+: (?!warning)(.+)$", log, re.MULTILINE)
+    if own:
+        return str(own[-1]).strip()
+    for pattern, sentence in REASONS:
+        if re.search(pattern, log) or re.search(pattern, job_log):
+            return sentence
+    trace = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception|Interrupt)\b.*)$", log, re.MULTILINE)
+    if trace:
+        return f"a mistake of phenoloom itself ({trace[-1].strip()}); please report it with the log"
+    return "its logs do not say why"
+
+
+def tail(path: Path) -> str:
+    """The end of a text file; empty if it is not there."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def last_lines(text: str) -> list[str]:
+    """The last lines with something in them, without the progress that overwrote itself."""
+    lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.splitlines())
+    return [line for line in lines if line][-TAIL_LINES:]
