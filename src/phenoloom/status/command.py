@@ -6,66 +6,70 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ..config import RuleSettings, load_config, load_study, read_yaml
-from .run import plan, queue, snakemake_runs, warnings
+from .obstacles import obstacles
+from .rerun import rerun
+from .run import Run, find_run
 from .study import Count, StudyStatus, study_status
 
 
 def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
     """Print where the studies (or those of config.yaml) stand; True unless a job has failed.
 
-    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do.
+    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs.
     """
     folder = Path.cwd()
     config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
     names = list(studies) or list(config.studies)
-    jobs, silent = queue(folder)
-    live = snakemake_runs(folder)
+    run = find_run(folder)
     found = [
-        study_status(
-            RuleSettings(name, load_study(name, config_dir), config, config_dir), Path(config.results), jobs, live
-        )
+        study_status(RuleSettings(name, load_study(name, config_dir), config, config_dir), Path(config.results), run)
         for name in names
     ]
-    facts = {
-        "snakemake_runs": live,
-        "queued": [{"id": job.job_id, "state": job.state, "comment": job.comment} for job in jobs],
-        "warnings": [*([silent] if silent else []), *warnings(folder, found, jobs, live)],
-        "rerun": plan(folder, names) if planned and not live else None,
-    }
+    notes = obstacles(run, found)
+    next_jobs = rerun(folder, names) if planned and not run.live else None
     if as_json:
-        told = {study.name: {"rules": {k: asdict(v) for k, v in study.rules.items()}} for study in found}
-        failures = [asdict(failure) for study in found for failure in study.failures]
-        print(json.dumps({**facts, "studies": told, "failures": failures}, indent=2))
+        print(json.dumps(_facts(found, run, notes, next_jobs), indent=2))
     else:
-        print("\n".join(_lines(found, facts)))
+        print("\n".join([*_lines(found, run, notes), _next(run, next_jobs)]))
     return not any(study.failures for study in found)
 
 
-def _lines(studies: Sequence[StudyStatus], facts: dict[str, Any]) -> list[str]:
+def _facts(
+    studies: Sequence[StudyStatus], run: Run, notes: list[str], next_jobs: dict[str, int] | str | None
+) -> dict[str, object]:
+    return {
+        "studies": {study.name: {rule: asdict(count) for rule, count in study.rules.items()} for study in studies},
+        "failures": [asdict(failure) for study in studies for failure in study.failures],
+        "snakemake_runs": run.live,
+        "queue": [{"id": job.job_id, "state": job.state, "job": _words(job.comment)} for job in run.jobs],
+        "notes": notes,
+        "rerun": next_jobs,
+    }
+
+
+def _lines(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for study in studies:
         lines += [*_table(study), ""]
     for failure in (failure for study in studies for failure in study.failures):
         lines += [f"failed: {failure.study} {failure.job}: {failure.reason}", f"  {failure.log}"]
         lines += [*(f"  | {line}" for line in failure.tail), ""]
-    running = sum(job["state"] == "RUNNING" for job in facts["queued"])
-    if facts["queued"]:
-        lines.append(f"in the queue: {running} running, {len(facts['queued']) - running} waiting")
-        lines += [f"  {job['id']:>8} {job['state'].lower():10} {_words(job['comment'])}" for job in facts["queued"]]
-    lines += [f"note: {warning}" for warning in facts["warnings"]]
-    lines.append(_next(facts))
-    return lines
+    running = sum(job.state == "RUNNING" for job in run.jobs)
+    if run.jobs:
+        lines.append(f"in the queue: {running} running, {len(run.jobs) - running} waiting")
+        lines += [f"  {job.job_id:>8} {job.state.lower():10} {_words(job.comment)}" for job in run.jobs]
+    return lines + [f"note: {note}" for note in notes]
 
 
 def _table(study: StudyStatus) -> list[str]:
     columns = [name for name in ("running", "waiting", "failed") if getattr(study.total, name)]
-    lines = [f"{study.name:12} {'done':>6}/{'of':<6}" + "".join(f"{name:>9}" for name in columns)]
+    width = max(12, len(study.name))
+    lines = [f"{study.name:{width}} {'done':>6}/{'of':<6}" + "".join(f"{name:>9}" for name in columns)]
     for rule, count in [*study.rules.items(), ("total", study.total)]:
-        lines.append(f"  {rule:10} {count.done:>6}/{count.expected:<6}" + _cells(count, columns))
-    return lines
+        lines.append(f"  {rule:{width - 2}} {count.done:>6}/{count.expected:<6}" + _cells(count, columns))
+    return [line.rstrip() for line in lines]
 
 
 def _cells(count: Count, columns: Sequence[str]) -> str:
@@ -73,18 +77,18 @@ def _cells(count: Count, columns: Sequence[str]) -> str:
 
 
 def _words(comment: str) -> str:
-    return comment.removeprefix("rule_").replace("_wildcards_", ": ").replace("_", " ")
+    rule, _, values = comment.removeprefix("rule_").partition("_wildcards_")
+    return f"{rule}: {values}" if values else rule
 
 
-def _next(facts: dict[str, Any]) -> str:
-    rerun = facts["rerun"]
-    if facts["snakemake_runs"]:
+def _next(run: Run, next_jobs: dict[str, int] | str | None) -> str:
+    if run.live:
         return "Snakemake runs here."
-    if rerun is None:
+    if next_jobs is None:
         return "Snakemake does not run here."
-    if isinstance(rerun, str):
-        return rerun
-    if not rerun:
+    if isinstance(next_jobs, str):
+        return next_jobs
+    if not next_jobs:
         return "A rerun has nothing to do."
-    parts = ", ".join(f"{count} {rule}" for rule, count in rerun.items())
-    return f"A rerun would start {sum(rerun.values())} jobs: {parts}"
+    parts = ", ".join(f"{count} {rule}" for rule, count in next_jobs.items())
+    return f"A rerun would start {sum(next_jobs.values())} jobs: {parts}"

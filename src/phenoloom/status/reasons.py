@@ -27,12 +27,12 @@ REASONS: tuple[tuple[str, str], ...] = (
 )
 
 
-def reason(log: str, job_log: str = "") -> str:
-    """One sentence for the end of a rule's log and of the log of the cluster's job that ran it.
+def reason(log: str, job_log: str = "") -> str | None:
+    """One sentence for the end of a rule's log and of the log of the cluster's job that ran it, if they say anything.
 
     Our own sentence comes first: whatever SLURM says of a job, the command said what was wrong.
     """
-    own = re.findall(r"^phenoloom [a-z]+: (?!warning)(.+)$", log, re.MULTILINE)
+    own = re.findall(r"(?:^|\r)phenoloom [a-z]+: (?!warning)([^\r\n]+)$", log, re.MULTILINE)
     if own:
         return str(own[-1]).strip()
     for pattern, sentence in REASONS:
@@ -41,7 +41,7 @@ def reason(log: str, job_log: str = "") -> str:
     trace = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception|Interrupt)\b.*)$", log, re.MULTILINE)
     if trace:
         return f"a mistake of phenoloom itself ({trace[-1].strip()}); please report it with the log"
-    return "its logs do not say why"
+    return None
 
 
 def tail(path: Path) -> str:
@@ -57,5 +57,5 @@ def tail(path: Path) -> str:
 
 def last_lines(text: str) -> list[str]:
     """The last lines with something in them, without the progress that overwrote itself."""
-    lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.splitlines())
+    lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
     return [line for line in lines if line][-TAIL_LINES:]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import RuleSettings
 from ..config.targets import Job, jobs_of
-from ..slurm import QueuedJob
 from .reasons import last_lines, reason, tail
+from .run import Run
 
 
 @dataclass(frozen=True)
@@ -50,41 +49,27 @@ class StudyStatus:
         return Count(*(sum(getattr(count, name) for count in self.rules.values()) for name in names))
 
 
-def study_status(settings: RuleSettings, results: Path, queue: Sequence[QueuedJob], live: bool) -> StudyStatus:
-    """Look for the outputs, logs and queued jobs of every job; `live` says that a local snakemake may run some."""
+def study_status(settings: RuleSettings, results: Path, run: Run) -> StudyStatus:
+    """Look for the outputs, logs and queued jobs of every job of a study."""
     status = StudyStatus(settings.name)
     folder, logs = results / settings.name, results / "logs"
-    queued = _Queue(settings.name, queue)
     for job in jobs_of(settings):
         count = status.rules.setdefault(job.rule, Count())
         count.expected += 1
         times = [_time_of(folder / output) for output in job.outputs]
-        status.newest = max(
-            status.newest, *((t or 0.0, str(folder / o)) for t, o in zip(times, job.outputs, strict=True))
-        )
-        state = queued.state(job)
+        newest = zip(times, job.outputs, strict=True)
+        status.newest = max(status.newest, *((time or 0.0, str(folder / output)) for time, output in newest))
+        log = logs / settings.name / job.log
+        state = run.state_of(settings.name, job, log)
+        if state not in ("running", "waiting") and None not in times:
+            state = "done"
+        elif state == "failed" or (state is None and not run.live):
+            failure = _failure(settings.name, job, log, logs / "slurm", certain=state == "failed")
+            state = "failed" if failure else None
+            status.failures += [failure] if failure else []
         if state is not None:
             setattr(count, state, getattr(count, state) + 1)
-        elif all(time is not None for time in times):
-            count.done += 1
-        elif not live:
-            failure = _failure(settings.name, job, logs)
-            if failure:
-                count.failed += 1
-                status.failures.append(failure)
     return status
-
-
-class _Queue:
-    """The jobs of one study in the queue, by what their comments say."""
-
-    def __init__(self, study: str, jobs: Sequence[QueuedJob]) -> None:
-        self.states = {job.comment: "running" if job.state == "RUNNING" else "waiting" for job in jobs}
-        self.study = study
-
-    def state(self, job: Job) -> str | None:
-        """`running`, `waiting`, or none; of a group of jobs only its rules are known."""
-        return self.states.get(f"rule_{job.rule}_wildcards_{'_'.join([self.study, *job.values])}")
 
 
 def _time_of(path: Path) -> float | None:
@@ -94,23 +79,16 @@ def _time_of(path: Path) -> float | None:
         return None
 
 
-def _failure(study: str, job: Job, logs: Path) -> Failure | None:
-    path = logs / study / job.log
-    text = tail(path)
-    name = " ".join([job.rule, *job.values])
-    job_log = _newest([*_job_logs(study, job, logs / "slurm")])
+def _failure(study: str, job: Job, log: Path, slurm_logs: Path, *, certain: bool) -> Failure | None:
+    """What the logs of a job without outputs say; none if they hold nothing but progress and it is not certain."""
+    text = tail(log)
+    job_logs = (slurm_logs / f"rule_{job.rule}" / "_".join([study, *job.values])).glob("*.log")
+    job_log = max(job_logs, key=lambda path: path.stat().st_mtime, default=None)
     said = tail(job_log) if job_log else ""
-    # A log with nothing but progress, of a job that a rerun will start anew, is no failure.
     why = reason(text, said)
-    if not path.exists() or (why == reason("", "") and not last_lines(text) and not said):
+    if why is None and not certain:
         return None
+    shown = log if last_lines(text) or job_log is None else job_log
     lines = last_lines(text) or last_lines(said)
-    return Failure(study, name, why, str(path), lines)
-
-
-def _job_logs(study: str, job: Job, folder: Path) -> Iterator[Path]:
-    yield from (folder / f"rule_{job.rule}" / "_".join([study, *job.values])).glob("*.log")
-
-
-def _newest(paths: Sequence[Path]) -> Path | None:
-    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
+    name = " ".join([job.rule, *job.values])
+    return Failure(study, name, why or "its logs do not say why", str(shown), lines)

@@ -1,0 +1,64 @@
+"""What Snakemake's own log of the last run says of each job: which it started and which failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+HEADER = re.compile(r"^(?P<indent> *)(?:(?:local)?(?:rule|checkpoint) \w+|(?P<error>Error in rule \w+)):\s*$")
+SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+)")
+FINISHED = re.compile(r"Finished jobid: (\d+)")
+JOB = re.compile(r"^ +jobid: (\d+)")
+LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
+
+MEMBER_OF_FAILED_GROUP = 8
+"""Columns before `rule` where an error lists the jobs of a group; a job that starts stands further left."""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The last run of a folder: logs of the jobs that it started and of those whose last attempt failed, the cluster's
+    numbers of the jobs that it waits for (groups of jobs apart, whose end has no line of its own), and when it began
+    (seconds since the epoch).
+    """
+
+    started: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    awaited: tuple[str, ...] = ()
+    began: float = 0.0
+
+
+def last_journal(folder: Path) -> Journal:
+    """The newest log of the folder's `.snakemake/log`; an empty journal if there is none."""
+    logs = sorted((folder / ".snakemake" / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    if not logs:
+        return Journal()
+    began = re.match(r"\d{4}-\d{2}-\d{2}T\d{6}", logs[-1].name)
+    seconds = datetime.strptime(began[0], "%Y-%m-%dT%H%M%S").timestamp() if began else 0.0
+    with logs[-1].open(errors="replace") as lines:
+        return read_journal(lines, seconds)
+
+
+def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
+    """Follow the log from its beginning: of each job the last word counts."""
+    state: dict[str, str] = {}
+    awaited: dict[str, str] = {}
+    kind = None
+    for line in lines:
+        header = HEADER.match(line)
+        if header:
+            listed = len(header["indent"]) >= MEMBER_OF_FAILED_GROUP
+            kind = "failed" if header["error"] or listed else "started"
+        elif kind and (log := LOG.match(line)):
+            state[log["path"].split(", ")[0]] = kind
+        elif job := SUBMITTED.match(line):
+            awaited[job[1]] = job[2]
+        elif (job := FINISHED.match(line)) or (kind == "failed" and (job := JOB.match(line))):
+            awaited.pop(job[1], None)
+        elif not line.startswith(" "):
+            kind = None
+    started, failed = (frozenset(path for path, s in state.items() if s == name) for name in ("started", "failed"))
+    return Journal(started, failed, tuple(awaited.values()), began)
