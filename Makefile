@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/requirements.lock
 INSTALLED := $(VENV)/.installed
+EDITABLE ?= --editable
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
+.PHONY: help install frozen demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,8 +21,16 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' $(LOCK))"
 	$(BIN)/python -m pip install --quiet --requirement $(LOCK)
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps $(EDITABLE) .
 	touch $@
+
+frozen: ## set up RUN=folder at COMMIT (default: HEAD) with an environment of its own, so that editing here touches none of its jobs
+	@test -n "$(RUN)" || { echo "say where: make frozen RUN=../first-run [COMMIT=v0.1.0]"; exit 2; }
+	git worktree add --detach "$(RUN)" $(or $(COMMIT),HEAD)
+	cp -R config/. "$(RUN)/config/"
+	$(MAKE) -C "$(RUN)" install EDITABLE= VENV=.venv
+	@echo "Run there: cd $(RUN) && source .venv/bin/activate && snakemake --workflow-profile slurm"
+	@echo "Later, to remove it: git worktree remove --force $(RUN)"
 
 demo: install ## run the demo study to its report
 	snakemake --cores $(CORES) --config 'studies=[demo]'

@@ -32,9 +32,12 @@ def _sheet(a: argparse.Namespace) -> None:
 
 
 def _convert(a: argparse.Namespace) -> None:
-    from .convert import convert_shard
+    from .convert import convert_shard, raw_bytes
+    from .scratch import scratch_folder, staged_output
 
-    convert_shard(s.ConvertSettings.parse(a.settings), a.sheet, a.shard, a.output, a.threads)
+    scratch = scratch_folder(a.scratch)
+    with staged_output(a.output, scratch, raw_bytes(a.sheet, a.shard) if scratch else 0) as output:
+        convert_shard(s.ConvertSettings.parse(a.settings), a.sheet, a.shard, output, a.threads)
 
 
 def _index(a: argparse.Namespace) -> None:
@@ -69,11 +72,13 @@ def _folds(a: argparse.Namespace) -> None:
 
 def _pretrain(a: argparse.Namespace) -> None:
     from .pretrain import pretrain
+    from .scratch import scratch_folder, staged_stores
     from .world import World
 
     world = World(a.nodes, a.devices)
     settings = s.PretrainSettings.parse(a.settings)
-    pretrain(settings, a.index, a.folds, a.stores, a.output, a.threads, world, a.accelerator)
+    with staged_stores(a.stores, scratch_folder(a.scratch)) as stores:
+        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -164,12 +169,16 @@ def _parser() -> argparse.ArgumentParser:
     def threads(command: argparse.ArgumentParser) -> None:
         command.add_argument("--threads", type=int, default=1)
 
+    def scratch(command: argparse.ArgumentParser, meaning: str) -> None:
+        command.add_argument("--scratch", default="", help=f"folder on this machine's disk, {meaning}; variables too")
+
     path(add("simulate", _simulate, "make the raw files of a simulated study"), "folder")
     path(add("sheet", _sheet, "list the images of a study with their labels and shards"), "sheet")
     convert = add("convert", _convert, "tile one shard's raw images into the Zarr store")
     path(convert, "sheet")
     convert.add_argument("--shard", required=True)
     threads(convert)
+    scratch(convert, "where the store is written before it is moved to its place")
     index = add("index", _index, "join all shards into the study's index and quarantine table")
     path(index, "sheet", "index", "quarantine")
     paths(index, "shards")
@@ -185,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     path(pretrain, "index", "folds")
     paths(pretrain, "stores")
     threads(pretrain)
+    scratch(pretrain, "where the stores are copied to before they are read")
     pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
     pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
     pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")

@@ -7,7 +7,6 @@ of threads, and the result does not depend on it.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ from typing import Any
 import cv2
 import dask
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .config.settings import ConvertSettings
 from .errors import ImageError, PhenoloomError
-from .manifest import Quarantine, atomic_path, refuse_too_many, write_manifest
+from .manifest import Quarantine, atomic_path, refuse_too_many, remove_shard, write_manifest
 from .masks import read_labels, segment
 from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
@@ -61,7 +61,7 @@ def convert_shard(settings: ConvertSettings, sheet: Path, shard: str, manifest: 
     """
     # Parallelism is over images: more threads inside OpenCV would only compete with them.
     cv2.setNumThreads(1)
-    remove_leftovers(manifest)
+    remove_shard(manifest)
     rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
@@ -94,16 +94,10 @@ def convert_shard(settings: ConvertSettings, sheet: Path, shard: str, manifest: 
     )
 
 
-def remove_leftovers(manifest: Path) -> None:
-    """Remove what an earlier run left of this shard, the manifest first: without it the rest does not exist."""
-    manifest.unlink(missing_ok=True)
-    store, table = manifest.with_suffix(".zarr"), manifest.with_suffix(".parquet")
-    table.unlink(missing_ok=True)
-    for path in (manifest, table):
-        for temporary in manifest.parent.glob(f".{path.name}.*"):
-            temporary.unlink()
-    if store.exists():
-        shutil.rmtree(store)
+def raw_bytes(sheet: Path, shard: str) -> int:
+    """Bytes of a shard's raw files: its store is about as large."""
+    table = pq.read_table(sheet, columns=["shard", "bytes"])
+    return int(pc.sum(table.filter(pc.equal(table["shard"], shard))["bytes"]).as_py() or 0)
 
 
 class _Conversion:

@@ -16,6 +16,7 @@ from torch import Tensor
 from .channels import Normaliser
 from .config.model import ImageModel
 from .data import Loader, cut
+from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
 from .objectives import Objective
 from .progress import progress
@@ -59,7 +60,8 @@ def encode(
     view, found = _open_view(table, stores, card, model)
     order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
-    with Loader(view, threads, device) as loader, torch.inference_mode():
+    use = recorded_use(device, scratch / f"{split}.{SUFFIX}")
+    with Loader(view, threads, device) as loader, torch.inference_mode(), use:
         plan = cut(order, BATCH)
         batches = progress(zip(plan, loader.batches(plan), strict=True), len(plan), f"{card.name} {split}", "batches")
         for rows, batch in batches:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -51,6 +52,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_shard(manifest: Path) -> None:
+    """Remove what an earlier run left of a shard, the manifest first: without it the rest does not exist."""
+    manifest.unlink(missing_ok=True)
+    store, table = manifest.with_suffix(".zarr"), manifest.with_suffix(".parquet")
+    table.unlink(missing_ok=True)
+    for path in (manifest, table):
+        for temporary in manifest.parent.glob(f".{path.name}.*"):
+            temporary.unlink()
+    if store.exists():
+        shutil.rmtree(store)
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call `write` on a temporary binary file and rename it to `path`."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -59,15 +72,19 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 @cache
 def code_commit() -> str | None:
-    """The git commit of the running code, or None where it does not run from a checkout."""
+    """The git commit of the running code: of its checkout, or that which its wheel was built from; None if neither."""
     here = Path(__file__).resolve().parent
     found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    # A virtual environment may lie in somebody else's checkout.
     tracked = subprocess.run(
         ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],
         capture_output=True,
         check=False,
     )
-    return found.stdout.strip() if found.returncode == 0 and tracked.returncode == 0 else None
+    if found.returncode == 0 and tracked.returncode == 0:
+        return found.stdout.strip()
+    built = here / "commit.txt"
+    return built.read_text(encoding="utf-8").strip() if built.exists() else None
 
 
 def provenance(settings: Settings) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from .channels import Normaliser, fit_normaliser
 from .config.model import ImageModel
 from .config.settings import PretrainSettings
 from .data import Loader, Rows, stable_seed
+from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
 from .manifest import provenance, read_manifest, write_atomically
 from .objectives import Objective
@@ -99,7 +100,9 @@ def pretrain(
     with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
         data = TrainingData(train, validation, material.train, material.validation, prepare, keys)
         module = Pretraining(f"{settings.model_name} {settings.split}", objective, training, data, seed, resume)
-        _fit(module, settings, output, device, world)
+        use = recorded_use(device, output / SUFFIX) if first else nullcontext()
+        with use:
+            _fit(module, settings, output, device, world)
         if not first:
             return
         objective.load_state_dict(module.progress.best)

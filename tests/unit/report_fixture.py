@@ -332,4 +332,6 @@ def _write_benchmarks(folder: Path, rng: np.random.Generator) -> None:
         for job in range(number):
             seconds = float(rng.uniform(1, 90 if rule == "pretrain" else 6))
             row = {"s": round(seconds, 4), "h:m:s": "0:00:01", "max_rss": 180 + 20 * seconds, "cpu_time": seconds * 1.7}
+            asked = {"tmpdir": "/tmp", "mem_mb": 8300 if rule == "pretrain" else 1100, "mem": "1.1 GB", "runtime": 480}
+            row |= {"threads": 2, "resources": str(asked | ({"gpu": 1} if rule == "pretrain" else {}))}
             pd.DataFrame([row]).to_csv(folder / rule / f"{job}.tsv", sep="\t", index=False)

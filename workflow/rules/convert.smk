@@ -15,10 +15,12 @@ rule convert:
     resources:
         mem_mb=memory(800),
         runtime=grows(480),
+        # Not a parameter: where a store is written first is no reason to write it again.
+        staging=get_staging,
     params:
         settings=get_settings("convert"),
     shell:
-        "phenoloom convert --settings {params.settings:q} --sheet {input.sheet:q} --shard {wildcards.shard} "
+        "phenoloom convert {resources.staging} --settings {params.settings:q} --sheet {input.sheet:q} --shard {wildcards.shard} "
         "--threads {threads} --output {output.manifest:q} 2> {log:q}"
 
 

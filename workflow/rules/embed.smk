@@ -14,7 +14,7 @@ rule embed:
     group:
         get_probe_group
     conda:
-        "../../envs/cpu.yaml"
+        get_embed_environment
     resources:
         mem_mb=memory(3000, per_input_mb=10),
         runtime=grows(480),

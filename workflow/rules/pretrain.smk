@@ -16,7 +16,7 @@ rule pretrain:
     benchmark:
         f"{BENCHMARKS}/{{study}}/pretrain/{{model}}-{{split}}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        get_training_environment
     threads: get_training_threads
     resources:
         # Each attempt goes on where the last one ended, so that none needs more time than the first.
@@ -36,9 +36,10 @@ rule pretrain:
         # Not parameters: where a model trains is no reason to train it again.
         launcher=get_launcher,
         placement=get_placement,
+        staging=get_staging,
     params:
         settings=get_settings("pretrain", "model", "split"),
         folder=subpath(output.model, parent=True),
     shell:
-        "{resources.launcher} phenoloom pretrain {resources.placement} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "{resources.launcher} phenoloom pretrain {resources.placement} {resources.staging} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
         "--stores {input.stores:q} --threads {threads} --output {params.folder:q} 2> {log:q}"

@@ -1,6 +1,9 @@
 """What jobs ask for. Rules say what the work needs; what the site wants (partition, account, kind of GPU) is in profiles."""
 
 import os
+import shlex
+
+from snakemake.settings.types import DeploymentMethod
 
 # The Snakemakes that a cluster runs around a job live in the job's memory.
 WRAPPERS_MB = 300
@@ -70,6 +73,11 @@ def get_launcher(wildcards):
     training = get_training(wildcards)
     if training.nodes == 1:
         return "env"
+    if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+        raise WorkflowError(
+            f"model {wildcards.model} trains on {training.nodes} nodes (training.nodes), and srun, which starts it there, "
+            "is not in the container; run without `--sdm apptainer`, or set training.nodes to 1"
+        )
     return (
         f"srun --nodes={training.nodes} --ntasks-per-node={training.devices} --cpus-per-task={training.threads} "
         "--kill-on-bad-exit=1"
@@ -89,3 +97,24 @@ def get_embed_gpus(wildcards):
         return None
     training = load_model(entry.model, STUDIES[wildcards.study], CONFIG_DIR).training
     return 1 if training.accelerator != "cpu" else None
+
+
+def get_staging(wildcards):
+    """The option for a disk of the node's own; its variables are replaced on the node."""
+    return f"--scratch={shlex.quote(CONFIG.scratch)}"
+
+
+def get_environment(on_gpu):
+    """The conda environment with torch's build for the device."""
+    device = "gpu" if on_gpu and CONFIG.gpu_environment else "cpu"
+    return f"../../envs/{device}.yaml"
+
+
+def get_training_environment(wildcards):
+    """Only a model that may train on a GPU needs torch's build for it."""
+    return get_environment(get_training(wildcards).accelerator != "cpu")
+
+
+def get_embed_environment(wildcards):
+    """Descriptors need no torch at all."""
+    return get_environment(get_embed_gpus(wildcards) is not None)

@@ -11,6 +11,7 @@ from ..config.settings import ReportSettings
 from ..manifest import write_atomically
 from . import data_tables, provenance, score_tables
 from .dots import difference_dots, score_dots
+from .efficiency import efficiency
 from .figures import curve_figures, map_figures
 from .read import Results
 from .reconstructions import matrix_gallery, model_gallery
@@ -141,8 +142,11 @@ def _models(results: Results, settings: ReportSettings) -> Section:
 
 
 def _resources(results: Results) -> Section:
-    content = {"table": provenance.resources(results)}
-    reasons = {"table": "No measurements: Snakemake's benchmark files are not there."}
+    content = {"table": provenance.resources(results), "efficiency": efficiency(results)}
+    reasons = {
+        "table": "No measurements: Snakemake's benchmark files are not there.",
+        "efficiency": "Benchmark files without what jobs asked for; the profiles turn it on (benchmark-extended).",
+    }
     return Section("resources", "Time and memory", content, _absent(content, reasons))
 
 

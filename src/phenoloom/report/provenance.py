@@ -51,10 +51,8 @@ def resources(results: Results) -> Table | None:
     jobs = results.benchmarks
     if jobs is None or not {"s", "max_rss"} <= set(jobs.columns):
         return None
-    by_rule = {str(rule): group for rule, group in jobs.groupby("rule")}
-    rules = [r for r in FLOW if r in by_rule] + sorted(set(by_rule) - set(FLOW))
     total = float(jobs["s"].sum())
-    rows = [_resource_row(rule, by_rule[rule], total) for rule in rules]
+    rows = [_resource_row(rule, group, total) for rule, group in in_order(jobs)]
     columns = [
         Column("step"),
         Column("jobs", True),
@@ -66,6 +64,13 @@ def resources(results: Results) -> Table | None:
     ]
     note = f"Sum over all steps: {duration(total)} of wall-clock time in {count(len(jobs))} jobs."
     return Table("Time and memory by step, as Snakemake measured them", columns, rows, note)
+
+
+def in_order(jobs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Rules of a table of measured jobs with their jobs, in the order of the flow."""
+    by_rule = {str(rule): group for rule, group in jobs.groupby("rule")}
+    rules = [rule for rule in FLOW if rule in by_rule] + sorted(set(by_rule) - set(FLOW))
+    return [(rule, by_rule[rule]) for rule in rules]
 
 
 def _resource_row(rule: str, jobs: pd.DataFrame, total: float) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,6 +135,15 @@ class Results:
         """A row a measured job: its rule and the columns of Snakemake's benchmark file."""
         jobs = [_read_benchmark(path) for path in sorted(self._benchmarks.glob("*/*.tsv"))]
         return pd.concat(jobs, ignore_index=True) if jobs else None
+
+    @cached_property
+    def device_use(self) -> dict[str, list[dict[str, Any]]]:
+        """How jobs used their GPUs, by rule; empty where there were none."""
+        found = {
+            "pretrain": sorted((self.folder / "models").glob("*/*/device.json")),
+            "embed": sorted((self.folder / "embeddings").glob("*/*.device.json")),
+        }
+        return {rule: [json.loads(path.read_text(encoding="utf-8")) for path in paths] for rule, paths in found.items()}
 
     def stores(self, view: str) -> dict[str, Path]:
         """Zarr stores of the view `tiles` or `shapes` that have a manifest, by shard."""
