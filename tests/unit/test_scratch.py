@@ -11,9 +11,10 @@ import pytest
 
 from phenoloom import scratch as scratch_module
 from phenoloom.errors import PhenoloomError
+from phenoloom.pretrain import pretrain
 from phenoloom.scratch import scratch_folder, staged_output, staged_stores
 
-from .studies import StudyOnDisk
+from .studies import StudyOnDisk, image_settings
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -78,6 +79,16 @@ def test_copies_of_stores_hold_the_same_bytes_and_are_removed(tmp_path: Path) ->
             assert copy.read_bytes() == original.read_bytes()
             assert digests(copy.with_suffix(".zarr")) == digests(original.with_suffix(".zarr"))
     assert list(local.iterdir()) == []
+
+
+def test_a_model_trained_on_copies_is_the_same_model(tmp_path: Path) -> None:
+    study, local = StudyOnDisk(tmp_path / "study"), tmp_path / "local"
+    local.mkdir()
+    for name, scratch in (("direct", None), ("staged", local)):
+        with staged_stores(study.tiles, scratch) as stores:
+            pretrain(image_settings(), study.index, study.folds, stores, tmp_path / name, 1)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("direct", "staged")]
+    assert weights[0] == weights[1]
 
 
 def test_stores_stay_where_they_are_without_scratch(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -285,6 +287,33 @@ def test_a_model_that_is_to_train_elsewhere_is_not_trained_again(finished: Works
     workspace = finished.copy(tmp_path / "work")
     workspace.write_study(with_change(f"{IMAGE_MODEL}.training.{key}", PLACEMENT[key]))
     assert workspace.planned() == set()
+
+
+@pytest.mark.parametrize("setting", ["scratch=$TMPDIR", "container=phenoloom.sif", "gpu_environment=false"])
+def test_where_jobs_run_is_no_reason_to_run_them_again(finished: Workspace, tmp_path: Path, setting: str) -> None:
+    assert finished.copy(tmp_path / "work").planned("--config", setting) == set()
+
+
+def test_a_clock_that_is_ahead_is_named_and_once_it_is_right_only_the_stopped_job_runs_again(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    workspace = finished.clone(tmp_path / "work")
+    results = workspace.folder / "results" / STUDY
+    before = (results / "scores.parquet").read_bytes()
+    skewed = [*results.glob("sheet.*"), *results.glob("tiles/0000.*"), *results.glob("scores/*")]
+    for path in skewed:
+        os.utime(path, (time.time() + 3600,) * 2)
+    assert workspace.planned() == set()
+    (results / "scores.parquet").unlink()
+    done = workspace.snakemake(check=False)
+    assert done.returncode
+    assert "clock skew" in done.stdout + done.stderr
+    for path in skewed:
+        path.touch()
+    assert {job for job in workspace.planned() if ":" not in job} == {"compare"} | REPORT
+    workspace.snakemake()
+    assert workspace.planned() == set()
+    assert (results / "scores.parquet").read_bytes() == before
 
 
 def test_touching_every_file_runs_nothing(finished: Workspace, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What is asked of the cluster before anything is submitted; a run without a cluster asks nothing."""
 
-from phenoloom import slurm
+from phenoloom import clocks, slurm
 
 
 def get_comment(job):
@@ -31,4 +31,7 @@ def check_cluster():
 
 
 onstart:
+    warning = clocks.skew_warning(Path(RESULTS))
+    if warning:
+        logger.warning(warning)
     check_cluster()

@@ -6,12 +6,11 @@ import shutil
 import time
 from collections.abc import Sequence
 
+from ..clocks import ADVICE, SKEW_S
 from ..errors import PhenoloomError
 from ..slurm import ask
 from .run import Run
 from .study import StudyStatus
-
-SKEW_S = 60.0
 
 
 def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
@@ -30,10 +29,7 @@ def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
     newest, path = max((study.newest for study in studies), default=(0.0, ""))
     ahead = newest - time.time()
     if ahead > SKEW_S:
-        found.append(
-            f"{path} is {ahead:.0f} s newer than now: clocks of this machine and of a node or file server differ; have "
-            "them set (NTP). Nothing is lost, but what looks newer than its results may run again"
-        )
+        found.append(f"{path} is {ahead:.0f} s newer than now, so clocks differ: {ADVICE}")
     return found + _forgotten(run)
 
 
