@@ -52,3 +52,27 @@ def test_a_broken_study_stops_the_plan_and_its_submitted_jobs_with_a_sentence(tm
         assert done.returncode != 0
         assert "did you mean 'tiles'?" in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+
+
+def asked(workspace: Workspace, rule: str, *arguments: str) -> dict[str, str]:
+    """Resources of the first job of a rule in a plan."""
+    plan = workspace._dry_run("--forceall", *arguments)
+    block = plan.split(f"\nrule {rule}:", 1)[1]
+    line = next(line for line in block.splitlines() if line.strip().startswith("resources:"))
+    return dict(pair.split("=", 1) for pair in line.split("resources:")[1].strip().split(", "))
+
+
+def test_jobs_with_a_gpu_have_their_own_partition_and_kind_and_others_have_not(finished: Workspace) -> None:
+    site = ("--default-resources", "slurm_partition=compute", "gpu_partition=fast", "gpu_kind=a100", "mem_mb=500")
+    for rule in ("pretrain", "embed"):
+        resources = asked(finished, rule, *site)
+        assert (resources["slurm_partition"], resources["gpu"], resources["gpu_model"]) == ("fast", "1", "a100")
+    resources = asked(finished, "convert", *site)
+    assert resources["slurm_partition"] == "compute"
+    assert not {"gpu", "gpu_model"} & resources.keys()
+
+
+def test_without_a_partition_for_gpus_all_jobs_have_the_same(finished: Workspace) -> None:
+    for rule in ("pretrain", "convert"):
+        assert asked(finished, rule, "--default-resources", "slurm_partition=compute")["slurm_partition"] == "compute"
+        assert "slurm_partition" not in asked(finished, rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,26 @@ def test_names_with_spaces_brackets_quotes_dollars_and_unicode_go_through(tmp_pa
     page = (workspace.folder / "re [s]ults $x" / STUDY / "report" / "index.html").read_text()
     assert "&lt;b&gt;µ &amp;" in page
     assert "<b>µ" not in page
+
+
+def test_commands_run_in_the_container_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = new_workspace(tmp_path / "work")
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    tools.mkdir()
+    shim = f"""#!/bin/sh
+echo "$@" >> {calls}
+[ "$1" = --version ] && echo "apptainer version 1.3.4" && exit
+while [ "$1" != bash ]; do shift; done
+exec "$@"
+"""
+    (tools / "apptainer").write_text(shim)
+    (tools / "apptainer").chmod(0o755)
+    (workspace.folder / "image.sif").touch()
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    workspace.snakemake("--sdm", "apptainer", "--config", "container=image.sif", "--until", "sheet")
+    ran = [line for line in calls.read_text().splitlines() if line.startswith("exec")]
+    assert len(ran) == 2
+    assert all("image.sif bash -c" in line and " phenoloom s" in line for line in ran)
 
 
 def test_an_unknown_key_stops_the_workflow_with_the_nearest_valid_one(finished: Workspace, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ rule embed:
     resources:
         mem_mb=memory(3000, per_input_mb=10),
         runtime=grows(480),
+        slurm_partition=get_embed_partition,
         gpu=get_embed_gpus,
+        gpu_model=get_embed_gpu_model,
     params:
         settings=get_settings("embed", "representation", "split"),
         source=lambda wildcards, input: [

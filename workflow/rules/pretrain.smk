@@ -22,7 +22,9 @@ rule pretrain:
         # Each attempt goes on where the last one ended, so that none needs more time than the first.
         mem_mb=memory(8000),
         runtime=1440,
+        slurm_partition=get_training_partition,
         gpu=get_gpus,
+        gpu_model=get_gpu_model,
         # Of several nodes srun starts the processes itself; each of these is unset for one.
         gres=get_gpus_per_node,
         mpi=lambda wildcards: "srun" if get_training(wildcards).nodes > 1 else None,

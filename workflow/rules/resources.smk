@@ -48,6 +48,41 @@ def get_training_threads(wildcards):
     return training.threads * (training.devices if training.nodes == 1 else 1)
 
 
+def get_site(name):
+    """A value of the profile's `default-resources`; None where it has none."""
+    resource = workflow.resource_settings._parsed_default_resources.get(name)
+    if resource is not None and resource.is_evaluable():
+        resource = resource.evaluate(
+            {}, input=[], attempt=1, threads=1, rulename=name, async_run=None
+        )
+    return None if resource is None else resource.value
+
+
+def get_partition(on_gpu):
+    """Jobs with a GPU may have a partition of their own."""
+    return (on_gpu and get_site("gpu_partition")) or get_site("slurm_partition")
+
+
+def get_training_partition(wildcards):
+    """Where models train."""
+    return get_partition(get_training(wildcards).accelerator != "cpu")
+
+
+def get_embed_partition(wildcards):
+    """Where models embed; descriptors go where all else goes."""
+    return get_partition(get_embed_gpus(wildcards) is not None)
+
+
+def get_gpu_model(wildcards):
+    """The type of the GPU of a training on one node, where the site wants it named."""
+    return get_site("gpu_kind") if get_gpus(wildcards) else None
+
+
+def get_embed_gpu_model(wildcards):
+    """The type of the GPU that embeds."""
+    return get_site("gpu_kind") if get_embed_gpus(wildcards) else None
+
+
 def get_gpus(wildcards):
     """GPUs of a job on one node."""
     training = get_training(wildcards)
@@ -59,7 +94,12 @@ def get_gpus_per_node(wildcards):
     """GPUs of each node of a job on several: a sum over nodes could be placed unevenly."""
     training = get_training(wildcards)
     wanted = training.accelerator != "cpu" and training.nodes > 1
-    return f"gpu:{training.devices}" if wanted else None
+    kind = get_site("gpu_kind")
+    return (
+        ":".join(["gpu", *([kind] if kind else []), str(training.devices)])
+        if wanted
+        else None
+    )
 
 
 def get_tasks(wildcards):
