@@ -2,6 +2,10 @@
 
 All alternatives run in turn in the same process on one thread; medians of the rounds; matrices are dropped or
 overwritten after each batch, as in training. `cpu` is processor time, `wall` is the clock.
+
+A matrix needs a root of every entry, and roots are a processor's slowest arithmetic: `limit` takes as many in the same
+compiled way and stores nothing. Training works on the cyclic form (`nets/cyclic.py`), which holds each distance once,
+so it needs half as many.
 """
 
 from __future__ import annotations
@@ -21,9 +25,15 @@ from sklearn.metrics import euclidean_distances
 
 from phenoloom.distances import align, classical_mds, distance_matrices
 from phenoloom.distances_torch import compiled_distance_matrices, distance_matrices_torch
+from phenoloom.nets.cyclic import cyclic_form
 
 Way = Callable[[], object]
-POINTS, BATCH, COMPILED_BATCH = 256, 8, 32
+POINTS, BATCH, COMPILED_BATCH, CYCLIC_BATCH = 256, 8, 32, 16
+ROOTS, COMPILED, CYCLIC = (
+    "limit: a root of every entry, compiled",
+    "ours: torch, compiled",
+    "ours: cyclic form, compiled",
+)
 
 
 def outlines(n: int, points: int) -> np.ndarray:
@@ -73,6 +83,10 @@ def error(matrices: np.ndarray, contours: np.ndarray) -> float:
     return float((np.abs(matrices - exact)[apart] / exact[apart]).max())
 
 
+def roots(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a[:, None] + b).sqrt().sum()
+
+
 def matrices(rounds: int) -> None:
     # Results are dropped, as a training step drops them after use.
     n = 9984 if rounds > 3 else 384
@@ -80,6 +94,8 @@ def matrices(rounds: int) -> None:
     double, tensor = contours.astype(np.float64), torch.from_numpy(contours)
     out = np.empty((BATCH, POINTS, POINTS), np.float32)
     compiled, filled = compiled_distance_matrices(), torch.empty(COMPILED_BATCH, POINTS, POINTS)
+    cyclic, only_roots = torch.compile(cyclic_form, dynamic=True), torch.compile(roots)
+    a, b = torch.rand(POINTS * COMPILED_BATCH), torch.rand(POINTS)
     start = time.perf_counter()
     compiled(tensor[:COMPILED_BATCH], filled)
     print(f"first call of the compiled function: {time.perf_counter() - start:.1f} s")
@@ -87,13 +103,17 @@ def matrices(rounds: int) -> None:
     seconds = measure(
         {
             reference: (each(euclidean_distances, double[:100]), 100),
+            "sklearn euclidean_distances one by one, float32": (each(euclidean_distances, contours[:100]), 100),
             "scipy pdist + squareform": (each(lambda c: squareform(pdist(c)), double[:100]), 100),
             "scipy cdist": (each(lambda c: cdist(c, c), double[:100]), 100),
             "numpy broadcast + norm": (each(lambda c: np.linalg.norm(c[:, None] - c, axis=2), double[:40]), 40),
             "torch.cdist in batches": (each(lambda c: torch.cdist(c, c), tensor.split(BATCH)), n),
             "ours: numpy": (each(lambda c: distance_matrices(c, out), np.split(contours, n // BATCH)), n),
             "ours: torch": (each(distance_matrices_torch, tensor.split(BATCH)), n),
-            "ours: torch, compiled": (each(lambda c: compiled(c, filled), tensor.split(COMPILED_BATCH)), n),
+            COMPILED: (each(lambda c: compiled(c, filled), tensor.split(COMPILED_BATCH)), n),
+            ROOTS: (each(lambda _: only_roots(a, b), range(20)), 20 * COMPILED_BATCH),
+            "ours: cyclic form": (each(cyclic_form, tensor.split(CYCLIC_BATCH)), n),
+            CYCLIC: (each(cyclic, tensor.split(CYCLIC_BATCH)), n),
         },
         rounds,
     )
@@ -105,7 +125,10 @@ def matrices(rounds: int) -> None:
         f"{error(torch.cdist(torch.from_numpy(far), torch.from_numpy(far)).numpy(), far):.1e}"
     )
     verdict(seconds, "ours: numpy", reference, 8)
-    verdict(seconds, "ours: torch, compiled", reference, 50)
+    verdict(seconds, COMPILED, reference, 50)
+    verdict(seconds, CYCLIC, reference, 50)
+    (root, _), (ours, _) = seconds[ROOTS], seconds[COMPILED]
+    print(f"{ROOTS}: {seconds[reference][0] / root:.1f} x {reference}; {COMPILED} reaches {root / ours:.2f} of it")
 
 
 def scaling(rounds: int) -> None:

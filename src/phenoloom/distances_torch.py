@@ -21,23 +21,22 @@ def distance_matrices_torch(contours: Tensor) -> Tensor:
     Differences of coordinates, never `torch.cdist`, whose products lose the digits of close points above 25 points.
     The gradient of a zero distance, where there is none, is zero.
     """
-    x, y = contours.unbind(-1)
-    return _matrices(x, y)
+    return _matrices(*_coordinates(contours))
 
 
 @cache
 def compiled_distance_matrices() -> Matrices:
     """`distance_matrices_torch` fused into one pass over memory; the first call of either kind compiles for seconds.
 
-    A call costs some 50 microseconds besides its matrices, so batches should be of tens of contours; on a CPU they
-    should still fit its cache, and `out` be one tensor for all batches, since fresh memory is slower than the
-    arithmetic. Gradients need a new tensor.
+    What is left is a root of every entry and the writing of the result; `benchmarks/bench_distances.py` measures what
+    the roots alone cost. A call costs some 50 microseconds besides its matrices, so batches should be of tens of
+    contours; on a CPU they should still fit its cache, and `out` be one tensor for all batches, since fresh memory is
+    slower than the arithmetic. Gradients need a new tensor.
     """
     fused, filled = torch.compile(_matrices, dynamic=True), torch.compile(_fill, dynamic=True)
 
     def matrices(contours: Tensor, out: Tensor | None = None) -> Tensor:
-        # Apart from each other, x and y are read as vectors; interleaved they would be gathered one by one.
-        x, y = contours.movedim(-1, 0).contiguous().unbind(0)
+        x, y = _coordinates(contours)
         if out is None:
             result: Tensor = fused(x, y)
             return result
@@ -48,14 +47,19 @@ def compiled_distance_matrices() -> Matrices:
     return matrices
 
 
+def _coordinates(contours: Tensor) -> tuple[Tensor, ...]:
+    # Apart from each other, x and y are read as vectors; interleaved they would be gathered one by one.
+    return contours.movedim(-1, 0).contiguous().unbind(0)
+
+
 def _fill(x: Tensor, y: Tensor, out: Tensor) -> None:
     out.copy_(_matrices(x, y))
 
 
 def _matrices(x: Tensor, y: Tensor) -> Tensor:
     dx, dy = x[..., :, None] - x[..., None, :], y[..., :, None] - y[..., None, :]
-    squared = dx * dx + dy * dy
     if not (torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)):
-        return squared.sqrt()
+        return dx.mul_(dx).addcmul_(dy, dy).sqrt_()
+    squared = dx * dx + dy * dy
     zero = squared == 0
     return squared.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)

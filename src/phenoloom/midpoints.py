@@ -26,21 +26,26 @@ def midpoint_outlines(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
         return Polygons(np.empty(0), np.empty(0), np.empty(0, np.int64)), np.empty(0, np.int64)
     lengths = np.fromiter(map(len, chains), np.int64, len(chains))
     x, y = np.ascontiguousarray(np.concatenate(chains)[:, 0].T)
-    first, last = (borders := Polygons(x, y, lengths)).first, borders.last
-    leaving = 3 * (borders.following(y) - y) + (borders.following(x) - x) + 4
+    borders = Polygons(x, y, lengths)
+    # Steps are -1, 0 or 1 in x and y, so one number holds both.
+    place = 3 * y + x
+    leaving = borders.following(place) - place + 4
     arriving = np.empty_like(leaving)
     arriving[1:] = leaving[:-1]
-    arriving[first] = leaving[last]
+    arriving[borders.first] = leaving[borders.last]
     turn = 9 * arriving + leaving
-    passed = _PASSED[turn]
+    passed = _PASSED.take(turn)
     ends = np.cumsum(passed)
     pixel = np.repeat(np.arange(len(turn)), passed)
-    vertex = np.arange(len(pixel)) + (4 * turn + passed - ends)[pixel]
-    offset_x = _OFFSETS[0, vertex]
-    outlines = Polygons(x[pixel] + offset_x, y[pixel] + _OFFSETS[1, vertex], np.add.reduceat(passed, borders.first))
+    vertex = np.arange(len(pixel)) + (4 * turn + passed - ends).take(pixel)
+    outlines = Polygons(
+        x.take(pixel) + _OFFSETS[0].take(vertex),
+        y.take(pixel) + _OFFSETS[1].take(vertex),
+        np.add.reduceat(passed, borders.first),
+    )
     # Green's theorem over the pixels' left and right sides.
-    enclosed = np.add.reduceat(2 * offset_x * outlines.x, outlines.first)
-    return outlines, enclosed.astype(np.int64)
+    enclosed = np.add.reduceat(2 * x * _SIDES.take(turn) + _HALVES.take(turn), borders.first) // 2
+    return outlines, enclosed
 
 
 def _code(step: tuple[int, int]) -> int:
@@ -65,3 +70,6 @@ def _turns() -> tuple[Integers, NDArray[np.float64]]:
 
 
 _PASSED, _OFFSETS = _turns()
+# Per turn, over its vertices: right sides less left sides, and in halves of a pixel how far out they lie.
+_SIDES = (2 * _OFFSETS[0]).reshape(81, 4).sum(axis=1).astype(np.int64)
+_HALVES = (4 * _OFFSETS[0] ** 2).reshape(81, 4).sum(axis=1).astype(np.int64)

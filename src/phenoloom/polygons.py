@@ -99,7 +99,7 @@ class Polygons:
         counts = self.counts[which]
         ends = np.cumsum(counts)
         vertices = np.arange(counts.sum()) + np.repeat(self.first[which] - (ends - counts), counts)
-        return Polygons(self.x[vertices], self.y[vertices], counts)
+        return Polygons(self.x.take(vertices), self.y.take(vertices), counts)
 
     def select(self, keep: Booleans) -> Polygons:
         """Only the polygons where `keep` (n,) is true."""
@@ -172,7 +172,7 @@ def standard_order(polygons: Polygons, clockwise: Booleans) -> Polygons:
     if clockwise.any():
         vertex *= np.repeat(step, polygons.counts)
     vertex += np.repeat((origins - step[:, None] * before).ravel(), runs)
-    return Polygons(polygons.x[vertex], polygons.y[vertex], polygons.counts)
+    return Polygons(polygons.x.take(vertex), polygons.y.take(vertex), polygons.counts)
 
 
 def resample(polygons: Polygons, points: int) -> Floats:
@@ -206,11 +206,12 @@ def _resample(polygons: Polygons, out: Floats) -> None:
     start[1:] = end[:-1]
     start[first] = 0.0
     edge = np.repeat(np.arange(len(end)), on_edge)
-    at = start[edge]
-    along = (np.tile(np.arange(points, dtype=np.float64), len(polygons)) - at) / (end[edge] - at)
+    at = start.take(edge)
+    along = np.arange(points, dtype=np.float64) - at.reshape(-1, points)
+    along = along.ravel() / (end.take(edge) - at)
     flat = out.reshape(-1, 2)
-    np.add(polygons.x[edge], along * dx[edge], out=flat[:, 0])
-    np.add(polygons.y[edge], along * dy[edge], out=flat[:, 1])
+    np.add(polygons.x.take(edge), along * dx.take(edge), out=flat[:, 0])
+    np.add(polygons.y.take(edge), along * dy.take(edge), out=flat[:, 1])
 
 
 def resample_contours(contours: NDArray[np.generic], points: int) -> Floats:

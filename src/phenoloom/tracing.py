@@ -19,7 +19,7 @@ from .midpoints import Chain, midpoint_outlines
 from .polygons import Booleans, Integers, Polygons, concatenate
 
 # Vertices of a batch stay in the processor's cache.
-_BATCH = 1 << 16
+_BATCH = 1 << 15
 # cv2 marks the pixels that it has followed in the two highest bits of their labels.
 _FIRST_MARK = 1 << 30
 
@@ -98,7 +98,7 @@ def trace_masks(masks: NDArray[np.bool_]) -> Traced:
 
 def _heads(chains: Sequence[Chain]) -> Integers:
     """The first pixel (x, y) of each chain, which is its topmost, of those its leftmost, for outer borders."""
-    return np.array([chain[0, 0] for chain in chains], np.int64).reshape(-1, 2)
+    return np.concatenate([np.empty((0, 2), np.int64), *(chain[0] for chain in chains)])
 
 
 def _midpoints(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:

@@ -43,7 +43,7 @@ ALGORITHM: Mapping[str, int] = {
     "distances": 1,
     "describe": 1,
     "folds": 1,
-    "pretrain": 1,
+    "pretrain": 2,
     "embed": 1,
     "classify": 1,
     "compare": 1,

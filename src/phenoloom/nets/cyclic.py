@@ -17,11 +17,17 @@ DILATIONS = (1, 2, 4, 8)
 
 def cyclic_form(points: Tensor) -> Tensor:
     """Contours (b, n, 2) -> distances (b, n // 2, n): entry [k - 1, i] is that of the points i and i + k."""
-    n = points.shape[1]
-    start = torch.arange(n, device=points.device)
-    ahead = (start + torch.arange(1, n // 2 + 1, device=points.device)[:, None]) % n
+    x, y = points.unbind(-1)
     # The small constant keeps the gradient finite where two points meet; it moves a distance of 1 by 5e-13.
-    return ((points[:, ahead] - points[:, None]).square().sum(-1) + 1e-12).sqrt()
+    return _squared_steps(x).add_(_squared_steps(y)).add_(1e-12).sqrt_()
+
+
+def _squared_steps(x: Tensor) -> Tensor:
+    """Squared differences (b, n // 2, n) of one coordinate (b, n): entry [k - 1, i] is (x[i + k] - x[i])^2."""
+    n = x.shape[1]
+    # Each row of the points ahead is a window of the contour run through one and a half times: no table of indices.
+    ahead = torch.cat([x, x[:, : n // 2]], dim=1).unfold(1, n, 1)[:, 1:]
+    return (ahead - x[:, None]).square()
 
 
 def reverse(form: Tensor) -> Tensor:
