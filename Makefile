@@ -57,15 +57,15 @@ test-slurm: install slurm ## pass the tests on a real SLURM cluster, which they 
 	pytest -m slurm
 
 lint: install ## check format, style, types, rules and the workflow
-	ruff format --check src tests benchmarks
-	ruff check src tests benchmarks
+	ruff format --check .
+	ruff check .
 	mypy
 	snakefmt --check workflow
 	snakemake --lint
 
 format: install ## format the code
-	ruff format src tests benchmarks
-	ruff check --fix src tests benchmarks
+	ruff format .
+	ruff check --fix .
 	snakefmt workflow
 
 manual: install ## write the tables of config/README.md and the JSON schemas again

@@ -43,7 +43,14 @@ OURS, STORE = "phenoloom convert", "phenoloom, the store alone"
 LIMIT, ENCODE = "limit: decode + memcpy", "decode + encode, no writing"
 PLAIN, SHARDED = "dask from_zarr(aszarr), plain zarr", "dask from_zarr(aszarr), sharded zarr"
 TENSORSTORE = "tensorstore, decoded by imagecodecs"
-TARGETS = [(OURS, PLAIN, 2.5), (OURS, SHARDED, 2.5), (STORE, TENSORSTORE, 1.0)]
+TARGETS = [
+    (OURS, PLAIN, 2.5),
+    (OURS, SHARDED, 2.5),
+    # Out of reach where encoding alone takes more than a third of decoding's time: see the ceiling.
+    (OURS, LIMIT, 0.75),
+    (OURS, TENSORSTORE, 1.0),
+    (STORE, TENSORSTORE, 1.0),
+]
 ENCODE_TARGET = {"raw": 0.6, "deflate": 0.75, "lzw": 0.75}
 MEMORY_MB = 512
 

@@ -1,4 +1,4 @@
-"""Write the pinned environments from what is installed: the pip lock, and the two conda files with the same versions."""
+"""Write the pinned environments from what is installed: the pip lock, and two conda files with the same versions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lock_text(versions: dict[str, str]) -> str:
 
 
 def conda_text(versions: dict[str, str], device: str) -> str:
-    """Text of the conda environment for `cpu` or `gpu`: torch's build from conda-forge, all else pinned like the lock."""
+    """Text of the conda environment for `cpu` or `gpu`: torch from conda-forge, all else pinned like the lock."""
     project = tomllib.loads((ENVS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["slurm"]]
     names = sorted(canonical(re.split(r"[<>=!~\[ ]", requirement)[0]) for requirement in wanted)
