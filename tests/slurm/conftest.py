@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +97,15 @@ class ClusterWorkspace(Workspace):
     def run(self, *arguments: str, success: bool = True) -> str:
         """Run snakemake on the cluster and return what it printed."""
         return self.start(*arguments).wait(success)
+
+    def status(self) -> dict[str, Any]:
+        """What `phenoloom status` says in this folder."""
+        environment = self.cluster.environment
+        environment["PATH"] = os.pathsep.join([str(self.cluster.folder / "bin"), environment["PATH"]])
+        command = [str(Path(sys.executable).with_name("phenoloom")), "status", STUDY, "--json", "--no-plan"]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
 
     def jobs(self, comment: str = "rule_") -> list[Job]:
         """Jobs of this folder in the order of submission, once the accounts have heard of all ends."""

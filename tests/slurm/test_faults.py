@@ -152,6 +152,9 @@ def test_after_a_lost_login_jobs_still_in_the_queue_are_not_submitted_a_second_t
     held = partly.hold("convert", "0000")
     run.process.kill()
     run.wait(success=False)
+    told = partly.status()
+    assert told["studies"]["tiny"]["convert"] == {"done": 1, "running": 1, "waiting": 0, "failed": 0, "expected": 2}
+    assert "no Snakemake on this machine waits for them" in told["notes"][0]
     assert "locked" in partly.run(*CONVERT, success=False)
     partly.run("--unlock", *CONVERT)
     refusal = partly.run(*CONVERT, success=False)
@@ -196,6 +199,9 @@ def test_the_rest_finishes_beside_a_shard_that_fails_and_a_rerun_makes_exactly_w
     assert failed == ["rule_convert_wildcards_tiny_0001"]
     assert (on_cluster.results / "shapes" / "0000.json").exists()
     assert (on_cluster.results / "descriptors" / "0000.parquet").exists()
+    (failure,) = on_cluster.status()["failures"]
+    assert failure["job"] == "convert 0001"
+    assert f"phenoloom convert: {failure['reason']}" in printed
     (on_cluster.folder / "lost").rename(plate)
     on_cluster.run()
     after = on_cluster.jobs()[len(before) :]
