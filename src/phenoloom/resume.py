@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .manifest import atomic_path
+from .tally import Metrics, Sums
+from .throughput import Speed
 
 State = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """How far training is; everything of it is in the resume state. `step` counts within the epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    stale: int = 0
+    collapsed: int = 0
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[Metrics] = field(default_factory=list)
+    speeds: list[Speed] = field(default_factory=list)
+    sums: Sums = field(default_factory=dict)
 
 
 class ResumeFolder:
@@ -25,6 +46,7 @@ class ResumeFolder:
     def __init__(self, output: Path, digest: str, fingerprint: str) -> None:
         self.folder = output / "resume" / digest
         self.path = self.folder / "state.pt"
+        self.good = self.folder / "good.pt"
         self.fingerprint = fingerprint
 
     def save(self, state: State) -> None:
@@ -44,6 +66,24 @@ class ResumeFolder:
             return None
         _restore_random_state(state["random"])
         return state
+
+    def keep_good(self) -> None:
+        """Set the last state aside, because the next ones may be worth nothing."""
+        self.forget_good()
+        if self.path.is_file():
+            self.good.hardlink_to(self.path)
+
+    def forget_good(self) -> None:
+        """What was set aside is not needed any more."""
+        self.good.unlink(missing_ok=True)
+
+    def restore_good(self) -> str:
+        """Put the state that was set aside in the place of the last one; says where it is."""
+        if not self.good.is_file():
+            self.path.unlink(missing_ok=True)
+            return "there is no earlier state, so that a rerun starts anew"
+        self.good.replace(self.path)
+        return f"the last state from before is kept in {self.path}, where a rerun goes on"
 
     def remove(self) -> None:
         """Forget the state, after the outputs are written."""

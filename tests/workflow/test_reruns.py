@@ -29,7 +29,16 @@ SHAPES_ONLY = SHAPES | TRAIN
 
 IMAGE_MODEL, SHAPE_MODEL = "models.vqvae-resnet18", "models.shape-ae"
 
-PLACEMENT: dict[str, Any] = {"nodes": 2, "devices": 3, "accelerator": "cpu"}
+PLACEMENT: dict[str, Any] = {
+    "nodes": 2,
+    "devices": 3,
+    "accelerator": "cpu",
+    "compile": True,
+    "gradient_checkpointing": True,
+    "collapse.epochs": 3,
+    "collapse.least_rank": 1.01,
+    "collapse.least_spread": 0.00001,
+}
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "title": ("Another title", REPORT),
     "licence": ("CC-BY-4.0", REPORT),
@@ -114,10 +123,17 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
             "threads": 2,
             "base_batch_size": 64,
             "learning_rate_scaling": "linear",
+            "accumulate": 2,
+            "optimizer": "lamb",
+            "betas": (0.9, 0.95),
+            "momentum": 0.8,
+            "final_learning_rate": 0.000123,
+            "final_weight_decay": 0.123,
+            "ema": 0.9,
         }.items()
     },
     **{
-        f"{model}.training.{key}": (value, set())  # where a model trains is no reason to train it again
+        f"{model}.training.{key}": (value, set())  # where and how a model trains is no reason to train it again
         for model in (IMAGE_MODEL, SHAPE_MODEL)
         for key, value in PLACEMENT.items()
     },

@@ -31,6 +31,7 @@ from .sections import (
     Tiles,
     Unit,
 )
+from .training import CANONICAL
 
 S = TypeVar("S", bound="Settings")
 
@@ -44,6 +45,7 @@ ALGORITHM: Mapping[str, int] = {
     "describe": 1,
     "folds": 1,
     "pretrain": 1,
+    "pretrain-vit": 2,  # class tokens and positions do not decay
     "embed": 1,
     "classify": 1,
     "compare": 1,
@@ -61,7 +63,7 @@ class Settings(Section):
 
     def canonical(self) -> str:
         """One JSON string, the same for equal settings."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(self.model_dump(mode="json", context=CANONICAL))
 
     def digest(self) -> str:
         """sha256 of the canonical JSON, as hex."""
@@ -277,8 +279,10 @@ class RuleSettings:
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
+        vit = isinstance(loaded, ImageModel) and loaded.is_vit
         return PretrainSettings(
-            **self._base("pretrain"),
+            study=self.name,
+            algorithm=ALGORITHM["pretrain-vit" if vit else "pretrain"],
             model_name=model,
             # Where a model trains is no reason to train it again.
             model=loaded.model_copy(update={"training": loaded.training.without_placement()}),
