@@ -29,10 +29,14 @@ def collapse_error(name: str, row: Metrics, epochs: int, floors: Collapse, kept:
     )
 
 
-def refuse_non_finite(name: str, epoch: int, training: Training, values: Iterable[Tensor]) -> None:
-    """Raise PhenoloomError in all processes if any of them has a number that is not finite."""
-    if distributed.any_of(not all(bool(torch.isfinite(value).all()) for value in values)):
-        raise PhenoloomError(
-            f"{name}: the loss is not finite in epoch {epoch}; lower training.learning_rate (now "
-            f"{training.learning_rate:g}) or raise training.warmup_epochs"
-        )
+def all_finite(values: Iterable[Tensor]) -> bool:
+    """Whether every number in every process is finite."""
+    return not distributed.any_of(not all(bool(torch.isfinite(value).all()) for value in values))
+
+
+def non_finite_error(name: str, epoch: int, training: Training, kept: str) -> PhenoloomError:
+    """What a training with a loss that is not finite ends with."""
+    return PhenoloomError(
+        f"{name}: the loss is not finite in epoch {epoch}; lower training.learning_rate (now "
+        f"{training.learning_rate:g}) or raise training.warmup_epochs; {kept}"
+    )

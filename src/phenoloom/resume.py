@@ -57,33 +57,45 @@ class ResumeFolder:
 
     def load(self) -> State | None:
         """The last state, on the CPU, with the random state put back; None where training starts anew."""
-        if not self.path.is_file():
+        path = self.path if self.path.is_file() else self.good
+        if not path.is_file():
             return None
         # Tensors, numbers and text only: a state file cannot run code.
-        state: State = torch.load(self.path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
         if state["fingerprint"] != self.fingerprint:
-            print(f"{self.path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
+            print(f"{path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
+            self.forget_good()
             return None
         _restore_random_state(state["random"])
         return state
 
-    def keep_good(self) -> None:
-        """Set the last state aside, because the next ones may be worth nothing."""
-        self.forget_good()
+    @property
+    def has_good(self) -> bool:
+        """Whether a state was set aside."""
+        return self.path.is_file() and self.good.is_file()
+
+    def set_aside(self) -> None:
+        """Keep the last state beside the next ones, which may be worth nothing."""
         if self.path.is_file():
-            self.good.hardlink_to(self.path)
+            self.path.replace(self.good)
 
     def forget_good(self) -> None:
-        """What was set aside is not needed any more."""
-        self.good.unlink(missing_ok=True)
+        """The last state is as good as the one that was set aside."""
+        if self.path.is_file():
+            self.good.unlink(missing_ok=True)
 
-    def restore_good(self) -> str:
-        """Put the state that was set aside in the place of the last one; says where it is."""
-        if not self.good.is_file():
+    def go_back(self) -> None:
+        """Put the state that was set aside in the place of the last one, or nothing where there is none."""
+        if self.good.is_file():
+            self.good.replace(self.path)
+        else:
             self.path.unlink(missing_ok=True)
-            return "there is no earlier state, so that a rerun starts anew"
-        self.good.replace(self.path)
-        return f"the last state from before is kept in {self.path}, where a rerun goes on"
+
+    def told(self) -> str:
+        """Where a rerun would begin, in words."""
+        if self.path.is_file() or self.good.is_file():
+            return f"the last good state is kept in {self.folder}, and a rerun goes on from there"
+        return "there is no good state before that, and a rerun starts anew"
 
     def remove(self) -> None:
         """Forget the state, after the outputs are written."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from . import distributed, tally
 from .averaging import WeightAverage
-from .collapse import collapse_error, collapsed, refuse_non_finite
+from .collapse import all_finite, collapse_error, collapsed, non_finite_error
 from .config.training import Collapse, Training
 from .data import Epoch, Rows, cut, stable_seed
 from .monitors import look
@@ -59,6 +59,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.validation_plan: list[Rows] = []
         self._saved = self._told = time.monotonic()
         self._sizes: list[int] = []
+        self._proven = True
         self._validated: AbstractContextManager[None] = nullcontext()
 
     def train_dataloader(self) -> Epoch:
@@ -88,6 +89,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         if self.average:
             self.average.load_state(state["average"])
         self.progress = Progress(**state["progress"])
+        self._proven = not self.resume.has_good
         # Sums are those of all processes: one of them carries them on.
         sums = self.progress.sums if distributed.rank() == 0 else {}
         self.progress.sums = {name: value.to(self.device) for name, value in sums.items()}
@@ -154,7 +156,11 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         due = distributed.any_of(late or self.trainer.received_sigterm)
         if due and self.progress.step < self.steps:
             self._refuse_non_finite(self.progress.sums["train_loss"], *self.objective.parameters())
+            # No loss has shown what the last update was worth.
+            if self.progress.collapsed == 0 and distributed.rank() == 0:
+                self.resume.set_aside()
             self.save()
+            self._proven = False
 
     def on_validation_start(self) -> None:
         """Validate the weights that would be kept."""
@@ -248,16 +254,26 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
                 self.resume.forget_good()
             return
         if progress.collapsed == 0 and first:
-            self.resume.keep_good()
+            self.resume.set_aside()
         progress.collapsed += 1
         last = progress.epoch == self.settings.epochs or progress.stale >= self.settings.patience
         # Weights of a collapsed epoch are no result, however few such epochs there were.
         if progress.collapsed >= floors.epochs or (last and progress.best_epoch == 0):
-            kept = self.resume.restore_good() if first else ""
-            raise collapse_error(self.name, row, progress.collapsed, floors, kept)
+            if first:
+                self.resume.go_back()
+            raise collapse_error(self.name, row, progress.collapsed, floors, self.resume.told())
 
     def _refuse_non_finite(self, *values: Tensor) -> None:
-        refuse_non_finite(self.name, self.progress.epoch + 1, self.settings, values)
+        """Raise PhenoloomError for numbers that are none; else the last state is proven to be good."""
+        first = distributed.rank() == 0
+        if all_finite(values):
+            if not self._proven and self.progress.collapsed == 0 and first:
+                self.resume.forget_good()
+            self._proven = True
+            return
+        if not self._proven and first:
+            self.resume.go_back()
+        raise non_finite_error(self.name, self.progress.epoch + 1, self.settings, self.resume.told())
 
     def _tell(self, row: Metrics) -> None:
         now, last = time.monotonic(), self.progress.epoch == self.settings.epochs
