@@ -90,6 +90,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     f"{IMAGE_MODEL}.view": (None, set()),  # says which kind of model it is
     f"{SHAPE_MODEL}.encoder": (None, set()),
     f"{SHAPE_MODEL}.view": (None, set()),
+    f"{IMAGE_MODEL}.variants": (None, set()),  # other models: see below
+    f"{SHAPE_MODEL}.variants": (None, set()),
     f"{IMAGE_MODEL}.objective.name": (None, set()),
     f"{SHAPE_MODEL}.objective.name": (None, set()),
     f"{IMAGE_MODEL}.width": (8, TRAIN),
@@ -301,6 +303,25 @@ def test_a_model_that_is_to_train_elsewhere_is_not_trained_again(finished: Works
     workspace = finished.copy(tmp_path / "work")
     workspace.write_study(with_change(f"{IMAGE_MODEL}.training.{key}", PLACEMENT[key]))
     assert workspace.planned() == set()
+
+
+def test_variants_are_models_of_their_own_and_one_that_is_added_trains_no_other_again(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    workspace = finished.clone(tmp_path / "work")
+
+    def planned() -> set[str]:
+        jobs = workspace.planned()
+        assert not any("shape-ae" in job for job in jobs)
+        assert {job for job in jobs if ":" not in job} == TRAIN
+        return {job for job in jobs if job.startswith("pretrain:") and "fold" not in job}
+
+    workspace.write_study(with_change(f"{IMAGE_MODEL}.variants", {"width": [4, 8]}))
+    assert planned() == {"pretrain:vqvae-resnet18.width-4", "pretrain:vqvae-resnet18.width-8"}
+    models = [f"results/{STUDY}/models/vqvae-resnet18.width-{width}" for width in (4, 8)]
+    workspace.snakemake(*(f"{model}/fold-{fold}/model.yaml" for model in models for fold in range(2)))
+    workspace.write_study(with_change(f"{IMAGE_MODEL}.variants", {"width": [4, 8, 16]}))
+    assert planned() == {"pretrain:vqvae-resnet18.width-16"}
 
 
 def test_touching_every_file_runs_nothing(finished: Workspace, tmp_path: Path) -> None:

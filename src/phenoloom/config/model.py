@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from .objectives import Channels, Contrast, ImageObjective
 from .sections import Fraction, Section
 from .training import Training
+from .variants import DESCRIPTION, Variants
 
 
 class Augment(Section):
@@ -61,6 +62,7 @@ class ImageModel(Section):
     contrast: Contrast | None = Field(None, description="a contrastive term beside the objective")
     augment: Augment = Field(default_factory=Augment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
+    variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
     @property
     def is_vit(self) -> bool:
@@ -123,6 +125,7 @@ class ShapeModel(Section):
     latent: int = Field(64, ge=2, description="size of the embedding")
     objective: ShapeAE = Field(description="what is optimised")
     training: Training = Field(default_factory=Training, description="training")
+    variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
 
 Model = Annotated[ImageModel | ShapeModel, Field(discriminator="view")]
