@@ -20,8 +20,8 @@ from .metrics import balanced_accuracy, confusion_matrix
 from .probes import ProbeSettings, probe
 
 MOST_REFERENCES, MOST_QUERIES, LEAST = 1024, 512, 64
-REFERENCE_SHARE = 0.25
-"""Of the train rows at most, so that looking costs a small share of an epoch."""
+REFERENCE_SHARE, QUERY_SHARE = 1 / 8, 1 / 16
+"""Of the number of train rows at most, so that looking costs a small share of an epoch."""
 NEIGHBOURS = 5
 NOTHING = 1e-6
 """Vectors that differ by less than this share of their length are equal, but for rounding."""
@@ -72,8 +72,8 @@ class Sample:
 
 def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: int) -> Sample:
     """A sample that the seed fixes for ever; `labels` (of all rows) are text, lists of text, or None for unknown."""
-    most = min(MOST_REFERENCES, max(LEAST, round(REFERENCE_SHARE * len(train))))
-    references, queries = _some(train, most, seed, "references"), _some(held, MOST_QUERIES, seed, "queries")
+    references = _some(train, min(MOST_REFERENCES, _share(REFERENCE_SHARE, train)), seed, "references")
+    queries = _some(held, min(MOST_QUERIES, _share(QUERY_SHARE, train)), seed, "queries")
     if labels is None:
         return Sample(references, queries)
     seen = [labels[row] for row in np.concatenate([references, queries])]
@@ -117,6 +117,10 @@ def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) 
         if t.any() and not t.all()
     ]
     return float(np.mean(told))
+
+
+def _share(share: float, rows: Rows) -> int:
+    return max(LEAST, round(share * len(rows)))
 
 
 def _some(rows: Rows, most: int, seed: int, word: str) -> Rows:

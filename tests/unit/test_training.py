@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_pretrain import KILLED_AT_STEP_6, OUTPUTS, Killed, kill_after
 
 from phenoloom import computing, training
 from phenoloom.config.model import ImageModel
+from phenoloom.config.objectives import Contrast
 from phenoloom.config.settings import PretrainSettings
 from phenoloom.config.training import Collapse, Conduct, Training
 from phenoloom.data import Loader
 from phenoloom.embed import embed
 from phenoloom.errors import PhenoloomError
+from phenoloom.objectives.contrast import Contrasted
 from phenoloom.objectives.mae import MAE
 from phenoloom.pretrain import gather, pretrain
 from phenoloom.schedules import Schedules
@@ -47,6 +51,13 @@ EVERYTHING: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
     return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def mae(**changes: Any) -> PretrainSettings:
@@ -89,6 +100,37 @@ def test_gathered_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
     expected = {2: [4, 3, 4, 3, 3, 3], 4: [3, 2, 2, 3, 2, 2, 2, 2, 2]}[parts]
     assert sizes == expected * 3
     pd.testing.assert_frame_equal(metrics(tmp_path / "parts"), metrics(tmp_path / "whole"), rtol=1e-4)
+
+
+def test_parts_of_a_batch_keep_the_keys_of_their_items(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    original = Contrasted.forward
+
+    def watched(self: Contrasted, inputs: torch.Tensor, generator: Any = None, keys: Any = None) -> Any:
+        seen.append((len(inputs), len(keys)))
+        return original(self, inputs, generator, keys)
+
+    monkeypatch.setattr(Contrasted, "forward", watched)
+    plain = mae(accumulate=2)
+    model = plain.model.model_copy(update={"contrast": Contrast(pairs="labels")})
+    again = Conduct(gradient_checkpointing=True)
+    run(plain.model_copy(update={"model": model}), study, tmp_path, again)
+    assert seen
+    assert all(rows == keys for rows, keys in seen)
+    assert {"train_contrast", "val_contrast"} <= set(metrics(tmp_path))
+
+
+def test_parts_of_a_batch_in_half_precision_have_nearly_the_curve_of_single_precision(
+    study: StudyOnDisk, tmp_path: Path
+) -> None:
+    for precision in ("float32", "bf16"):
+        settings = mae(accumulate=2, optimizer="sgd", learning_rate=0.1, precision=precision)
+        run(settings, study, tmp_path / precision, Conduct(gradient_checkpointing=True))
+    half, single = (metrics(tmp_path / name)["train_loss"] for name in ("bf16", "float32"))
+    np.testing.assert_allclose(half, single, rtol=0.02)
+    assert (half != single).all()
 
 
 def test_parts_of_one_item_are_refused_when_the_model_is_read() -> None:
@@ -285,6 +327,11 @@ def test_times_are_told_apart_from_results(study: StudyOnDisk, tmp_path: Path) -
     assert (speeds["items_per_second"] > 0).all()
     assert speeds["waited_for_data"].between(0, 1).all()
     assert not {"items_per_second", "waited_for_data"} & set(metrics(tmp_path))
+    (events,) = (tmp_path / "tensorboard").rglob("events.*")
+    told = EventAccumulator(str(events)).Reload()
+    columns = {*metrics(tmp_path), *speeds} - {"epoch"}
+    assert columns <= set(told.Tags()["scalars"])
+    assert [event.step for event in told.Scalars("effective_rank")] == [1, 2, 3]
 
 
 def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatch: pytest.MonkeyPatch) -> None:
