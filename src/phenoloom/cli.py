@@ -73,7 +73,12 @@ def _pretrain(a: argparse.Namespace) -> None:
     from .world import World
 
     world = World(a.nodes, a.devices)
-    floors = Collapse(epochs=a.collapse_epochs, least_rank=a.least_rank, least_spread=a.least_spread)
+    floors = Collapse(
+        epochs=a.collapse_epochs,
+        least_rank=a.least_rank,
+        least_spread=a.least_spread,
+        least_information=a.least_information,
+    )
     conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
     settings = s.PretrainSettings.parse(a.settings)
     pretrain(settings, a.index, a.folds, a.stores, a.output, a.threads, world, a.accelerator, conduct)
@@ -197,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--collapse-epochs", type=int, default=floors.epochs, help="epochs under a floor; 0: any")
     pretrain.add_argument("--least-rank", type=float, default=floors.least_rank, help="floor of the effective rank")
     pretrain.add_argument("--least-spread", type=float, default=floors.least_spread, help="floor of the spread")
+    information = "floor of what codes tell, in nats"
+    pretrain.add_argument("--least-information", type=float, default=floors.least_information, help=information)
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", required=False)

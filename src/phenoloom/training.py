@@ -15,7 +15,7 @@ from torch import Tensor
 
 from . import distributed, tally
 from .averaging import WeightAverage
-from .collapse import all_finite, collapse_error, collapsed, non_finite_error
+from .collapse import all_finite, collapse_error, non_finite_error, under_floors
 from .config.training import Collapse, Training
 from .data import Epoch, Rows, cut, stable_seed
 from .monitors import look
@@ -183,8 +183,8 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         progress, row = self.progress, self._close_epoch()
         with self._kept_weights():
             row |= self._look()
-            alive = not (self.floors.epochs and collapsed(row, self.floors))
-            better = alive and (self.objective.keeps_last or row["val_loss"] < progress.best_loss)
+            under = under_floors(row, self.floors) if self.floors.epochs else []
+            better = not under and (self.objective.keeps_last or row["val_loss"] < progress.best_loss)
             if better:
                 progress.best = {name: value.cpu().clone() for name, value in self.objective.state_dict().items()}
         progress.history.append(row)
@@ -194,7 +194,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         else:
             progress.stale += 1
         progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, {}
-        self._watch(row, alive)
+        self._watch(row, under)
         self.save()
         for logger in self.loggers:
             logged = {k: v for k, v in (row | progress.speeds[-1]).items() if k != "epoch"}
@@ -244,11 +244,11 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             vectors = list(chain.from_iterable(distributed.gather_objects(vectors)))
         return look(self.data.sample, torch.cat(vectors))
 
-    def _watch(self, row: Metrics, alive: bool) -> None:
+    def _watch(self, row: Metrics, under: list[str]) -> None:
         """Stop a training that collapsed, and leave the last state from before that; raises PhenoloomError."""
         progress, floors = self.progress, self.floors
         first = distributed.rank() == 0
-        if alive:
+        if not under:
             progress.collapsed = 0
             if first:
                 self.resume.forget_good()
@@ -261,7 +261,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         if progress.collapsed >= floors.epochs or (last and progress.best_epoch == 0):
             if first:
                 self.resume.go_back()
-            raise collapse_error(self.name, row, progress.collapsed, floors, self.resume.told())
+            raise collapse_error(self.name, row, under, progress.collapsed, self.resume.told())
 
     def _refuse_non_finite(self, *values: Tensor) -> None:
         """Raise PhenoloomError for numbers that are none; else the last state is proven to be good."""

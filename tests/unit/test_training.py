@@ -20,8 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_pretrain import KILLED_AT_STEP_6, OUTPUTS, Killed, kill_after
 
 from phenoloom import computing, training
+from phenoloom.collapse import under_floors
 from phenoloom.config.model import ImageModel
-from phenoloom.config.objectives import Contrast
+from phenoloom.config.objectives import DINO, Contrast
 from phenoloom.config.settings import PretrainSettings
 from phenoloom.config.training import Collapse, Conduct, Training
 from phenoloom.data import Loader
@@ -74,7 +75,7 @@ def run(
 ) -> dict[str, bytes]:
     stores = study.tiles if settings.model.view == "tiles" else study.shapes
     pretrain(settings, study.index, study.folds, stores, output, 1, conduct=conduct or Conduct())
-    return {name: (output / name).read_bytes() for name in OUTPUTS}
+    return {path.name: path.read_bytes() for path in output.iterdir() if path.name in OUTPUTS}
 
 
 def metrics(folder: Path) -> pd.DataFrame:
@@ -244,13 +245,56 @@ def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_b
     assert state["progress"]["collapsed"] == 0
     assert 0 < len(history) < 27
     assert all(row["embedding_spread"] >= 1e-4 and row["effective_rank"] >= 1.1 for row in history)
-    assert f"in epoch {len(history) + 3};" in str(stopped.value)
+    assert f"epoch {len(history) + 3} has " in str(stopped.value)
     assert not (tmp_path / "model.yaml").exists()
     assert [path.name for path in (tmp_path / "resume" / settings.digest()).iterdir()] == ["state.pt"]
     # A rerun goes on from there, to the same end.
     with pytest.raises(PhenoloomError) as again:
         run(settings, study, tmp_path, conduct)
     assert str(again.value) == str(stopped.value)
+
+
+@pytest.mark.parametrize("kind", ["one output for all", "all outputs alike"])
+def test_self_distillation_without_its_guards_collapses_and_stops(
+    kind: str, study: StudyOnDisk, tmp_path: Path
+) -> None:
+    # The teacher is the student, and nothing centres it; then its temperature decides what becomes of it.
+    temperature = 0.1 if kind == "one output for all" else 1.0
+    guards = {"centre_momentum": 1.0, "momentum": 0.0, "frozen_epochs": 0}
+    guards |= dict.fromkeys(("teacher_temperature", "first_teacher_temperature"), temperature)
+    small = {"prototypes": 16, "hidden": 32, "bottleneck": 16, "local_size": 16, "local_crops": 2}
+    plain = mae(epochs=12, learning_rate=1e-3, warmup_epochs=2)
+    conduct = Conduct(collapse=Collapse(epochs=2))
+    for name, objective in {"guarded": small, "free": {**small, **guards}}.items():
+        settings = plain.model_copy(
+            update={"model": plain.model.model_copy(update={"objective": DINO(name="dino", **objective)})}
+        )
+        if name == "guarded":
+            assert "model.yaml" in run(settings, study, tmp_path / name, conduct)
+            continue
+        with pytest.raises(PhenoloomError, match=r"collapsed: after 2 epochs .* information of the codes in nats"):
+            run(settings, study, tmp_path / name, conduct)
+        assert not (tmp_path / name / "model.yaml").exists()
+
+
+CODES = "information of the codes in nats 0 (training.collapse.least_information 0.0001)"
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({}, []),
+        ({"effective_rank": 1.0}, ["effective rank 1 (training.collapse.least_rank 1.1)"]),
+        ({"embedding_spread": 0.0}, ["spread 0 (training.collapse.least_spread 0.0001)"]),
+        ({"perplexity": 1.0}, [CODES]),
+        ({"perplexity": 1.01}, []),
+        ({"train_teacher_information": 0.0}, [CODES]),
+    ],
+)
+def test_figures_under_their_floors_are_told(figures: dict[str, float], told: list[str]) -> None:
+    row = {"effective_rank": 5.0, "embedding_spread": 0.5, **figures}
+    assert under_floors(row, Collapse()) == told
+    assert under_floors(row, Collapse(least_rank=0, least_spread=0, least_information=0)) == []
 
 
 def test_a_collapse_that_is_allowed_ends_with_the_last_living_weights(study: StudyOnDisk, tmp_path: Path) -> None:
@@ -273,7 +317,7 @@ def test_a_training_without_one_living_epoch_is_refused(study: StudyOnDisk, tmp_
 def test_a_training_that_recovers_goes_on(study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
     flags = iter([False, True, True, False, True])
-    monkeypatch.setattr(training, "collapsed", lambda *_: next(flags))
+    monkeypatch.setattr(training, "under_floors", lambda *_: ["nothing"] * next(flags))
     found = run(shape_settings(training={"epochs": 5}), study, tmp_path / "found", Conduct(collapse=Collapse(epochs=3)))
     assert found["metrics.csv"] == expected["metrics.csv"]
     assert read_card(tmp_path / "found").best_epoch == 4

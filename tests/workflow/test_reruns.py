@@ -38,6 +38,7 @@ PLACEMENT: dict[str, Any] = {
     "collapse.epochs": 3,
     "collapse.least_rank": 1.01,
     "collapse.least_spread": 0.00001,
+    "collapse.least_information": 0.00001,
 }
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "title": ("Another title", REPORT),

@@ -87,7 +87,8 @@ def get_placement(wildcards):
     )
     return (
         f"--nodes {training.nodes} --devices {training.devices} --accelerator {training.accelerator}{flags} "
-        f"--collapse-epochs {floors.epochs} --least-rank {floors.least_rank} --least-spread {floors.least_spread}"
+        f"--collapse-epochs {floors.epochs} --least-rank {floors.least_rank} --least-spread {floors.least_spread} "
+        f"--least-information {floors.least_information}"
     )
 
 

@@ -31,6 +31,12 @@ class Collapse(Section):
     least_spread: float = Field(
         1e-4, ge=0, le=1, description="floor of the sd of unit vectors a dimension, in units of 1 / sqrt(dimensions)"
     )
+    least_information: float = Field(
+        1e-4,
+        ge=0,
+        description="floor, in nats, of the entropy of the codes in use (VQ-VAE), or of what the teacher's outputs "
+        "tell of a tile (DINO)",
+    )
 
 
 @dataclass(frozen=True)
