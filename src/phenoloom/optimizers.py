@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -65,8 +66,11 @@ class LAMB(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            if parameters := [p for p in group["params"] if p.grad is not None]:
-                self._step(parameters, group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            # A device is quickest with all tensors in each operation, a processor with each of them in its cache.
+            together = [parameters] if parameters and parameters[0].is_cuda else [[p] for p in parameters]
+            for some in together:
+                self._step(some, group)
         return loss
 
     def _step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
@@ -79,11 +83,13 @@ class LAMB(torch.optim.Optimizer):
         torch._foreach_lerp_(means, gradients, 1 - beta1)
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
-        scales = torch._foreach_div(squares, [1 - beta2 ** state["step"] for state in states])
-        torch._foreach_sqrt_(scales)
-        torch._foreach_add_(scales, group["eps"])
-        updates = torch._foreach_div(means, scales)
-        torch._foreach_div_(updates, [1 - beta1 ** state["step"] for state in states])
+        # The bias corrections are numbers, and are taken out of the root.
+        roots = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
+        updates = torch._foreach_sqrt(squares)
+        torch._foreach_add_(updates, [root * group["eps"] for root in roots])
+        torch._foreach_reciprocal_(updates)
+        torch._foreach_mul_(updates, means)
+        torch._foreach_mul_(updates, [root / (1 - beta1 ** s["step"]) for root, s in zip(roots, states, strict=True)])
         if decay:
             torch._foreach_add_(updates, parameters, alpha=decay)
             torch._foreach_mul_(updates, _trust(parameters, updates))
