@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from .errors import PhenoloomError
 from .nets.cyclic import CyclicBlock, CyclicEncoder, PointDecoder
 from .nets.resnet import BasicBlock, BottleneckBlock, ResNetDecoder, ResNetEncoder
 from .nets.vit import Block
@@ -22,7 +26,16 @@ COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicEncoder, PointDecoder)
 
 
 def compile_networks(net: nn.Module) -> None:
-    """Compile the networks within `net` where they are; the names of its weights stay as they are."""
+    """Compile the networks within `net` where they are; the names of its weights stay as they are.
+
+    Raises PhenoloomError where there is no compiler for the code that torch writes.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if BACKEND == "inductor" and shutil.which(compiler) is None:
+        raise PhenoloomError(
+            f"training.compile needs a C++ compiler, and {compiler!r} is not found; install one, name it in the variable "
+            "CXX, or set training.compile to false"
+        )
     for module in net.modules():
         if isinstance(module, COMPILED):
             module.compile(backend=BACKEND)

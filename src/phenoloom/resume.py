@@ -40,7 +40,8 @@ class Progress:
 class ResumeFolder:
     """`resume/<digest of the settings>/state.pt` beside a model's outputs; folders of other settings are left alone.
 
-    `fingerprint` names the data: a state of the same settings on other rows is not continued.
+    `fingerprint` names the data: a state of the same settings on other rows is not continued. Until a state is known to
+    be good, the one before it stays beside it as `good.pt`.
     """
 
     def __init__(self, output: Path, digest: str, fingerprint: str) -> None:

@@ -12,6 +12,7 @@ from torch._dynamo.backends.registry import lookup_backend
 
 from phenoloom import computing
 from phenoloom.config.model import ImageModel
+from phenoloom.errors import PhenoloomError
 from phenoloom.objectives import Objective, Step
 from phenoloom.weights import initial_objective
 
@@ -78,6 +79,12 @@ def test_blocks_that_are_computed_again_keep_less_for_the_backward_pass(model: I
         kept_bytes(lambda net=net: net(inputs, torch.Generator().manual_seed(0)).loss) for net in (plain, again)
     )
     assert after < before / 2
+
+
+def test_a_missing_compiler_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(PhenoloomError, match="needs a C.. compiler, and 'no-such-compiler' is not found"):
+        computing.compile_networks(nn.Identity())
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["compiled", "compiled and computed again"])
