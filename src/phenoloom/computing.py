@@ -33,8 +33,8 @@ def compile_networks(net: nn.Module) -> None:
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if BACKEND == "inductor" and shutil.which(compiler) is None:
         raise PhenoloomError(
-            f"training.compile needs a C++ compiler, and {compiler!r} is not found; install one, name it in the variable "
-            "CXX, or set training.compile to false"
+            f"training.compile needs a C++ compiler, and {compiler!r} is not found; install one, name it in "
+            "the variable CXX, or set training.compile to false"
         )
     for module in net.modules():
         if isinstance(module, COMPILED):
