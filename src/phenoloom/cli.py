@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .config import settings as s
+from .config.training import Collapse, Conduct
 from .errors import PhenoloomError
 
 Command = Callable[[argparse.Namespace], None]
@@ -76,9 +77,16 @@ def _pretrain(a: argparse.Namespace) -> None:
     from .world import World
 
     world = World(a.nodes, a.devices)
+    floors = Collapse(
+        epochs=a.collapse_epochs,
+        least_rank=a.least_rank,
+        least_spread=a.least_spread,
+        least_information=a.least_information,
+    )
+    conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
     settings = s.PretrainSettings.parse(a.settings)
     with staged_stores(a.stores, scratch_folder(a.scratch)) as stores:
-        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator)
+        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -198,6 +206,14 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
     pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
     pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")
+    pretrain.add_argument("--compile", action="store_true", help="compile the networks")
+    pretrain.add_argument("--gradient-checkpointing", action="store_true", help="save memory by computing blocks twice")
+    floors = Collapse()
+    pretrain.add_argument("--collapse-epochs", type=int, default=floors.epochs, help="epochs under a floor; 0: any")
+    pretrain.add_argument("--least-rank", type=float, default=floors.least_rank, help="floor of the effective rank")
+    pretrain.add_argument("--least-spread", type=float, default=floors.least_spread, help="floor of the spread")
+    information = "floor of what codes tell, in nats"
+    pretrain.add_argument("--least-information", type=float, default=floors.least_information, help=information)
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", required=False)

@@ -7,6 +7,7 @@ Integers travel to the device; what happens to them there is in `channels` and `
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,6 +54,8 @@ class Loader:
         self.device = device or torch.device("cpu")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
         self._buffers: list[Tensor] = []
+        self.waited = 0.0
+        """Seconds that whoever asked for batches has waited for decoding."""
 
     def __enter__(self) -> Loader:
         return self
@@ -84,8 +87,10 @@ class Loader:
                         copied.synchronize()
                     waiting.append((buffer, len(rows), self._start(rows, buffer)))
                 buffer, size, pieces = waiting.popleft()
+                asked = time.monotonic()
                 for piece in pieces:
                     piece.result()
+                self.waited += time.monotonic() - asked
                 batch = buffer[:size].to(self.device, non_blocking=True)
                 event = torch.cuda.current_stream().record_event() if self.device.type == "cuda" else None
                 yield batch

@@ -50,10 +50,10 @@ def share(plan: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
 def weight(own: int, everyone: int) -> float:
     """Factor of this process's mean loss of `own` rows, so that the mean over processes is that of all rows.
 
-    Gradients are averaged over P processes: (1 / P) sum_p w_p (1 / n_p) sum_i g_i is (1 / N) sum_i g_i for
-    w_p = P n_p / N.
+    Where a process adds up the gradients of several parts, `own` are the rows of one of them. Gradients are averaged
+    over P processes: (1 / P) sum_p w_p (1 / n_p) sum_i g_i is (1 / N) sum_i g_i for w_p = P n_p / N.
     """
-    return distributed.get_world_size() * own / everyone if active() else 1.0
+    return (distributed.get_world_size() if active() else 1) * own / everyone
 
 
 def offset_of(count: int) -> tuple[int, int]:

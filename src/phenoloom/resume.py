@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .manifest import atomic_path
+from .tally import Metrics, Sums
+from .throughput import Speed
 
 State = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """How far training is; everything of it is in the resume state. `step` counts within the epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    stale: int = 0
+    collapsed: int = 0
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[Metrics] = field(default_factory=list)
+    speeds: list[Speed] = field(default_factory=list)
+    sums: Sums = field(default_factory=dict)
 
 
 class ResumeFolder:
     """`resume/<digest of the settings>/state.pt` beside a model's outputs; folders of other settings are left alone.
 
-    `fingerprint` names the data: a state of the same settings on other rows is not continued.
+    `fingerprint` names the data: a state of the same settings on other rows is not continued. Until a state is known to
+    be good, the one before it stays beside it as `good.pt`.
     """
 
     def __init__(self, output: Path, digest: str, fingerprint: str) -> None:
         self.folder = output / "resume" / digest
         self.path = self.folder / "state.pt"
+        self.good = self.folder / "good.pt"
         self.fingerprint = fingerprint
 
     def save(self, state: State) -> None:
@@ -35,15 +58,45 @@ class ResumeFolder:
 
     def load(self) -> State | None:
         """The last state, on the CPU, with the random state put back; None where training starts anew."""
-        if not self.path.is_file():
+        path = self.path if self.path.is_file() else self.good
+        if not path.is_file():
             return None
         # Tensors, numbers and text only: a state file cannot run code.
-        state: State = torch.load(self.path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
         if state["fingerprint"] != self.fingerprint:
-            print(f"{self.path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
+            print(f"{path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
+            self.forget_good()
             return None
         _restore_random_state(state["random"])
         return state
+
+    @property
+    def has_good(self) -> bool:
+        """Whether a state was set aside."""
+        return self.path.is_file() and self.good.is_file()
+
+    def set_aside(self) -> None:
+        """Keep the last state beside the next ones, which may be worth nothing."""
+        if self.path.is_file():
+            self.path.replace(self.good)
+
+    def forget_good(self) -> None:
+        """The last state is as good as the one that was set aside."""
+        if self.path.is_file():
+            self.good.unlink(missing_ok=True)
+
+    def go_back(self) -> None:
+        """Put the state that was set aside in the place of the last one, or nothing where there is none."""
+        if self.good.is_file():
+            self.good.replace(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def told(self) -> str:
+        """Where a rerun would begin, in words."""
+        if self.path.is_file() or self.good.is_file():
+            return f"the last good state is kept in {self.folder}, and a rerun goes on from there"
+        return "there is no good state before that, and a rerun starts anew"
 
     def remove(self) -> None:
         """Forget the state, after the outputs are written."""

@@ -290,6 +290,10 @@ def _write_models(folder: Path, contours: np.ndarray, rng: np.random.Generator) 
             curve = pd.DataFrame({"epoch": epochs, "train_loss": loss, "val_loss": loss + 0.05 + 0.002 * epochs})
             if model.startswith("vqvae"):
                 curve["perplexity"] = 300 * (1 - np.exp(-epochs / 8)) + rng.normal(scale=4, size=30)
+                curve["effective_rank"] = 20 + epochs / 3
+                curve["knn_accuracy"] = 0.5 + epochs / 100
+                speeds = {"epoch": epochs, "items_per_second": 900.0 + epochs, "waited_for_data": 0.01}
+                pd.DataFrame(speeds).to_csv(run / "throughput.csv", index=False)
             curve.to_csv(run / "metrics.csv", index=False)
             (run / "model.yaml").write_text(yaml.safe_dump({"settings_sha256": "a" * 64, "phenoloom": "0.1.0"}))
             _write_reconstructions(model, run, contours, rng)

@@ -20,6 +20,7 @@ from studies import StudyOnDisk, image_settings, shape_settings
 from torch import distributed, nn
 
 from phenoloom import distributed as room
+from phenoloom.config.model import ImageModel
 from phenoloom.config.objectives import AE
 from phenoloom.config.settings import PretrainSettings
 from phenoloom.errors import PhenoloomError
@@ -49,6 +50,14 @@ def image(objective: dict[str, object], **training: object) -> PretrainSettings:
     return image_settings(augment={"flip": False}, training=training)
 
 
+def patches(**training: object) -> PretrainSettings:
+    """An autoencoder with a ViT: nothing of it is random, and it has no batch norms."""
+    vit = {"encoder": "vit-tiny", "width": 32, "depth": 1, "patch": 8, "input_size": 32, "latent": 16}
+    training = {"batch_size": 10, "epochs": 3, "threads": 1, "precision": "float32", **training}
+    model = ImageModel(view="tiles", **vit, objective={"name": "ae"}, augment={"flip": False}, training=training)
+    return image_settings().model_copy(update={"model": model})
+
+
 def shape(**training: object) -> PretrainSettings:
     training = {"batch_size": 7, "precision": "float32", **training}
     return shape_settings(objective={"name": "ae", "noise": 0.0}, training=training)
@@ -75,7 +84,10 @@ def train(settings: PretrainSettings, study: StudyOnDisk, output: Path, *options
 
 
 def losses(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "metrics.csv").filter(regex="loss|reconstruction|commitment")
+    curve = pd.read_csv(folder / "metrics.csv")
+    # Every process looks at its share of the sample, and one tells of all.
+    assert {"effective_rank", "embedding_spread"} <= set(curve)
+    return curve.filter(regex="loss|reconstruction|commitment")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +96,12 @@ def losses(folder: Path) -> pd.DataFrame:
         (image({"name": "ae"}, batch_size=20, epochs=1, warmup_epochs=0), 3, TOLERANCE),
         (image({"name": "ae"}), 2, GROWN),
         (shape(), 2, TOLERANCE),
+        # Parts of 3 and 2 rows in each process, whose gradients are gathered before they travel.
+        (patches(accumulate=2, optimizer="lamb", ema=0.9, final_weight_decay=0.2), 2, TOLERANCE),
         # One step: afterwards tokens that lie between two codes choose by rounding.
         (image({"name": "vqvae"}, batch_size=20, epochs=1, warmup_epochs=0), 2, TOLERANCE),
     ],
-    ids=["tiles-step-3", "tiles-2", "shapes-2", "codebook-step-2"],
+    ids=["tiles-step-3", "tiles-2", "shapes-2", "parts-2", "codebook-step-2"],
 )
 def test_several_processes_have_the_loss_curve_of_one_with_the_same_global_batch(
     settings: PretrainSettings, processes: int, tolerance: float, study: StudyOnDisk, tmp_path: Path

@@ -22,8 +22,9 @@ from phenoloom import training
 from phenoloom.config.settings import PretrainSettings
 from phenoloom.embed import embed
 from phenoloom.errors import PhenoloomError
+from phenoloom.optimizers import decay_groups
 from phenoloom.pretrain import gather, pretrain
-from phenoloom.training import Pretraining, decay_groups
+from phenoloom.training import Pretraining
 from phenoloom.weights import read_card
 
 OUTPUTS = ("model.safetensors", "metrics.csv", "model.yaml", "reconstructions.npz")
@@ -153,7 +154,7 @@ def test_a_killed_run_continues_to_the_same_bits(
         assert not (tmp_path / "model.yaml").exists()
         (tmp_path / ".model.safetensors.half").touch()
         assert run(RESUMED, study, tmp_path) == uninterrupted
-    assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "throughput.csv", "tensorboard"}
 
 
 def test_a_run_killed_between_its_outputs_writes_them_again(

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.report import make_overview, make_report
+from phenoloom.report.figures import curve_figures
 from phenoloom.report.numbers import count, duration, listing, memory, percent, plus_minus, signed
 from phenoloom.report.pictures import colours_of, composite, contrast_limits, tile_picture
 from phenoloom.report.read import Results
@@ -199,6 +200,20 @@ def test_the_summary_states_best_descriptors_dummy_and_chance(
     assert best in sentence
     assert "over 5\N{NO-BREAK SPACE}folds" in sentence
     assert sentence in study[2].text
+
+
+def test_curves_show_the_monitors_that_a_model_has_and_say_what_they_measure(
+    study: tuple[MadeUp, Results, Page],
+) -> None:
+    figures = dict(curve_figures(study[1].runs))
+    shown = [title for title, _ in figures["vqvae-resnet18"].panels]
+    names = ("loss", "perplexity", "effective rank", "knn accuracy", "items per second", "waited for data")
+    assert shown == [f"vqvae-resnet18: {name}" for name in names]
+    assert "(Roy and Vetterli 2007)" in figures["vqvae-resnet18"].caption
+    assert "kNN accuracy: balanced, of validation groups" in figures["vqvae-resnet18"].caption
+    assert "Embedding spread" not in figures["vqvae-resnet18"].caption
+    assert [title for title, _ in figures["shape-ae"].panels] == ["shape-ae: loss"]
+    assert "effective rank" not in figures["shape-ae"].caption.lower()
 
 
 def test_ranking_follows_the_stored_means(board: Scoreboard, study: tuple[MadeUp, Results, Page]) -> None:

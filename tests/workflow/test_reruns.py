@@ -31,7 +31,17 @@ SHAPES_ONLY = SHAPES | TRAIN
 
 IMAGE_MODEL, SHAPE_MODEL = "models.vqvae-resnet18", "models.shape-ae"
 
-PLACEMENT: dict[str, Any] = {"nodes": 2, "devices": 3, "accelerator": "cpu"}
+PLACEMENT: dict[str, Any] = {
+    "nodes": 2,
+    "devices": 3,
+    "accelerator": "cpu",
+    "compile": True,
+    "gradient_checkpointing": True,
+    "collapse.epochs": 3,
+    "collapse.least_rank": 1.01,
+    "collapse.least_spread": 0.00001,
+    "collapse.least_information": 0.00001,
+}
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "title": ("Another title", REPORT),
     "licence": ("CC-BY-4.0", REPORT),
@@ -83,6 +93,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     f"{IMAGE_MODEL}.view": (None, set()),  # says which kind of model it is
     f"{SHAPE_MODEL}.encoder": (None, set()),
     f"{SHAPE_MODEL}.view": (None, set()),
+    f"{IMAGE_MODEL}.variants": (None, set()),  # other models: see below
+    f"{SHAPE_MODEL}.variants": (None, set()),
     f"{IMAGE_MODEL}.objective.name": (None, set()),
     f"{SHAPE_MODEL}.objective.name": (None, set()),
     f"{IMAGE_MODEL}.width": (8, TRAIN),
@@ -116,10 +128,17 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
             "threads": 2,
             "base_batch_size": 64,
             "learning_rate_scaling": "linear",
+            "accumulate": 2,
+            "optimizer": "lamb",
+            "betas": (0.9, 0.95),
+            "momentum": 0.8,
+            "final_learning_rate": 0.000123,
+            "final_weight_decay": 0.123,
+            "ema": 0.9,
         }.items()
     },
     **{
-        f"{model}.training.{key}": (value, set())  # where a model trains is no reason to train it again
+        f"{model}.training.{key}": (value, set())  # where and how a model trains is no reason to train it again
         for model in (IMAGE_MODEL, SHAPE_MODEL)
         for key, value in PLACEMENT.items()
     },
@@ -314,6 +333,25 @@ def test_a_clock_that_is_ahead_is_named_and_once_it_is_right_only_the_stopped_jo
     workspace.snakemake()
     assert workspace.planned() == set()
     assert (results / "scores.parquet").read_bytes() == before
+
+
+def test_variants_are_models_of_their_own_and_one_that_is_added_trains_no_other_again(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    workspace = finished.clone(tmp_path / "work")
+
+    def planned() -> set[str]:
+        jobs = workspace.planned()
+        assert not any("shape-ae" in job for job in jobs)
+        assert {job for job in jobs if ":" not in job} == TRAIN
+        return {job for job in jobs if job.startswith("pretrain:") and "fold" not in job}
+
+    workspace.write_study(with_change(f"{IMAGE_MODEL}.variants", {"width": [4, 8]}))
+    assert planned() == {"pretrain:vqvae-resnet18.width-4", "pretrain:vqvae-resnet18.width-8"}
+    models = [f"results/{STUDY}/models/vqvae-resnet18.width-{width}" for width in (4, 8)]
+    workspace.snakemake(*(f"{model}/fold-{fold}/model.yaml" for model in models for fold in range(2)))
+    workspace.write_study(with_change(f"{IMAGE_MODEL}.variants", {"width": [4, 8, 16]}))
+    assert planned() == {"pretrain:vqvae-resnet18.width-16"}
 
 
 def test_touching_every_file_runs_nothing(finished: Workspace, tmp_path: Path) -> None:

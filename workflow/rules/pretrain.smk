@@ -35,7 +35,7 @@ rule pretrain:
         ),
         tasks=get_tasks,
         tasks_per_gpu=lambda wildcards: 0 if get_training(wildcards).nodes > 1 else None,
-        # Not parameters: where a model trains is no reason to train it again.
+        # Not parameters: where and how a model trains is no reason to train it again.
         launcher=get_launcher,
         placement=get_placement,
         staging=get_staging,

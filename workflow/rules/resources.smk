@@ -125,9 +125,19 @@ def get_launcher(wildcards):
 
 
 def get_placement(wildcards):
-    """Options that say where the model trains."""
+    """Options that say where the model trains, and how, as far as no result depends on it."""
     training = get_training(wildcards)
-    return f"--nodes {training.nodes} --devices {training.devices} --accelerator {training.accelerator}"
+    floors = training.collapse
+    flags = "".join(
+        f" --{name.replace('_', '-')}"
+        for name in ("compile", "gradient_checkpointing")
+        if getattr(training, name)
+    )
+    return (
+        f"--nodes {training.nodes} --devices {training.devices} --accelerator {training.accelerator}{flags} "
+        f"--collapse-epochs {floors.epochs} --least-rank {floors.least_rank} --least-spread {floors.least_spread} "
+        f"--least-information {floors.least_information}"
+    )
 
 
 def get_embed_gpus(wildcards):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ..errors import PhenoloomError
 from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Representation, Study
+from .variants import KEY, bases, combinations
 
 M = TypeVar("M", bound=BaseModel)
 OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino"}
@@ -89,13 +90,41 @@ def load_study(name: str, config_dir: Path) -> Study:
                 f"{path}: representation {representation!r} looks at view `{view}`, which the study does not have; "
                 f"add a `{view}` section or remove the representation"
             )
-    return study
+    return study.model_copy(update={"representations": _with_variants(study, config_dir)})
 
 
 def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeModel:
-    """Validate `config/models/<name>.yaml` with the study's own changes merged over it."""
-    path = config_dir / "models" / f"{name}.yaml"
-    return _validated_model(path, name, _read_text(path), _Changes(study.models.get(name, {})))
+    """Validate `config/models/<name>.yaml` with the study's own changes merged over it.
+
+    The name may be that of a variant: of a model file, a dot, and values that its `variants` list.
+    """
+    base, suffix = name, ""
+    if not _model_file(name, config_dir).exists():
+        known = ((b, s) for b, s in bases(name) if _model_file(b, config_dir).exists())
+        base, suffix = next(known, (name, ""))
+    path = _model_file(base, config_dir)
+    return _validated_model(path, base, suffix, _read_text(path), _Changes(study.models.get(base, {})))
+
+
+def _model_file(name: str, config_dir: Path) -> Path:
+    return config_dir / "models" / f"{name}.yaml"
+
+
+def _with_variants(study: Study, config_dir: Path) -> dict[str, Representation]:
+    """The representations, one for each variant where their model has any; every variant is validated."""
+    found: dict[str, Representation] = {}
+    for name, entry in study.representations.items():
+        variants = load_model(entry.model, study, config_dir).variants if entry.model else None
+        for suffix in combinations(variants) if variants else [""]:
+            if name + suffix in found:
+                raise PhenoloomError(
+                    f"Two representations are called {name + suffix!r}, one of which is a variant; rename the other"
+                )
+            model = entry.model + suffix if entry.model else None
+            if model and suffix:
+                load_model(model, study, config_dir)
+            found[name + suffix] = entry.model_copy(update={"model": model})
+    return found
 
 
 class _Changes:
@@ -113,9 +142,17 @@ class _Changes:
 
 # The workflow asks for the same model once a job; it is validated once for each text of its file.
 @lru_cache(maxsize=4096)
-def _validated_model(path: Path, name: str, text: str, changes: _Changes) -> ImageModel | ShapeModel:
+def _validated_model(path: Path, name: str, suffix: str, text: str, changes: _Changes) -> ImageModel | ShapeModel:
     where = f"{path} with the study's `models.{name}`" if changes.values else str(path)
     values = _merge(_mapping(text, path), changes.values)
+    if suffix:
+        listed = combinations(_validated_model(path, name, "", text, changes).variants or {})
+        if suffix not in listed:
+            near = difflib.get_close_matches(suffix, listed, n=1)
+            hint = f"; did you mean {near[0][1:]!r}?" if near else ""
+            raise PhenoloomError(f"{where}: `variants` lists no {suffix[1:]!r}{hint}")
+        values = _merge({key: value for key, value in values.items() if key != KEY}, listed[suffix])
+        where = f"{where}, variant {suffix[1:]!r}"
     try:
         return _model_adapter().validate_python(values)
     except ValidationError as error:

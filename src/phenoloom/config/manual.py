@@ -120,7 +120,7 @@ def _type(annotation: Any) -> str:
         return ", ".join(f"`{a}`" for a in arguments)
     if origin in {types.UnionType, typing.Union}:
         return " or ".join(_type(a) for a in arguments if a is not types.NoneType)
-    if origin is list:
+    if origin in {list, tuple}:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"

@@ -8,54 +8,8 @@ from pydantic import Field, model_validator
 
 from .objectives import Channels, Contrast, ImageObjective
 from .sections import Fraction, Section
-
-
-class Training(Section):
-    """How a model is trained."""
-
-    epochs: int = Field(100, ge=1, description="most epochs")
-    batch_size: int = Field(64, ge=2, description="tiles or contours a step, over all processes together")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW at a batch of `base_batch_size`")
-    base_batch_size: int | None = Field(
-        None, ge=2, description="batch that `learning_rate` was chosen for; none: `batch_size` itself"
-    )
-    learning_rate_scaling: Literal["sqrt", "linear"] = Field(
-        "sqrt",
-        description="how the rate follows `batch_size` / `base_batch_size`: by its root (for Adam, Malladi et al. "
-        "2022) or in proportion (Goyal et al. 2017)",
-    )
-    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW; none on biases, norms and codebooks")
-    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up; a cosine decay follows")
-    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="share of the train groups held out for early stopping; never a test group"
-    )
-    patience: int = Field(20, ge=1, description="epochs without a better validation loss before training stops")
-    precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the device computes it natively, else float32"
-    )
-    threads: int = Field(
-        4,
-        ge=1,
-        description="threads of a training process; arithmetic on a CPU, and so the weights, depend on their number",
-    )
-    nodes: int = Field(1, ge=1, description="machines that train one model together; changes no result but rounding")
-    devices: int = Field(
-        1, ge=1, description="processes on each machine, with a GPU each where there are GPUs; changes no result either"
-    )
-    accelerator: Literal["auto", "gpu", "cpu"] = Field(
-        "auto", description="auto: a GPU where there is one; gpu: stop where there is none; cpu: never ask for one"
-    )
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """The learning rate at this batch size."""
-        growth = self.batch_size / (self.base_batch_size or self.batch_size)
-        return self.learning_rate * (growth if self.learning_rate_scaling == "linear" else growth**0.5)
-
-    def without_placement(self) -> Training:
-        """The same training wherever it runs: what the weights depend on, up to rounding."""
-        return self.model_copy(update={"nodes": 1, "devices": 1, "accelerator": "auto"})
+from .training import Training
+from .variants import DESCRIPTION, Variants
 
 
 class Augment(Section):
@@ -108,6 +62,7 @@ class ImageModel(Section):
     contrast: Contrast | None = Field(None, description="a contrastive term beside the objective")
     augment: Augment = Field(default_factory=Augment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
+    variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
     @property
     def is_vit(self) -> bool:
@@ -145,6 +100,8 @@ class ImageModel(Section):
             raise ValueError(f"masked patches need a ViT, for example `encoder: vit-small`, found {self.encoder}")
         if not self.is_vit and (self.depth or self.registers or self.drop_path):
             raise ValueError(f"`depth`, `registers` and `drop_path` belong to a ViT, and the encoder is {self.encoder}")
+        if objective.name == "dino" and self.training.ema:
+            raise ValueError("`training.ema` averages weights, and DINO's teacher is their average already; remove it")
         if self.contrast and self.contrast.pairs == "channels" and self.channels.mode not in {"separate", "replicate"}:
             raise ValueError("`contrast.pairs: channels` needs `channels.mode: separate` or `replicate`")
         return self
@@ -168,6 +125,7 @@ class ShapeModel(Section):
     latent: int = Field(64, ge=2, description="size of the embedding")
     objective: ShapeAE = Field(description="what is optimised")
     training: Training = Field(default_factory=Training, description="training")
+    variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
 
 Model = Annotated[ImageModel | ShapeModel, Field(discriminator="view")]

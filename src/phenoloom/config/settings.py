@@ -31,6 +31,7 @@ from .sections import (
     Tiles,
     Unit,
 )
+from .training import CANONICAL
 
 S = TypeVar("S", bound="Settings")
 
@@ -61,7 +62,7 @@ class Settings(Section):
 
     def canonical(self) -> str:
         """One JSON string, the same for equal settings."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(self.model_dump(mode="json", context=CANONICAL))
 
     def digest(self) -> str:
         """sha256 of the canonical JSON, as hex."""
@@ -278,7 +279,8 @@ class RuleSettings:
     def pretrain(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
         return PretrainSettings(
-            **self._base("pretrain"),
+            study=self.name,
+            algorithm=ALGORITHM["pretrain"],
             model_name=model,
             # Where a model trains is no reason to train it again.
             model=loaded.model_copy(update={"training": loaded.training.without_placement()}),

@@ -45,6 +45,10 @@ class AE(Objective):
         """Vectors (b, latent)."""
         return over_orientations(self._vectors, inputs, self.any_orientation)
 
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent) of tiles as they lie."""
+        return self._vectors(inputs)
+
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Tiles (b, c, y, x) decoded from their vectors."""
         return self._decode(self._vectors(inputs))

@@ -68,6 +68,10 @@ class Objective(nn.Module, ABC):
     def embed(self, inputs: Tensor) -> Tensor:
         """Deterministic vectors (b, latent)."""
 
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent) of inputs as they lie, where `embed` averages over orientations: enough for monitors."""
+        return self.embed(inputs)
+
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
         """The decoder's answer to a batch, in the unit and shape of its inputs; none: there is no decoder."""
         return None
@@ -102,6 +106,10 @@ class Wrapper(Objective, ABC):
     def embed(self, inputs: Tensor) -> Tensor:
         """As the base does."""
         return self.base.embed(inputs)
+
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """As the base does."""
+        return self.base.embed_once(inputs)
 
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
         """As the base does."""

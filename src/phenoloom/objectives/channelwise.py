@@ -57,9 +57,11 @@ class Channelwise(Wrapper):
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Vectors (b, c * latent), or (b, latent) for their mean."""
-        chunks = torch.split(inputs, self.settings.at_once, 1)
-        vectors = torch.cat([_by_channel(self.base.embed(self._folded(chunk)), len(inputs)) for chunk in chunks])
-        return vectors.mean(0) if self.settings.combine == "mean" else vectors.transpose(0, 1).flatten(1)
+        return self._embedded(self.base.embed, inputs)
+
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """As `embed`, of tiles as they lie."""
+        return self._embedded(self.base.embed_once, inputs)
 
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
         """Tiles (b, c, y, x) whose channels were decoded one by one."""
@@ -70,6 +72,11 @@ class Channelwise(Wrapper):
                 return None
             decoded.append(_by_channel(folded.mean(1), len(inputs)))
         return torch.cat(decoded).transpose(0, 1)
+
+    def _embedded(self, embed: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        chunks = torch.split(inputs, self.settings.at_once, 1)
+        vectors = torch.cat([_by_channel(embed(self._folded(chunk)), len(inputs)) for chunk in chunks])
+        return vectors.mean(0) if self.settings.combine == "mean" else vectors.transpose(0, 1).flatten(1)
 
     def _folded(self, chunk: Tensor) -> Tensor:
         """Channels (b, k, y, x) as images (k * b, inputs, y, x), all tiles of the first channel first."""

@@ -58,6 +58,10 @@ class MAE(Objective):
         """Vectors (b, latent): the mean over the patch tokens."""
         return over_orientations(self._vectors, inputs, self.any_orientation)
 
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent) of tiles as they lie."""
+        return self._vectors(inputs)
+
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Tiles (b, c, y, x) whose hidden patches are guessed; guesses of normalised patches take the true contrast."""
         order, visible = self._draw(inputs, None)

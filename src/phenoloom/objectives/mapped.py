@@ -35,6 +35,10 @@ class Mapped(Wrapper):
         """As the base does."""
         return self.base.embed(self.placed(inputs))
 
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """As the base does."""
+        return self.base.embed_once(self.placed(inputs))
+
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
         """Tiles (b, c, y, x); channels that the network does not see are zero, their mean."""
         decoded = self.base.reconstruct(self.placed(inputs))

@@ -48,6 +48,10 @@ class VQVAE(Objective):
         """Vectors (b, latent): the mean over positions, and orientations, of the projection that is quantised."""
         return over_orientations(self._vectors, inputs, self.any_orientation)
 
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent) of tiles as they lie."""
+        return self._vectors(inputs)
+
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Tiles (b, c, y, x) decoded from their codes."""
         maps, _ = self._quantise(self.project(self.encoder.maps(inputs)), None)

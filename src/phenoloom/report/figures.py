@@ -15,6 +15,16 @@ from .numbers import amount
 from .read import Maps, Run
 
 OTHER, ALL = "other", "all"
+MONITORS = {
+    "effective rank": "Effective rank: the exponential of the entropy of the singular values of vectors about their "
+    "mean (Roy and Vetterli 2007), so the number of directions, were all used alike.",
+    "embedding spread": "Embedding spread: the sd of unit vectors a dimension, in units of 1 / sqrt(dimensions); near "
+    "0, all tiles look the same.",
+    "knn accuracy": "kNN accuracy: balanced, of validation groups by their nearest train groups; test groups have no "
+    "part in it, and nothing is chosen by it.",
+    "waited for data": "Waited for data: the most that the device can have waited, as a share of the steps' time.",
+}
+"""What monitors measure, on a fixed sample of tiles as they are."""
 
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -114,10 +124,12 @@ def curve_figures(runs: Sequence[Run]) -> list[tuple[str, Figure]]:
 
 def _curve_figure(model: str, runs: Sequence[Run]) -> Figure:
     tables = {run.split: run.metrics for run in runs if run.metrics is not None and len(run.metrics)}
-    panels = [(f"{model}: {name}", _curves(model, name, tables)) for name in _quantities(list(tables.values()))]
+    names = _quantities(list(tables.values()))
+    panels = [(f"{model}: {name}", _curves(model, name, tables)) for name in names]
     keys = [Key(split, _line_key(i), str(i)) for i, split in enumerate(tables)]
     best = [epoch for table in tables.values() if (epoch := _best_epoch(table))]
     caption = f"{model}, {amount(len(tables), 'split')}. Dashed: train groups; solid: validation groups."
+    caption += "".join(f" {told}" for name, told in MONITORS.items() if name in names)
     if best:
         caption += f" Epoch with the least validation loss, by split: {', '.join(best)}."
     return Figure(caption, panels, [("split", keys)])

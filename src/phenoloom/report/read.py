@@ -24,7 +24,10 @@ INDEX = ("id", "plate", "well", "label", "shard", "position", "x", "y")
 
 @dataclass(frozen=True)
 class Run:
-    """One trained encoder: its card (`model.yaml`), its curve (`metrics.csv`) and its sample reconstructions."""
+    """One trained encoder: its card (`model.yaml`), its curve and its sample reconstructions.
+
+    `metrics` are the columns of `metrics.csv` and, where it is there, `throughput.csv`, by epoch.
+    """
 
     model: str
     split: str
@@ -176,9 +179,14 @@ def _read_run(card: Path) -> Run:
         model=card.parent.parent.name,
         split=card.parent.name,
         card=yaml.safe_load(card.read_text(encoding="utf-8")) or {},
-        metrics=pd.read_csv(metrics) if metrics.exists() else None,
+        metrics=_read_curve(metrics) if metrics.exists() else None,
         reconstructions=reconstructions if reconstructions.exists() else None,
     )
+
+
+def _read_curve(path: Path) -> pd.DataFrame:
+    metrics, throughput = pd.read_csv(path), path.with_name("throughput.csv")
+    return metrics.merge(pd.read_csv(throughput), "left", on="epoch") if throughput.exists() else metrics
 
 
 def _read_maps(path: Path) -> Maps | None:

@@ -1,0 +1,65 @@
+"""A moving average of the weights (Polyak and Juditsky 1992), which often embeds better than the last ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class WeightAverage:
+    """Averages of a network's trained parameters and of the statistics of its batch norms.
+
+    Statistics belong to the weights that they were measured with, and are averaged alike; every other buffer (a
+    codebook, a counter) is what it is in the network.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._live = _averaged(net)
+        self._averages = [value.detach().clone() for value in self._live]
+
+    @torch.no_grad()
+    def follow(self, updates: int) -> None:
+        """Move towards the weights after update number `updates`, from 0.
+
+        The decay is min(decay, (1 + n) / (10 + n)), so that the initial weights are soon forgotten.
+        """
+        decay = min(self.decay, (1 + updates) / (10 + updates))
+        torch._foreach_lerp_(self._averages, self._live, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network has the averages for a while."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def state(self) -> list[Tensor]:
+        """The averages."""
+        return self._averages
+
+    @torch.no_grad()
+    def load_state(self, averages: list[Tensor]) -> None:
+        """Put back what `state` gave."""
+        for own, other in zip(self._averages, averages, strict=True):
+            own.copy_(other)
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        # By copies: optimiser, processes and compiled code hold on to the tensors themselves.
+        for live, average in zip(self._live, self._averages, strict=True):
+            kept = live.clone()
+            live.copy_(average)
+            average.copy_(kept)
+
+
+def _averaged(net: nn.Module) -> list[Tensor]:
+    weights: list[Tensor] = [p for p in net.parameters() if p.requires_grad]
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    return weights + [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
