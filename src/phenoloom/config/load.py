@@ -18,7 +18,7 @@ from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Representation, Study
 
 M = TypeVar("M", bound=BaseModel)
-OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino"}
+OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino", "contrast"}
 """Tags of the union of objectives; none of them is a key of one."""
 
 
