@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from phenoloom.nets.forms import (
+    angle_form,
     cyclic_form,
     full_form,
     oriented_with,
     pairs_of,
     reverse,
     signed_area,
-    triangle_form,
 )
 
 SIZES = pytest.mark.parametrize("points", [16, 15])
@@ -64,25 +64,27 @@ def test_on_a_circle_the_form_is_constant_along_the_contour() -> None:
 
 def test_coinciding_points_have_a_finite_gradient() -> None:
     points = torch.zeros(1, 8, 2, requires_grad=True)
-    (cyclic_form(points).sum() + triangle_form(points).sum()).backward()
+    (cyclic_form(points).sum() + angle_form(points).sum()).backward()
     assert torch.isfinite(points.grad).all()
 
 
-def test_the_triangles_of_a_circle_are_those_of_its_chords() -> None:
-    half_angle = torch.pi * torch.arange(1, 16) / 32
-    # Twice the area of the triangle on the central angle 4 h with its top in the middle: 4 sin(h)^2 sin(2 h).
-    expected = 4 * half_angle.sin() ** 2 * (2 * half_angle).sin()
-    form = triangle_form(circle(32))
-    assert torch.allclose(form[0], expected[:, None].expand(15, 32), atol=1e-5)
+@pytest.mark.parametrize("points", [32, 31])
+def test_the_angles_on_a_circle_are_those_of_its_chords(points: int) -> None:
+    lags = (points - 1) // 2
+    # The angle at the rim over an arc of 2 pi - 4 pi k / n is half of it.
+    angle = torch.pi - 2 * torch.pi * torch.arange(1, lags + 1) / points
+    form = angle_form(circle(points))
+    assert form.shape == (1, 2 * lags, points)
+    assert torch.allclose(form[0], torch.cat([angle.cos(), angle.sin()])[:, None].expand(-1, points), atol=1e-4)
 
 
-def test_a_hollow_has_negative_triangles_whichever_way_the_contour_runs() -> None:
-    square = torch.tensor([[0.0, 0], [1, 0.4], [2, 0], [2, 2], [1, 2.5], [0, 2]])[None]
-    form = triangle_form(square)[0, 0]
-    assert (form < 0).tolist() == [False, True, False, False, False, False]
-    backwards = triangle_form(square.flip(1))[0, 0]
-    mirrored = triangle_form(square * torch.tensor([-1.0, 1.0]))[0, 0]
-    assert torch.allclose(backwards, form.flip(0), atol=1e-6)
+def test_a_hollow_has_a_negative_sine_whichever_way_the_contour_runs() -> None:
+    outline = torch.tensor([[0.0, 0], [1, 0.4], [2, 0], [2, 2], [1, 2.5], [0, 2]])[None]
+    form = angle_form(outline)[0]
+    assert (form[2] < 0).tolist() == [False, True, False, False, False, False]
+    backwards = angle_form(outline.flip(1))[0]
+    mirrored = angle_form(outline * torch.tensor([-1.0, 1.0]))[0]
+    assert torch.allclose(backwards, form.flip(1), atol=1e-6)
     assert torch.allclose(mirrored, form, atol=1e-6)
 
 

@@ -232,7 +232,7 @@ def test_the_masked_loss_is_that_of_hidden_entries_alone() -> None:
 )
 def test_lobes_are_learned_whatever_start_and_direction(name: str, share: float) -> None:
     model, contours = build(name, 32, objective={"beta": 0.1} if name == "vae" else {}), lobes(points=32)
-    before = float(model.eval()(contours).parts["reconstruction"])
+    before = model.eval()(contours).parts["reconstruction"].item()
     train(model.train(), contours, 120)
     assert model.eval()(contours).parts["reconstruction"] < share * before
 

@@ -1,5 +1,8 @@
 """Residual network on the cyclic form of a contour's distance matrix, exactly invariant to start point and direction.
 
+Beside the distances it sees the angles at each point, signed by where the inside lies, which hold the same outline in a
+form that tells a bulge from a hollow at once.
+
 Starting the contour elsewhere rolls the maps of `forms` along i, so convolutions that are circular along i and never
 stride it, followed by statistics over i, do not see the start.
 """
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .forms import cyclic_form, oriented_with, pairs_of, triangle_form
+from .forms import angle_form, cyclic_form, oriented_with, pairs_of
 
 STAGES = ((1, 1), (1, 2), (2, 4))
 """Of each stage the width, in widths of the first, and the dilation of its convolutions."""
@@ -52,8 +55,8 @@ class CyclicEncoder(nn.Module):
         super().__init__()
         self.reflection = reflection
         widths = [width * factor for factor, _ in STAGES]
-        lags = points // 2 + (points - 1) // 2
-        # Distances and areas of short and of long lags differ in size by orders of magnitude.
+        lags = points // 2 + 2 * ((points - 1) // 2)
+        # Distances of short and of long lags differ in size by orders of magnitude.
         self.stem = nn.Sequential(
             nn.BatchNorm2d(lags), nn.Conv2d(lags, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
@@ -83,7 +86,7 @@ class CyclicEncoder(nn.Module):
 
     def _features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
         """Mean and standard deviation over i of the last maps (b, 2 features)."""
-        forms = torch.cat([cyclic_form(points), triangle_form(points)], 1)
+        forms = torch.cat([cyclic_form(points), angle_form(points)], 1)
         if hidden is not None:
             forms = forms.masked_fill(_unseen(hidden), 0)
         maps = self.blocks(self.stem(forms[:, :, None].contiguous(memory_format=torch.channels_last)))[:, :, 0]
@@ -92,10 +95,11 @@ class CyclicEncoder(nn.Module):
 
 
 def _unseen(hidden: Tensor) -> Tensor:
-    """Which entries of the distances and of the triangles involve one of the `hidden` points (b, n)."""
+    """Which entries of the distances and of the angles involve one of the `hidden` points (b, n)."""
     n = hidden.shape[1]
     lags = (n - 1) // 2
     pairs = pairs_of(hidden, n // 2)
-    # The triangle of the points i - k, i and i + k.
+    # The angle of the points i - k, i and i + k.
     behind = (torch.arange(n, device=hidden.device) - torch.arange(1, lags + 1, device=hidden.device)[:, None]) % n
-    return torch.cat([pairs, pairs[:, :lags] | hidden[:, behind]], 1)
+    angles = pairs[:, :lags] | hidden[:, behind]
+    return torch.cat([pairs, angles, angles], 1)

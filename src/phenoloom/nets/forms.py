@@ -1,4 +1,4 @@
-"""A contour as maps over its start: the cyclic form of its distance matrix, and its signed triangles.
+"""A contour as maps over its start: the cyclic form of its distance matrix, and the signed angles of its points.
 
 With D the distance matrix of n points, the cyclic form is E[k, i] = D[i, (i + k) mod n]. Starting the contour s points
 later rolls E along i by s; running it backwards is `reverse`. Because D is symmetric, the lags k = 1 .. n/2 hold
@@ -10,16 +10,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# A contour of scale 1 that encloses less has no clear inside, and its triangles fade away with its area.
+# A contour of scale 1 that encloses less has no clear inside, and its angles fade away with its area.
 _LEAST_AREA = 0.05
+# Nor has an angle between sides of no length.
+_LEAST_SIDES = 1e-4
 
 
 def cyclic_form(points: Tensor) -> Tensor:
     """Contours (b, n, 2) -> distances (b, n // 2, n): entry [k - 1, i] is that of the points i and i + k."""
-    n = points.shape[1]
-    ahead = _ahead(n, 1, n // 2, points.device)
+    half = points.shape[1] // 2
+    dx, dy = (_shifted(x, 1, half) - x[:, None] for x in points.unbind(-1))
     # The small constant keeps the gradient finite where two points meet; it moves a distance of 1 by 5e-13.
-    return ((points[:, ahead] - points[:, None]).square().sum(-1) + 1e-12).sqrt()
+    return (dx * dx + dy * dy + 1e-12).sqrt()
 
 
 def full_form(matrices: Tensor) -> Tensor:
@@ -28,19 +30,23 @@ def full_form(matrices: Tensor) -> Tensor:
     return matrices.transpose(1, 2).gather(1, _ahead(n, 0, n, matrices.device).expand_as(matrices))
 
 
-def triangle_form(points: Tensor) -> Tensor:
-    """Contours (b, n, 2) -> twice the area of the triangle of the points i - k, i, i + k (b, (n - 1) // 2, n).
+def angle_form(points: Tensor) -> Tensor:
+    """Contours (b, n, 2) -> cosines, then sines, of the angle at each point i between the points i - k and i + k.
 
-    The triangle-area representation of Alajlan et al. (2007): positive where the contour bulges outwards, negative in a
-    hollow, which distances tell only together. The sign is taken from the side on which the contour's inside lies, so
-    that rotation, reflection and direction do not change it.
+    (b, 2 ((n - 1) // 2), n). The sine is the triangle-area representation of Alajlan et al. (2007) with each triangle
+    divided by its sides: positive where the contour bulges outwards, negative in a hollow, which distances tell only
+    together, and of one size for short and long lags. The sign is taken from the side on which the contour's inside
+    lies, so that rotation, reflection and direction do not change it.
     """
-    n = points.shape[1]
-    lags = (n - 1) // 2
-    ahead = _ahead(n, 1, lags, points.device)
-    behind = (torch.arange(n, device=points.device) - torch.arange(1, lags + 1, device=points.device)[:, None]) % n
-    forwards, backwards = points[:, ahead] - points[:, None], points[:, behind] - points[:, None]
-    return _cross(forwards, backwards) * (signed_area(points) / _LEAST_AREA).clamp(-1, 1)[:, None, None]
+    lags = (points.shape[1] - 1) // 2
+    x, y = points.unbind(-1)
+    ahead_x, ahead_y = (_shifted(values, 1, lags) - values[:, None] for values in (x, y))
+    behind_x, behind_y = (_shifted(values, -lags, lags).flip(1) - values[:, None] for values in (x, y))
+    # Squared before the root, and the constant inside it, so that the gradient is finite where points meet.
+    sides = ((ahead_x**2 + ahead_y**2) * (behind_x**2 + behind_y**2) + _LEAST_SIDES**2).sqrt()
+    inside = (signed_area(points) / _LEAST_AREA).clamp(-1, 1)[:, None, None]
+    cosine = (ahead_x * behind_x + ahead_y * behind_y) / sides
+    return torch.cat([cosine, (ahead_x * behind_y - ahead_y * behind_x) / sides * inside], 1)
 
 
 def signed_area(points: Tensor) -> Tensor:
@@ -80,6 +86,12 @@ def _ahead(n: int, first: int, lags: int, device: torch.device) -> Tensor:
     """Index (lags, n) of the point `first`, `first` + 1 ... places after each point."""
     start = torch.arange(n, device=device)
     return (start + torch.arange(first, first + lags, device=device)[:, None]) % n
+
+
+def _shifted(values: Tensor, first: int, count: int) -> Tensor:
+    """Values (b, n) from `first`, `first` + 1 ... places later: (b, count, n), a view of little memory."""
+    n = values.shape[1]
+    return torch.cat([values, values, values], 1)[:, first % n :][:, : n + count - 1].unfold(1, n, 1)
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

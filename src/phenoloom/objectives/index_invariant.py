@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..nets.forms import first_lag, reverse
+from ..nets.forms import first_lag
 
 Error = Literal["squared", "absolute"]
 
@@ -54,20 +54,26 @@ def index_invariant_loss(
 def best_start(decoded: Tensor, target: Tensor, both_ways: bool = True) -> Start:
     """The start, and direction, of each target that fits `decoded` best: the highest point of their correlation."""
     n = decoded.shape[-1]
-    candidates = torch.stack([target, reverse(target)]) if both_ways else target[None]
-    spectra = torch.fft.rfft(decoded) * torch.fft.rfft(candidates).conj()
-    spectra = (spectra * lag_weights(decoded)[:, None]).sum(2)
-    # (direction, b, shift) -> one best pair of direction and shift a contour.
-    best = torch.fft.irfft(spectra, n=n).transpose(0, 1).flatten(1).argmax(1)
+    weighted, wanted = torch.fft.rfft(decoded) * lag_weights(decoded)[:, None], torch.fft.rfft(target)
+    spectra = [(weighted * wanted.conj()).sum(1)]
+    if both_ways:
+        # The target run backwards has the conjugate spectrum, turned by its lag.
+        lags = torch.arange(decoded.shape[1], device=decoded.device) + first_lag(decoded)
+        turns = lags[:, None] * torch.arange(wanted.shape[-1], device=decoded.device) % n
+        angle = turns.to(decoded.dtype) * (-2 * torch.pi / n)
+        spectra.append((weighted * torch.polar(torch.ones_like(angle), angle) * wanted).sum(1))
+    # (b, direction, shift) -> one best pair of direction and shift a contour.
+    best = torch.fft.irfft(torch.stack(spectra, 1), n=n).flatten(1).argmax(1)
     return Start(best >= n, best % n)
 
 
 def at_start(form: Tensor, start: Start) -> Tensor:
     """Forms (b, lags, n) of symmetric matrices, each from its own start."""
-    n = form.shape[-1]
-    chosen = torch.where(start.backwards[:, None, None], reverse(form), form) if start.backwards.any() else form
-    source = (torch.arange(n, device=form.device) - start.shift[:, None]) % n
-    return chosen.gather(-1, source[:, None].expand_as(chosen))
+    lags, n = form.shape[-2:]
+    place = (torch.arange(n, device=form.device) - start.shift[:, None])[:, None]
+    # Backwards as in `forms.reverse`: E'[k, i] = E[k, -i - k].
+    turned = -place - torch.arange(lags, device=form.device)[:, None] - first_lag(form)
+    return form.gather(-1, torch.where(start.backwards[:, None, None], turned, place) % n)
 
 
 def lag_weights(form: Tensor) -> Tensor:
