@@ -37,12 +37,13 @@ class CyclicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual block."""
-        y = F.relu(self.norm1(self.conv1(self._wrap(x))))
+        y = F.relu(self.norm1(self.conv1(self._wrap(x))), inplace=True)
         y = self.norm2(self.conv2(self._wrap(y)))
-        return F.relu(y + self.shortcut(x))
+        return F.relu(y + self.shortcut(x), inplace=True)
 
     def _wrap(self, x: Tensor) -> Tensor:
-        return F.pad(x, (self.dilation, self.dilation, 0, 0), mode="circular")
+        # Half as long, with its gradient, as circular padding.
+        return torch.cat([x[..., -self.dilation :], x, x[..., : self.dilation]], -1)
 
 
 class CyclicEncoder(nn.Module):
@@ -58,7 +59,7 @@ class CyclicEncoder(nn.Module):
         lags = points // 2 + 2 * ((points - 1) // 2)
         # Distances of short and of long lags differ in size by orders of magnitude.
         self.stem = nn.Sequential(
-            nn.BatchNorm2d(lags), nn.Conv2d(lags, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.BatchNorm2d(lags), nn.Conv2d(lags, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
         self.blocks = nn.Sequential(
             *(
@@ -89,9 +90,12 @@ class CyclicEncoder(nn.Module):
         forms = torch.cat([cyclic_form(points), angle_form(points)], 1)
         if hidden is not None:
             forms = forms.masked_fill(_unseen(hidden), 0)
-        maps = self.blocks(self.stem(forms[:, :, None].contiguous(memory_format=torch.channels_last)))[:, :, 0]
-        deviation = (maps.var(-1, unbiased=False) + EPSILON).sqrt()
-        return torch.cat([maps.mean(-1), deviation], 1)
+        maps = self.blocks(self.stem(forms[:, :, None].contiguous(memory_format=torch.channels_last)))
+        # (b, n, features) in the memory's own order, for which gradients are not copied.
+        maps = maps.permute(0, 2, 3, 1)[:, 0]
+        mean = maps.mean(1)
+        variance = (maps - mean[:, None]).square().mean(1)
+        return torch.cat([mean, (variance + EPSILON).sqrt()], 1)
 
 
 def _unseen(hidden: Tensor) -> Tensor:
