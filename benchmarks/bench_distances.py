@@ -25,7 +25,7 @@ from sklearn.metrics import euclidean_distances
 
 from phenoloom.distances import align, classical_mds, distance_matrices
 from phenoloom.distances_torch import compiled_distance_matrices, distance_matrices_torch
-from phenoloom.nets.cyclic import cyclic_form
+from phenoloom.nets.forms import cyclic_form
 
 Way = Callable[[], object]
 POINTS, BATCH, COMPILED_BATCH, CYCLIC_BATCH = 256, 8, 32, 16

@@ -21,7 +21,7 @@ from .config.settings import ClassifySettings
 from .errors import PhenoloomError
 from .folds import read_folds
 from .manifest import file_digest, provenance
-from .probes import ProbeName, ProbeSettings, Targets, probe, wants_reduction
+from .probes import Part, ProbeName, ProbeSettings, Targets, probe, wants_reduction
 from .scores import Scores, fold_scores, macro_scores
 from .vectors import UnitVectors, average, read_embedding
 
@@ -53,6 +53,8 @@ class FoldData:
     """Test units without vectors."""
     vectors: npt.NDArray[np.float32]
     """(units of the split, features); rows of units without vectors are never used."""
+    parts: tuple[int, ...]
+    """Features of each representation that the vectors are made of."""
     log_scale: npt.NDArray[np.float32] | None
 
 
@@ -126,8 +128,8 @@ def _score_fold(
     units = shared or average(read_embedding(path, settings.representation), settings.classify.unit)
     data = _fold_data(units, split, number, path)
     scores = Scores(settings.study, settings.representation, number)
-    for name, values in _inputs(settings, data):
-        _score_probe(scores, name, values, settings, split, data)
+    for name, values, parts in _inputs(settings, data):
+        _score_probe(scores, name, values, _settings_of(settings, split, parts), settings, split, data)
     if settings.classify.shuffled_labels:
         _score_shuffled(scores, settings, split, data)
     return scores
@@ -154,23 +156,25 @@ def _fold_data(units: UnitVectors, split: Split, number: int, path: Path) -> Fol
             f"has units such as {split.units[0]!r}"
         )
     scale = None if units.log_scale is None else units.log_scale[place]
-    return FoldData(number, train, test, int(test_side.sum() - len(test)), units.vectors[place], scale)
+    return FoldData(number, train, test, int(test_side.sum() - len(test)), units.vectors[place], units.parts, scale)
 
 
-def _inputs(settings: ClassifySettings, data: FoldData) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    """Names of the probes and what they look at."""
+def _inputs(
+    settings: ClassifySettings, data: FoldData
+) -> Iterator[tuple[str, npt.NDArray[np.float32], tuple[int, ...]]]:
+    """Names of the probes, what they look at, and the features of its parts."""
     for name in settings.classify.probes:
-        yield name, data.vectors
+        yield name, data.vectors, data.parts
         if data.log_scale is not None and name in WITH_SCALE:
-            yield f"{name}+scale", np.hstack([data.vectors, data.log_scale])
+            yield f"{name}+scale", np.hstack([data.vectors, data.log_scale]), (*data.parts, 1)
 
 
-def _settings_of(settings: ClassifySettings, split: Split, features: int) -> ProbeSettings:
+def _settings_of(settings: ClassifySettings, split: Split, parts: tuple[int, ...]) -> ProbeSettings:
     return ProbeSettings(
         neighbours=settings.classify.neighbours,
         trees=settings.classify.forest_trees,
         seed=settings.seed,
-        reduce=wants_reduction(len(split.units), features),
+        parts=tuple(Part(features, wants_reduction(len(split.units), features)) for features in parts),
     )
 
 
@@ -178,12 +182,12 @@ def _score_probe(
     scores: Scores,
     name: str,
     values: npt.NDArray[np.float32],
+    fitted: ProbeSettings,
     settings: ClassifySettings,
     split: Split,
     data: FoldData,
 ) -> None:
     base: ProbeName = next(known for known in settings.classify.probes if known == name.removesuffix("+scale"))
-    fitted = _settings_of(settings, split, values.shape[1])
     found = probe(base, values[data.train], split.targets[data.train], values[data.test], fitted)
     for row in fold_scores(split.targets[data.test], found, split.classes):
         scores.add(name, *row)
@@ -198,7 +202,7 @@ def _score_probe(
 
 def _score_shuffled(scores: Scores, settings: ClassifySettings, split: Split, data: FoldData) -> None:
     """Mean over permutations, the same ones in every fold and for every representation of the study."""
-    fitted = _settings_of(settings, split, data.vectors.shape[1])
+    fitted = _settings_of(settings, split, data.parts)
     drawn: dict[str, list[float]] = {}
     for permutation in range(PERMUTATIONS):
         targets = shuffled(split.targets, split.groups, np.random.default_rng([settings.seed, permutation]))

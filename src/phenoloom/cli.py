@@ -92,7 +92,17 @@ def _pretrain(a: argparse.Namespace) -> None:
 def _embed(a: argparse.Namespace) -> None:
     from .embed import embed
 
-    embed(s.EmbedSettings.parse(a.settings), a.index, a.folds, a.stores, a.descriptors, a.model, a.output, a.threads)
+    embed(
+        s.EmbedSettings.parse(a.settings),
+        a.index,
+        a.folds,
+        a.stores,
+        a.descriptors,
+        a.model,
+        a.output,
+        a.threads,
+        a.parts,
+    )
 
 
 def _classify(a: argparse.Namespace) -> None:
@@ -217,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", required=False)
-    paths(embed, "stores", "descriptors")
+    paths(embed, "stores", "descriptors", "parts")
     threads(embed)
     classify = add("classify", _classify, "score one representation with probes on every fold")
     path(classify, "folds")

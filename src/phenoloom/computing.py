@@ -14,14 +14,16 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from .errors import PhenoloomError
-from .nets.cyclic import CyclicBlock, CyclicEncoder, PointDecoder
+from .nets.cyclic import CyclicBlock, CyclicEncoder
+from .nets.matrix_resnet import MatrixResNet
 from .nets.resnet import BasicBlock, BottleneckBlock, ResNetDecoder, ResNetEncoder
+from .nets.shape_decoders import MatrixDecoder, PointDecoder
 from .nets.vit import Block
 
 BACKEND = "inductor"
 RECOMPUTED = (Block, BasicBlock, BottleneckBlock, CyclicBlock)
 """What is repeated, and holds most of what the backward pass needs."""
-COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicEncoder, PointDecoder)
+COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicEncoder, MatrixResNet, PointDecoder, MatrixDecoder)
 """Blocks of a ViT are alike and are compiled once; those of a ResNet are not, so that it is compiled whole."""
 
 

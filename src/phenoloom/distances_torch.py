@@ -24,6 +24,21 @@ def distance_matrices_torch(contours: Tensor) -> Tensor:
     return _matrices(*_coordinates(contours))
 
 
+def planar_points(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (n, p, 2) whose distances come nearest to matrices (n, p, p), and the share (n,) that is not planar.
+
+    Any matrices: the twin of `distances.classical_mds`, to which a matrix that is not symmetric counts as the mean of
+    itself and its transpose.
+    """
+    squared = ((matrices + matrices.transpose(1, 2)) / 2).square()
+    rows = squared.mean(2, keepdim=True)
+    gram = -0.5 * (squared - rows - rows.transpose(1, 2) + rows.mean(1, keepdim=True))
+    values, vectors = torch.linalg.eigh(gram)
+    points = vectors[:, :, -2:].flip(-1) * values[:, None, -2:].flip(-1).clamp(min=0).sqrt()
+    total = values.abs().sum(1)
+    return points, values[:, :-2].abs().sum(1) / total.clamp(min=torch.finfo(total.dtype).tiny)
+
+
 @cache
 def compiled_distance_matrices() -> Matrices:
     """`distance_matrices_torch` fused into one pass over memory; the first call of either kind compiles for seconds.

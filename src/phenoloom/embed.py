@@ -1,11 +1,11 @@
-"""One table of vectors a representation and split: classical descriptors, or what a model makes of its view."""
+"""One table of vectors a representation and split: descriptors, what a model makes of its view, or several in one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,19 @@ from .config.settings import EmbedSettings
 from .errors import PhenoloomError
 from .manifest import atomic_path, provenance, table_metadata
 from .roles import ALL, fold_table, row_groups, row_roles
+from .vectors import read_embedding, seen_test_groups
 
 ROWS_A_GROUP = 16_384
 METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
 NAMES = {"image_id": "image"}
+
+
+class Part(NamedTuple):
+    """One of several representations in a vector."""
+
+    name: str
+    features: int
+    seen_test_groups: bool
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class Features:
     found: NDArray[np.bool_]
     names: list[str] | None
     scale: NDArray[np.float32] | None = None
+    parts: tuple[Part, ...] = ()
+    """Where the values are concatenated: what they are of."""
 
 
 def embed(
@@ -42,10 +53,12 @@ def embed(
     model: Path | None,
     output: Path,
     threads: int,
+    parts: Sequence[Path] = (),
 ) -> None:
     """Write the vectors of one representation: `Metadata_*` and `<representation>_0000 ...`, one row a tile or contour.
 
-    `model` is the folder of the model or the `model.yaml` in it. Rows without a vector are left out and counted in the
+    `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
+    kept where all of them have it. Rows without a vector are left out and counted in the
     schema metadata (key `phenoloom`, JSON). Raises PhenoloomError for a vector that is not finite, naming its row.
     """
     output.unlink(missing_ok=True)
@@ -55,7 +68,9 @@ def embed(
     )
     frame = rows.to_pandas()
     split = fold_table(folds)
-    if settings.descriptors == "intensity":
+    if settings.concatenate:
+        features = _concatenate(settings.concatenate, frame["id"], parts)
+    elif settings.descriptors == "intensity":
         features = _intensity(table)
     elif settings.descriptors:
         features = _gather(settings.descriptors, frame["id"], descriptors)
@@ -66,8 +81,31 @@ def embed(
     metadata = _metadata(settings, table.filter(pa.array(features.found)), features)
     kept = frame[features.found]
     metadata["Metadata_group"] = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
-    metadata["Metadata_role"] = pa.array(row_roles(kept, split, settings.split), pa.string())
+    # Of a part that has seen the test groups nobody may say that it has not.
+    roles = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
+    metadata["Metadata_role"] = pa.array(row_roles(kept, split, roles), pa.string())
     _write(output, metadata, features.values, settings.representation, _facts(settings, features))
+
+
+def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:
+    """The vectors of all tables side by side, for the rows that each of them has; the first size that one has."""
+    by_name = {path.parent.name: path for path in tables}
+    if len(tables) != len(names) or set(by_name) != set(names):
+        raise PhenoloomError(
+            f"Tables of {', '.join(names)} are to be concatenated, each embeddings/<representation>/<split>.parquet, "
+            f"found {', '.join(map(str, tables)) or 'none'}"
+        )
+    embeddings = {name: read_embedding(by_name[name], name) for name in names}
+    places = [pd.Index(one.rows["id"]).get_indexer(pd.Index(ids)) for one in embeddings.values()]
+    found = np.all([place >= 0 for place in places], axis=0)
+    values = np.hstack([one.vectors[at[found]] for one, at in zip(embeddings.values(), places, strict=True)])
+    scale = None
+    for one, at in zip(embeddings.values(), places, strict=True):
+        if scale is None and "scale" in one.rows:
+            scale = np.exp(one.rows["scale"].to_numpy(np.float32)[at[found]])
+    labels = [f"{name}_{column:04d}" for name, one in embeddings.items() for column in range(one.vectors.shape[1])]
+    parts = tuple(Part(name, one.vectors.shape[1], seen_test_groups(by_name[name])) for name, one in embeddings.items())
+    return Features(values, found, labels, scale, parts)
 
 
 def _from_model(
@@ -148,7 +186,9 @@ def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
         "features": features.names,
         "rows": int(features.found.sum()),
         "missing": int((~features.found).sum()),
-        "seen_test_groups": settings.model_name is not None and settings.split == ALL and not settings.untrained,
+        **({"parts": [[part.name, part.features] for part in features.parts]} if features.parts else {}),
+        "seen_test_groups": any(part.seen_test_groups for part in features.parts)
+        or (settings.model_name is not None and settings.split == ALL and not settings.untrained),
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .config import load_model
 from .config.sections import Study
+from .config.settings import splits
 from .descriptors import DESCRIPTORS
 from .errors import PhenoloomError
 from .flops import ModelCost, model_cost
@@ -143,6 +144,8 @@ def _models(pattern: Study, config_dir: Path, channels: int) -> Models:
 def _values(pattern: Study, representation: str, channels: int, models: Models) -> int:
     """Length of a representation's vector."""
     entry = pattern.representations[representation]
+    if entry.concatenate:
+        return sum(_values(pattern, part, channels, models) for part in entry.concatenate)
     if entry.model:
         return models[entry.model][3]
     if entry.descriptors == "intensity":
@@ -199,12 +202,12 @@ class _One:
         """Training and embedding: operations on a GPU where one is assumed, else on CPU cores."""
         total, share = Cost(), _TRAINED_SHARE * (1 - 1 / self.study.folds.count)
         done = set()
-        for entry in self.study.representations.values():
-            splits = 1 if entry.model is None or entry.transductive else self.study.folds.count
+        for name, entry in self.study.representations.items():
+            jobs = len(splits(self.study, name))
             if entry.model is None:
                 if rule == "embed":
-                    rate = self.told.rates["embed-descriptors"]
-                    total += Cost(core_hours=_hours(rate.seconds(1, self.rows), rate.factor_at(1, self.rows)))
+                    rate, rows = self.told.rates["embed-descriptors"], jobs * self.rows
+                    total += Cost(core_hours=_hours(rate.seconds(jobs, rows), rate.factor_at(jobs, rows)))
                 continue
             cost, epochs, threads, _, _ = self.models[entry.model]
             if rule == "pretrain" and (entry.model, entry.transductive) in done:
@@ -212,8 +215,8 @@ class _One:
             done.add((entry.model, entry.transductive))
             part = _TRAINED_SHARE if entry.transductive else share
             items = part * (self.told.epochs or epochs) * cost.training if rule == "pretrain" else cost.embedding
-            operations = self.rows * items * splits
-            total += self._operations(rule, splits, operations / 1e9, threads if rule == "pretrain" else 1)
+            operations = self.rows * items * jobs
+            total += self._operations(rule, jobs, operations / 1e9, threads if rule == "pretrain" else 1)
         return total
 
     def _operations(self, rule: str, jobs: int, gflop: float, threads: int) -> Cost:
@@ -256,10 +259,10 @@ class _One:
     def _vectors(self) -> tuple[int, int]:
         """Values a row over all representations and splits, and their files."""
         values = files = 0
-        for name, entry in self.study.representations.items():
-            splits = 1 if entry.model is None or entry.transductive else self.study.folds.count
-            values += splits * _values(self.study, name, self.channels, self.models)
-            files += splits
+        for name in self.study.representations:
+            tables = len(splits(self.study, name))
+            values += tables * _values(self.study, name, self.channels, self.models)
+            files += tables
         return values, files
 
 

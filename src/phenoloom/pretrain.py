@@ -19,6 +19,7 @@ from .computing import compile_networks, recompute_blocks
 from .config.model import ImageModel
 from .config.settings import PretrainSettings
 from .config.training import Conduct
+from .contour_augment import augment_contours
 from .data import Loader, Rows, stable_seed
 from .device_use import SUFFIX, recorded_use
 from .fitting import fit
@@ -102,14 +103,16 @@ def pretrain(
 
 
 def _prepare(settings: PretrainSettings, normaliser: Normaliser | None, objective: Objective) -> Prepare:
+    model = settings.model
+
     def prepare(batch: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        if normaliser is None or not isinstance(settings.model, ImageModel):
-            return batch
-        tiles = normaliser(batch)
-        # Validation sees tiles as they are; some objectives draw views of their own.
+        inputs = batch if normaliser is None else normaliser(batch)
+        # Validation sees tiles and contours as they are; some objectives draw views of their own.
         if generator is None or objective.makes_views:
-            return tiles
-        return augment(tiles, settings.model.augment, generator)
+            return inputs
+        if isinstance(model, ImageModel):
+            return augment(inputs, model.augment, generator)
+        return augment_contours(inputs, model.augment, generator)
 
     return prepare
 

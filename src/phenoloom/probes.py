@@ -3,17 +3,21 @@
 All but the dummy see standardised features, kNN too: the cosine of raw descriptors is the cosine of the one with the
 largest unit. Where a representation has more features than a tenth of the study's units, the standardised features are
 reduced to their first 50 principal components (so the 400 numbers of a distance spectrum are not fitted by 1,000
-outlines, while 512 latents of 20,000 cells are all used). Labels are codes (units,) or, multi-label, flags
-(units, classes); a class that the train folds leave constant is predicted as that constant.
+outlines, while 512 latents of 20,000 cells are all used). Of several concatenated representations each is prepared by
+itself, and components then brought to a mean variance of 1, so that a long one does not drown a short one. Labels are
+codes (units,) or, multi-label, flags (units, classes); a class that the train folds leave constant is predicted as that
+constant.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -31,14 +35,22 @@ UNITS_PER_FEATURE = 10
 MOST_ITERATIONS = 2000
 
 
+class Part(NamedTuple):
+    """Features of one representation within a vector, and whether principal components take their place."""
+
+    features: int
+    reduce: bool
+
+
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What the probes of one study share; `reduce` is decided once for all folds."""
+    """What the probes of one representation share; what is reduced is decided once for all folds."""
 
     neighbours: int
     trees: int
     seed: int
-    reduce: bool
+    parts: tuple[Part, ...]
+    """In the order of the features; all of them."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +83,37 @@ def probe(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, sett
     return _multi(name, train, targets, test, settings)
 
 
-def _preparation(train: Vectors, settings: ProbeSettings) -> Pipeline:
-    if not settings.reduce:
+def _preparation(train: Vectors, settings: ProbeSettings) -> ColumnTransformer:
+    ends = np.cumsum([part.features for part in settings.parts])
+    if ends[-1] != train.shape[1]:
+        raise ValueError(f"expected {ends[-1]} features in parts, found vectors of {train.shape[1]}")
+    together = len(settings.parts) > 1
+    return ColumnTransformer(
+        [
+            (str(number), _preparation_of(part, len(train), together), slice(end - part.features, end))
+            for number, (part, end) in enumerate(zip(settings.parts, ends.tolist(), strict=True))
+        ]
+    )
+
+
+def _preparation_of(part: Part, units: int, together: bool) -> Pipeline:
+    if not part.reduce:
         return make_pipeline(StandardScaler())
-    components = min(COMPONENTS, *train.shape)
-    return make_pipeline(StandardScaler(), PCA(components, svd_solver="covariance_eigh"))
+    components = PCA(min(COMPONENTS, units, part.features), svd_solver="covariance_eigh")
+    # The first components of many features are many times larger than the features of another part.
+    return make_pipeline(StandardScaler(), components, *([_MeanVariance()] if together else []))
+
+
+class _MeanVariance(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is not typed
+    """Divides all features by one number, so that the mean of their variances is 1."""
+
+    def fit(self, values: npt.NDArray[np.floating[Any]], targets: object = None) -> _MeanVariance:
+        variance = float(np.var(values, axis=0).mean())
+        self.size_ = variance**0.5 if variance > 0 else 1.0
+        return self
+
+    def transform(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+        return values / self.size_
 
 
 def _single(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, settings: ProbeSettings) -> Prediction:

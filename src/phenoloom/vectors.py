@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .config.sections import Unit
@@ -24,6 +27,8 @@ class Embedding:
     rows: pd.DataFrame
     vectors: npt.NDArray[np.float32]
     """(rows, features)."""
+    parts: tuple[int, ...]
+    """Features of each representation that the vector is made of; mostly one."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class UnitVectors:
     units: pd.Index[str]
     vectors: npt.NDArray[np.float32]
     """(units, features)."""
+    parts: tuple[int, ...]
+    """Features of each representation that the vector is made of."""
     log_scale: npt.NDArray[np.float32] | None
     """(units, 1), for representations of shapes."""
     trained_on: npt.NDArray[np.bool_]
@@ -64,7 +71,23 @@ def read_embedding(path: Path, representation: str) -> Embedding:
             f"{path}: {int(broken.sum())} of {len(rows)} vectors are not finite, first {rows['id'].iloc[row]!r} in "
             f"{names[feature]}; find out how {representation} fails on it, or leave the representation out of the study"
         )
-    return Embedding(rows, vectors)
+    parts = tuple(features for _, features in _facts(table.schema).get("parts", [])) or (len(names),)
+    if sum(parts) != len(names):
+        raise PhenoloomError(
+            f"{path} says that its parts have {' + '.join(map(str, parts))} features, and has {len(names)}; delete it "
+            "and rerun `embed`"
+        )
+    return Embedding(rows, vectors, parts)
+
+
+def seen_test_groups(path: Path) -> bool:
+    """Whether the encoder behind an embeddings table was trained on the test groups too."""
+    return bool(_facts(pq.read_schema(path)).get("seen_test_groups", False))
+
+
+def _facts(schema: pa.Schema) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((schema.metadata or {}).get(b"phenoloom", b"{}"))
+    return facts
 
 
 def average(embedding: Embedding, unit: Unit) -> UnitVectors:
@@ -84,6 +107,7 @@ def average(embedding: Embedding, unit: Unit) -> UnitVectors:
     return UnitVectors(
         pd.Index(units),
         _means(embedding.vectors, codes, len(units)),
+        embedding.parts,
         None if scale is None else _means(scale, codes, len(units)),
         trained_on,
         tested,

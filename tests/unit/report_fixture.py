@@ -35,6 +35,7 @@ REPRESENTATIONS: dict[str, tuple[dict[str, Any], float]] = {
     "vqvae-untrained": ({"model": "vqvae-resnet18", "untrained": True}, 0.55),
     "shape-ae": ({"model": "shape-ae"}, 0.75),
     "vqvae-all": ({"model": "vqvae-resnet18", "transductive": True}, 0.87),
+    "shape-and-props": ({"concatenate": ["shape-ae", "regionprops"]}, 0.79),
 }
 PROBES = {"logistic": 0.0, "knn": -0.06, "forest": -0.02}
 
@@ -63,7 +64,7 @@ class MadeUp:
 
     @property
     def settings(self) -> ReportSettings:
-        plain = {"descriptors": None, "model": None, "untrained": False, "transductive": False}
+        plain = {"descriptors": None, "model": None, "concatenate": None, "untrained": False, "transductive": False}
         return ReportSettings(
             algorithm=1,
             study=self.name,

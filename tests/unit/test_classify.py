@@ -263,6 +263,33 @@ def test_shapes_are_scored_with_and_without_their_scale(tmp_path):
         assert values(table, f"{probe}+scale", "macro_f1").mean() > 0.8
 
 
+def test_parts_are_reduced_each_by_itself_and_size_is_a_part_of_its_own(tmp_path):
+    ids, units, vectors = study()
+    noise = np.random.default_rng(0).normal(size=(60, 2000))
+    folds = write_folds(tmp_path / "folds.parquet", units)
+    file = write_embedding(
+        tmp_path / "e" / "all.parquet", ids, np.hstack([noise, vectors]), scale=vectors.argmax(axis=1)
+    )
+    drowned = values(scores_of(tmp_path, folds, [file], probes=["logistic"]), "logistic", "macro_f1").mean()
+    facts = {b"phenoloom": json.dumps({"parts": [["noise", 2000], ["told", 3]]})}
+    pq.write_table(pq.read_table(file).replace_schema_metadata(facts), file)
+    table = scores_of(tmp_path, folds, [file], probes=["logistic"])
+    assert values(table, "logistic", "macro_f1").mean() > drowned + 0.1
+    alone = write_embedding(tmp_path / "e" / "all.parquet", ids, noise, scale=vectors.argmax(axis=1) * 5)
+    table = scores_of(tmp_path, folds, [alone], probes=["logistic"])
+    assert values(table, "logistic", "macro_f1").mean() < 0.6
+    assert values(table, "logistic+scale", "macro_f1").mean() > values(table, "logistic", "macro_f1").mean() + 0.1
+
+
+def test_parts_that_do_not_add_up_are_refused(tmp_path):
+    ids, units, vectors = study()
+    file = write_embedding(tmp_path / "e" / "all.parquet", ids, vectors)
+    facts = {b"phenoloom": json.dumps({"parts": [["a", 2], ["b", 2]]})}
+    pq.write_table(pq.read_table(file).replace_schema_metadata(facts), file)
+    found = refusal(tmp_path, write_folds(tmp_path / "folds.parquet", units), [file])
+    assert "its parts have 2 + 2 features, and has 3" in found
+
+
 def test_shuffled_labels_score_at_chance_on_vectors_that_tell_the_class(tmp_path):
     ids, units, vectors = study(number=180, classes="ab")
     folds = write_folds(tmp_path / "folds.parquet", units)

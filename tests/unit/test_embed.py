@@ -19,6 +19,7 @@ from phenoloom.config.settings import EmbedSettings
 from phenoloom.embed import embed
 from phenoloom.errors import PhenoloomError
 from phenoloom.pretrain import pretrain
+from phenoloom.vectors import read_embedding
 from phenoloom.weights import load_objective, read_card
 
 
@@ -205,6 +206,58 @@ def test_a_transductive_model_says_that_it_has_seen_the_test_groups(study: Study
     table = run(study, entry, tmp_path / "e.parquet", model=tmp_path / "model")
     assert facts(tmp_path / "e.parquet")["seen_test_groups"] is True
     assert set(table["Metadata_role"]) == {"all"}
+
+
+def joined(study: StudyOnDisk, folder: Path, split: str = "fold-0") -> tuple[Path, Path]:
+    """Tables of a model of shapes and of descriptors, each where the workflow puts it."""
+    learned, props = folder / "ae" / f"{split}.parquet", folder / "props" / "all.parquet"
+    index = index_with_a_rejected_object(study, folder)
+    run(study, SHAPES, learned, index=index)
+    tables = descriptor_tables(study, folder)
+    settings = embed_settings("props", descriptors="regionprops", view="shapes")
+    run(study, settings, props, descriptors=tables[:1], model=None)
+    return learned, props
+
+
+BOTH = embed_settings("both", split="fold-0", concatenate=["ae", "props"], view="shapes")
+
+
+def test_concatenated_vectors_stand_side_by_side_for_the_rows_that_all_parts_have(
+    study: StudyOnDisk, tmp_path: Path
+) -> None:
+    learned, props = joined(study, tmp_path)
+    # Whatever order the files come in, the vector has that of the study.
+    result = run(study, BOTH, tmp_path / "both.parquet", model=None, parts=[props, learned])
+    ae, rp = (pd.read_parquet(path).set_index("Metadata_id") for path in (learned, props))
+    assert result["Metadata_id"].tolist() == [row["id"] for row in study.rows[::2]]
+    rows = result["Metadata_id"]
+    expected = np.hstack([ae.loc[rows].filter(like="ae_"), rp.loc[rows].filter(like="props_")])
+    assert np.array_equal(result.filter(like="both_").to_numpy(), expected)
+    assert result["Metadata_role"].tolist() == ae.loc[rows, "Metadata_role"].tolist()
+    assert np.allclose(result["Metadata_scale"], ae.loc[rows, "Metadata_scale"], atol=1e-6)
+    found = facts(tmp_path / "both.parquet")
+    assert found["parts"] == [["ae", 8], ["props", 2]]
+    assert found["features"][:2] + found["features"][-2:] == ["ae_0000", "ae_0001", "props_0000", "props_0001"]
+    assert (found["rows"], found["missing"], found["seen_test_groups"]) == (12, 12, False)
+    assert read_embedding(tmp_path / "both.parquet", "both").parts == (8, 2)
+    assert read_embedding(learned, "ae").parts == (8,)
+
+
+def test_a_part_that_has_seen_the_test_groups_is_told_by_the_whole(study: StudyOnDisk, tmp_path: Path) -> None:
+    learned, props = joined(study, tmp_path)
+    table = pq.read_table(learned)
+    told = facts(learned) | {"seen_test_groups": True}
+    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps(told)}), learned)
+    result = run(study, BOTH, tmp_path / "both.parquet", model=None, parts=[learned, props])
+    assert facts(tmp_path / "both.parquet")["seen_test_groups"] is True
+    assert set(result["Metadata_role"]) == {"all"}
+
+
+def test_a_missing_or_foreign_part_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
+    learned, props = joined(study, tmp_path)
+    for parts in ([learned], [learned, props, props], [learned, tmp_path / "efd" / "all.parquet"]):
+        with pytest.raises(PhenoloomError, match="Tables of ae, props are to be concatenated"):
+            run(study, BOTH, tmp_path / "both.parquet", model=None, parts=parts)
 
 
 def test_descriptors_need_no_torch_and_models_no_lightning() -> None:

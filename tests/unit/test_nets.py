@@ -3,11 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
-from phenoloom.nets.cyclic import CyclicEncoder, PointDecoder, cyclic_form, reverse
 from phenoloom.nets.quantizer import Quantizer, perplexity
 from phenoloom.nets.resnet import BasicBlock, BottleneckBlock, ResNetDecoder, ResNetEncoder
 
@@ -136,61 +134,3 @@ def test_a_dead_code_comes_back_to_life_after_the_stated_number_of_steps() -> No
 @pytest.mark.parametrize(("counts", "expected"), [([5, 0, 0], 1.0), ([2, 2, 2, 2], 4.0), ([1, 1, 0], 2.0)])
 def test_perplexity_is_the_effective_number_of_codes(counts: list[int], expected: float) -> None:
     assert perplexity(torch.tensor(counts)) == pytest.approx(expected)
-
-
-def contours(count: int = 5, points: int = 16, seed: int = 0) -> torch.Tensor:
-    drawn = torch.randn(count, points, 2, generator=generator(seed))
-    return drawn - drawn.mean(1, keepdim=True)
-
-
-@pytest.mark.parametrize("points", [16, 15])
-def test_the_cyclic_form_is_the_distance_matrix_by_lag(points: int) -> None:
-    contour = contours(points=points).double()
-    matrix, form = torch.cdist(contour, contour), cyclic_form(contour)
-    for lag in range(1, points // 2 + 1):
-        for i in range(points):
-            assert torch.allclose(form[:, lag - 1, i], matrix[:, i, (i + lag) % points], atol=1e-9)
-
-
-@pytest.mark.parametrize("points", [16, 15])
-def test_reversing_the_form_is_the_form_of_the_reversed_contour(points: int) -> None:
-    contour = contours(points=points)
-    backwards = contour[:, (-torch.arange(points)) % points]
-    assert torch.allclose(reverse(cyclic_form(contour)), cyclic_form(backwards), atol=1e-6)
-
-
-def test_on_a_circle_the_form_is_constant_along_the_contour() -> None:
-    angle = torch.arange(32) * 2 * torch.pi / 32
-    form = cyclic_form(3 * torch.stack([angle.cos(), angle.sin()], -1)[None])
-    expected = 6 * (torch.pi * torch.arange(1, 17) / 32).sin()
-    assert torch.allclose(form[0], expected[:, None].expand(16, 32), atol=1e-5)
-
-
-def test_coinciding_points_have_a_finite_gradient() -> None:
-    points = torch.zeros(1, 8, 2, requires_grad=True)
-    cyclic_form(points).sum().backward()
-    assert torch.isfinite(points.grad).all()
-
-
-@pytest.mark.parametrize("points", [16, 15, 64])
-def test_the_shape_embedding_knows_neither_start_nor_direction_nor_pose(points: int) -> None:
-    torch.manual_seed(0)
-    net = CyclicEncoder(points, 8, 12)
-    net(contours(64, points, seed=9))  # running statistics that are not those of the start
-    net.eval()
-    contour = contours(points=points)
-    turn = torch.tensor([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]], dtype=torch.float32)
-    copies = [contour.roll(s, 1) for s in range(1, points)]
-    copies += [contour.flip(1), contour @ turn, contour * torch.tensor([-1.0, 1.0]), contour.flip(1).roll(3, 1) @ turn]
-    with torch.no_grad():
-        expected = net(contour)
-        assert max((net(copy) - expected).abs().max().item() for copy in copies) < 1e-5
-        # and it does tell shapes apart
-        assert expected.std(0).max() > 1e-3
-
-
-def test_decoded_points_are_centred_and_start_near_a_circle() -> None:
-    points = PointDecoder(6, 20, 32)(torch.randn(4, 6))
-    assert points.shape == (4, 20, 2)
-    assert torch.allclose(points.mean(1), torch.zeros(4, 2), atol=1e-6)
-    assert (points.square().sum(-1).mean() - 1).abs() < 0.5

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from phenoloom.errors import PhenoloomError
 from phenoloom.optimizers import decay_groups
 from phenoloom.pretrain import gather, pretrain
 from phenoloom.training import Pretraining
-from phenoloom.weights import read_card
+from phenoloom.weights import load_objective, read_card
 
 OUTPUTS = ("model.safetensors", "metrics.csv", "model.yaml", "reconstructions.npz")
 
@@ -56,6 +57,37 @@ def test_two_runs_give_the_same_bytes_whatever_threads_and_shards(
     assert run(settings, study, tmp_path / "b", threads=3) == first
     other = StudyOnDisk(tmp_path / "study", wells=8, per_well=4, shards=4)
     assert run(settings, other, tmp_path / "c") == first
+
+
+@pytest.mark.parametrize("name", ["vae", "vqvae", "mae", "contrast"])
+def test_every_objective_of_contours_trains_embeds_and_gives_the_same_bytes_twice(
+    name: str, study: StudyOnDisk, tmp_path: Path
+) -> None:
+    objective = {"name": name} | ({"codes": 8, "code_dim": 4} if name == "vqvae" else {})
+    augment = {"stretch": 0.1, "noise": 0.01}
+    settings = shape_settings(objective=objective, augment=augment, training={"epochs": 2})
+    for folder in ("a", "b"):
+        pretrain(settings, study.index, study.folds, study.shapes, tmp_path / folder, 1)
+    files = [file for file in OUTPUTS if file != "reconstructions.npz" or name != "contrast"]
+    first, second = ([(tmp_path / folder / file).read_bytes() for file in files] for folder in ("a", "b"))
+    assert first == second
+    # A contrast has nothing to show: it has no way back to an outline.
+    assert (tmp_path / "a" / "reconstructions.npz").exists() == (name != "contrast")
+    with torch.no_grad():
+        contours = torch.randn(3, read_card(tmp_path / "a").points or 0, 2)
+        assert load_objective(tmp_path / "a", read_card(tmp_path / "a")).embed(contours).shape == (3, 8)
+
+
+def test_contours_are_augmented_in_training_and_not_in_validation(study: StudyOnDisk, tmp_path: Path) -> None:
+    # A learning rate of next to nothing: what differs between the two is what the networks saw.
+    training = {"epochs": 1, "learning_rate": 1e-12, "warmup_epochs": 0}
+    losses = {}
+    for name, augment in {"plain": {}, "augmented": {"stretch": 0.5}}.items():
+        run(shape_settings(augment=augment, training=training), study, tmp_path / name)
+        with (tmp_path / name / "metrics.csv").open() as file:
+            losses[name] = {key: float(value) for key, value in next(csv.DictReader(file)).items()}
+    assert abs(losses["augmented"]["train_loss"] / losses["plain"]["train_loss"] - 1) > 0.02
+    assert losses["augmented"]["val_loss"] == pytest.approx(losses["plain"]["val_loss"], rel=0.02)
 
 
 def test_the_card_says_what_the_model_was_trained_on(study: StudyOnDisk, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from phenoloom.probes import ProbeSettings, probe, wants_reduction
+from phenoloom.probes import Part, ProbeSettings, probe, wants_reduction
 
 PROBES = ["knn", "logistic", "forest"]
 
 
-def probe_settings(**changes):
-    return ProbeSettings(**({"neighbours": 3, "trees": 25, "seed": 0, "reduce": False} | changes))
+def probe_settings(parts=((6, False),), **changes):
+    found = tuple(Part(*part) for part in parts)
+    return ProbeSettings(**({"neighbours": 3, "trees": 25, "seed": 0, "parts": found} | changes))
 
 
 def clusters(number=120, features=6, classes=3, distance=8.0, seed=0):
@@ -22,7 +23,7 @@ def test_separated_clusters_are_recognised_whatever_the_units_of_the_features(na
     vectors, codes = clusters()
     # One feature of huge numbers and no information: raw cosines and raw penalties would see nothing else.
     vectors = np.column_stack([vectors, np.random.default_rng(1).normal(1e6, 1e5, len(vectors)).astype(np.float32)])
-    found = probe(name, vectors[:80], codes[:80], vectors[80:], probe_settings())
+    found = probe(name, vectors[:80], codes[:80], vectors[80:], probe_settings([(7, False)]))
     assert (found.labels == codes[80:]).mean() > 0.95
     assert found.scores is None
     assert found.unconverged == 0
@@ -38,7 +39,7 @@ def test_the_dummy_predicts_the_most_frequent_class_of_the_train_folds_only():
 @pytest.mark.parametrize("name", PROBES)
 def test_test_units_do_not_change_how_other_test_units_are_prepared(name, reduce):
     vectors, codes = clusters(features=80, distance=0.3)
-    fitted = probe_settings(reduce=reduce)
+    fitted = probe_settings([(80, reduce)])
     alone = probe(name, vectors[:80], codes[:80], vectors[80:90], fitted)
     outlier = np.full((1, vectors.shape[1]), 1e5, np.float32)
     together = probe(name, vectors[:80], codes[:80], np.vstack([vectors[80:90], outlier]), fitted)
@@ -62,8 +63,26 @@ def test_the_same_input_gives_the_same_prediction(name):
 def test_more_features_than_units_are_reduced_and_still_recognised(name):
     vectors, codes = clusters(features=400, distance=2.0)
     assert wants_reduction(*vectors.shape)
-    found = probe(name, vectors[:80], codes[:80], vectors[80:], probe_settings(reduce=True))
+    found = probe(name, vectors[:80], codes[:80], vectors[80:], probe_settings([(400, True)]))
     assert (found.labels == codes[80:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_long_representation_does_not_drown_a_short_one(name):
+    vectors, codes = clusters(number=240, features=6, distance=4.0)
+    noise = np.random.default_rng(1).normal(size=(240, 2000)).astype(np.float32)
+    both = np.hstack([noise, vectors])
+    apart, together = (
+        (probe(name, both[:160], codes[:160], both[160:], probe_settings(parts)).labels == codes[160:]).mean()
+        for parts in ([(2000, True), (6, False)], [(2006, True)])
+    )
+    assert apart > together + 0.1
+
+
+def test_parts_that_are_not_all_features_are_refused():
+    vectors, codes = clusters()
+    with pytest.raises(ValueError, match="5 features in parts, found vectors of 6"):
+        probe("knn", vectors[:80], codes[:80], vectors[80:], probe_settings([(2, False), (3, False)]))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -24,7 +25,7 @@ from phenoloom.report.numbers import count, duration, listing, memory, percent, 
 from phenoloom.report.pictures import colours_of, composite, contrast_limits, tile_picture
 from phenoloom.report.read import Results
 from phenoloom.report.reconstructions import in_pose_of
-from phenoloom.report.representations import Scoreboard
+from phenoloom.report.representations import Scoreboard, kind_of
 from phenoloom.report.samples import sample_rows
 from phenoloom.report.score_tables import confusions, pairs
 from phenoloom.report.summary import summary, warnings
@@ -243,6 +244,24 @@ def test_confusion_sums_the_folds_and_its_rows_are_the_support(board: Scoreboard
         for _, support, cells in matrix.rows:
             assert sum(n for n, _ in cells) == support
             assert sum(share for _, share in cells) == pytest.approx(1)
+
+
+def test_what_is_concatenated_is_of_the_kind_of_its_most_trained_part() -> None:
+    entries: dict[str, dict[str, Any]] = {
+        "props": {"descriptors": "regionprops"},
+        "efd": {"descriptors": "efd"},
+        "net": {"model": "net"},
+        "net-untrained": {"model": "net", "untrained": True},
+        "net-all": {"model": "net", "transductive": True},
+    }
+    expected = {
+        "descriptors": ["props", "efd"],
+        "untrained": ["props", "net-untrained"],
+        "learned": ["net", "net-untrained", "props"],
+        "transductive": ["net-all", "net"],
+    }
+    for kind, parts in expected.items():
+        assert kind_of({"concatenate": parts}, entries) == kind
 
 
 def test_learned_representations_are_paired_with_descriptors_and_their_untrained_twin(board: Scoreboard) -> None:

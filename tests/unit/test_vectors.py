@@ -12,7 +12,7 @@ def embedding(images, vectors, role="all", **columns):
     number = len(images)
     rows = {"id": [f"r{n}" for n in range(number)], "image_id": images, "plate": [None] * number}
     rows |= {"well": [None] * number, "role": [role] * number if isinstance(role, str) else role} | columns
-    return Embedding(pd.DataFrame(rows), np.asarray(vectors, np.float32))
+    return Embedding(pd.DataFrame(rows), np.asarray(vectors, np.float32), (np.shape(vectors)[1],))
 
 
 def test_a_unit_has_the_mean_of_its_rows_wherever_they_stand():

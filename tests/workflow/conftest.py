@@ -56,6 +56,7 @@ TINY: dict[str, Any] = {
         "vqvae": {"model": "vqvae-resnet18"},
         "vqvae-untrained": {"model": "vqvae-resnet18", "untrained": True},
         "shape-ae": {"model": "shape-ae"},
+        "shape-and-props": {"concatenate": ["shape-ae", "regionprops"]},
     },
     "classify": {"unit": "object", "forest_trees": 10},
     "report": {"map_points": 200},

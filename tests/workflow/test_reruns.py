@@ -111,7 +111,16 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     f"{IMAGE_MODEL}.augment.noise": (0.11, TRAIN),
     f"{SHAPE_MODEL}.width": (8, TRAIN),
     f"{SHAPE_MODEL}.latent": (4, TRAIN),
+    f"{SHAPE_MODEL}.reflection": (False, TRAIN),
+    f"{SHAPE_MODEL}.augment.stretch": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.augment.elastic": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.augment.ripple": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.augment.cut": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.augment.cut_probability": (0.11, TRAIN),
+    f"{SHAPE_MODEL}.augment.noise": (0.11, TRAIN),
     f"{SHAPE_MODEL}.objective.noise": (0.011, TRAIN),
+    f"{SHAPE_MODEL}.objective.error": ("absolute", TRAIN),
+    f"{SHAPE_MODEL}.objective.decoder": ("matrix", TRAIN),
     **{
         f"{model}.training.{key}": (value, TRAIN)
         for model in (IMAGE_MODEL, SHAPE_MODEL)
@@ -144,6 +153,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     },
     "representations.regionprops.descriptors": ("fourier", {"describe"} | VECTORS),
     "representations.vqvae.model": ("shape-ae", VECTORS),
+    "representations.shape-and-props.concatenate": (["regionprops", "shape-ae"], VECTORS),
     "representations.vqvae.untrained": (True, VECTORS),
     "representations.vqvae.transductive": (True, TRAIN),
     "classify.unit": ("well", FOLDS),
@@ -177,7 +187,7 @@ def with_change(key: str, value: Any) -> dict[str, Any]:
     section[last] = value
     # Keys that must agree change together.
     if key == "tiles.mode":
-        for name in ("regionprops", "shape-ae"):
+        for name in ("regionprops", "shape-ae", "shape-and-props"):
             del study["representations"][name]
         del study["shapes"], study["models"]["shape-ae"]
     if key == "representations.vqvae.model":
@@ -230,6 +240,20 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("ae-resnet18", "augment.elastic", 0.1, {}),
     ("ae-resnet18", "augment.blur", 1.5, {}),
     ("ae-resnet18", "augment.drop_channel", 0.25, {}),
+    *(
+        ("shape-ae", f"objective.penalties.{key}", 0.123, {"objective": {"decoder": "matrix"}})
+        for key in ("diagonal", "symmetry", "negativity", "triangle")
+    ),
+    ("shape-vae", "objective.beta", 4.0, {}),
+    ("shape-vqvae", "objective.codes", 77, {}),
+    ("shape-vqvae", "objective.code_dim", 4, {}),
+    ("shape-vqvae", "objective.commitment", 0.123, {}),
+    ("shape-vqvae", "objective.decay", 0.876, {}),
+    ("shape-vqvae", "objective.revive_after", 77, {}),
+    ("shape-mae", "objective.mask_ratio", 0.55, {}),
+    ("shape-mae", "objective.arc", 5, {}),
+    ("shape-contrast", "objective.temperature", 0.123, {}),
+    ("shape-contrast", "objective.projection", 77, {}),
 ]
 
 
@@ -264,7 +288,7 @@ def test_a_changed_key_of_any_model_reaches_pretraining_and_no_other_rule(
 
 def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:
     keys = {key for key in leaves(Study) if key not in {"representations", "models"}}
-    keys |= {f"representations.{key}" for key in ("descriptors", "model", "untrained", "transductive")}
+    keys |= {f"representations.{key}" for key in ("descriptors", "model", "concatenate", "untrained", "transductive")}
     keys |= {f"models.tiles.{key}" for key in leaves(ImageModel)} | {
         f"models.shapes.{key}" for key in leaves(ShapeModel)
     }
@@ -273,9 +297,11 @@ def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:
         .replace(SHAPE_MODEL, "models.shapes")
         .replace("representations.regionprops.", "representations.")
         .replace("representations.vqvae.", "representations.")
+        .replace("representations.shape-and-props.", "representations.")
         for key in CHANGES
     }
-    assert changed | {f"models.tiles.{key}" for _, key, _, _ in OTHER_MODELS} == keys
+    views = {model: "shapes" if model.startswith("shape-") else "tiles" for model, _, _, _ in OTHER_MODELS}
+    assert changed | {f"models.{views[model]}.{key}" for model, key, _, _ in OTHER_MODELS} == keys
 
 
 def test_a_second_run_has_nothing_to_do(finished: Workspace) -> None:

@@ -140,11 +140,20 @@ def get_training(wildcards):
 
 
 def get_embed_input(wildcards):
-    """What a representation is computed from: descriptors, or a model and the stores of its view."""
+    """What a representation is computed from: others, descriptors, or a model and the stores of its view."""
     study, entry = (
         wildcards.study,
         STUDIES[wildcards.study].representations[wildcards.representation],
     )
+    if entry.concatenate:
+        return {
+            "parts": [
+                f"{RESULTS}/{study}/embeddings/{part}/{split}.parquet"
+                for part in entry.concatenate
+                for split in splits(STUDIES[study], part)
+                if split in ("all", wildcards.split)
+            ]
+        }
     if entry.descriptors == "intensity":
         return {}
     if entry.descriptors:

@@ -25,7 +25,7 @@ rule embed:
         settings=get_settings("embed", "representation", "split"),
         source=lambda wildcards, input: [
             argument
-            for name in ("stores", "descriptors", "model")
+            for name in ("stores", "descriptors", "model", "parts")
             if name in input.keys()
             for argument in [
                 f"--{name}",

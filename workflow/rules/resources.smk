@@ -37,8 +37,13 @@ def memory(base_mb, per_input_mb=0.0):
 
 
 def get_probe_group(wildcards):
-    """Descriptors are embedded in a second or two: on a cluster their probes run in the same job."""
+    """Descriptors are embedded in a second or two: on a cluster their probes run in the same job.
+
+    What is concatenated too, but apart from its parts, one of which may be trained for days.
+    """
     entry = STUDIES[wildcards.study].representations[wildcards.representation]
+    if entry.concatenate:
+        return "concatenate"
     return "probe" if entry.descriptors else None
 
 

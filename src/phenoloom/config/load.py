@@ -19,7 +19,7 @@ from .sections import Config, Representation, Study
 from .variants import KEY, bases, combinations
 
 M = TypeVar("M", bound=BaseModel)
-OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino"}
+OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino", "contrast"}
 """Tags of the union of objectives; none of them is a key of one."""
 
 
@@ -166,7 +166,10 @@ def _model_adapter() -> TypeAdapter[ImageModel | ShapeModel]:
 
 
 def view_of(entry: Representation, study: Study, config_dir: Path) -> Literal["tiles", "shapes"]:
-    """What a representation looks at."""
+    """What a representation looks at; several of which one looks at tiles look at tiles."""
+    if entry.concatenate:
+        parts = {view_of(study.representations[part], study, config_dir) for part in entry.concatenate}
+        return "tiles" if "tiles" in parts else "shapes"
     if entry.model:
         return load_model(entry.model, study, config_dir).view
     return "tiles" if entry.descriptors == "intensity" else "shapes"

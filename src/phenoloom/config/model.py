@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .objectives import Channels, Contrast, ImageObjective
 from .sections import Fraction, Section
+from .shapes import ShapeAugment, ShapeObjective
 from .training import Training
 from .variants import DESCRIPTION, Variants
 
@@ -107,25 +108,38 @@ class ImageModel(Section):
         return self
 
 
-class ShapeAE(Section):
-    """Autoencoder whose loss does not depend on where the contour starts or which way it runs."""
-
-    name: Literal["ae"]
-    noise: Fraction = Field(0.0, description="sd of noise on the points in training, in units of the contour's scale")
-
-
 class ShapeModel(Section):
     """A model of contours through their distance matrices."""
 
     view: Literal["shapes"]
-    encoder: Literal["cyclic-resnet"] = Field(
-        "cyclic-resnet", description="circular convolutions over the cyclic form of the matrix, pooled over the start"
+    encoder: Literal["cyclic-resnet", "resnet18", "resnet50"] = Field(
+        "cyclic-resnet",
+        description="`cyclic-resnet`: circular convolutions over the cyclic form of the matrix, pooled over the start: "
+        "exactly invariant; `resnet18`, `resnet50`: the matrix as an image, as in ShapeEmbed, to compare with",
     )
     width: int = Field(32, ge=4, description="channels of the first stage")
+    reflection: bool = Field(True, description="mirror images get the same vector; false: they may differ")
     latent: int = Field(64, ge=2, description="size of the embedding")
-    objective: ShapeAE = Field(description="what is optimised")
+    objective: ShapeObjective = Field(description="what is optimised")
+    augment: ShapeAugment = Field(default_factory=ShapeAugment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
     variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> ShapeModel:
+        objective = self.objective
+        if objective.name == "vqvae" and self.latent % objective.code_dim:
+            raise ValueError(
+                f"`latent` must be a multiple of `objective.code_dim`, found {self.latent} and {objective.code_dim}"
+            )
+        if objective.name == "contrast":
+            if not self.augment.any:
+                raise ValueError("`objective.name: contrast` compares random versions, so `augment` must make some")
+        elif objective.decoder == "points" and any(objective.penalties.model_dump().values()):
+            raise ValueError(
+                "`objective.penalties` belong to `decoder: matrix`; distances of decoded points are valid as they are"
+            )
+        return self
 
 
 Model = Annotated[ImageModel | ShapeModel, Field(discriminator="view")]

@@ -158,10 +158,16 @@ class Folds(Section):
 
 
 class Representation(Section):
-    """Anything that gives every unit one vector: exactly one of `descriptors` and `model`."""
+    """Anything that gives every unit one vector: exactly one of `descriptors`, `model` and `concatenate`."""
 
     descriptors: Descriptor | None = Field(None, description="a set of classical descriptors")
     model: Name | None = Field(None, description="a model file of `config/models`, trained on this study's train folds")
+    concatenate: list[Name] | None = Field(
+        None,
+        min_length=2,
+        description="representations of this study, one after the other in one vector; probes standardise, and where "
+        "it has many features reduce, each by itself",
+    )
     untrained: bool = Field(False, description="use the model's initial weights: the baseline that could embarrass us")
     transductive: bool = Field(
         False, description="train one encoder on all folds; the report then says that it has seen the test groups"
@@ -169,10 +175,12 @@ class Representation(Section):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Representation:
-        if (self.descriptors is None) == (self.model is None):
-            raise ValueError("give exactly one of `descriptors` and `model`")
-        if self.descriptors and (self.untrained or self.transductive):
+        if sum(part is not None for part in (self.descriptors, self.model, self.concatenate)) != 1:
+            raise ValueError("give exactly one of `descriptors`, `model` and `concatenate`")
+        if not self.model and (self.untrained or self.transductive):
             raise ValueError("`untrained` and `transductive` belong to models; descriptors are not trained")
+        if self.concatenate and len(set(self.concatenate)) < len(self.concatenate):
+            raise ValueError(f"`concatenate` must name each representation once, found {self.concatenate}")
         return self
 
 
@@ -242,6 +250,19 @@ class Study(Section):
             raise ValueError("`shapes` without `tiles` come from mask files; name them in `source.masks.files`")
         if self.classify.unit == "tile" and not self.tiles:
             raise ValueError("`classify.unit: tile` needs `tiles`; use `object`")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> Study:
+        whole = [name for name, entry in self.representations.items() if not entry.concatenate]
+        for name, entry in self.representations.items():
+            for part in entry.concatenate or ():
+                if part not in whole:
+                    what = "is itself concatenated" if part in self.representations else "is no representation"
+                    raise ValueError(
+                        f"`representations.{name}.concatenate` names {part!r}, which {what} of this study; it can "
+                        f"join {', '.join(whole)}"
+                    )
         return self
 
 

@@ -46,7 +46,7 @@ ALGORITHM: Mapping[str, int] = {
     "folds": 1,
     "pretrain": 2,
     "embed": 1,
-    "classify": 1,
+    "classify": 2,
     "compare": 1,
     "collect": 1,
     "report": 1,
@@ -134,12 +134,13 @@ class PretrainSettings(Settings):
 
 
 class EmbedSettings(Settings):
-    """Exactly one of `descriptors` and `model_name`."""
+    """Exactly one of `descriptors`, `model_name` and `concatenate`."""
 
     representation: str
     split: str
     descriptors: Descriptor | None
     model_name: str | None
+    concatenate: list[str] | None = None
     view: Literal["tiles", "shapes"]
     untrained: bool
     transductive: bool
@@ -195,6 +196,8 @@ def raw_root(name: str, study: Study, config: Config) -> str:
 def splits(study: Study, representation: str) -> list[str]:
     """`fold-0 ...` for an encoder trained per fold; `all` where vectors do not depend on the fold."""
     entry = study.representations[representation]
+    if entry.concatenate:
+        return max((splits(study, part) for part in entry.concatenate), key=len)
     if entry.model is None or entry.transductive:
         return ["all"]
     return [f"fold-{i}" for i in range(study.folds.count)]
@@ -296,6 +299,7 @@ class RuleSettings:
             split=split,
             descriptors=entry.descriptors,
             model_name=entry.model,
+            concatenate=entry.concatenate,
             view=view_of(entry, self.study, self.config_dir),
             untrained=entry.untrained,
             transductive=entry.transductive,

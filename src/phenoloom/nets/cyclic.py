@@ -1,8 +1,10 @@
-"""Networks on the cyclic form of a contour's distance matrix, exactly invariant to start point and direction.
+"""Residual network on the cyclic form of a contour's distance matrix, exactly invariant to start point and direction.
 
-With D the distance matrix of N points, the cyclic form is E[i, k] = D[i, (i + k) mod N]. Starting the contour s points
-later rolls E along i by s, so convolutions that are circular along i and never stride it, followed by a mean over i, do
-not see the start. Because D is symmetric, k = 1 .. N/2 hold everything.
+Beside the distances it sees the angles at each point, signed by where the inside lies, which hold the same outline in a
+form that tells a bulge from a hollow at once.
+
+Starting the contour elsewhere rolls the maps of `forms` along i, so convolutions that are circular along i and never
+stride it, followed by statistics over i, do not see the start.
 """
 
 from __future__ import annotations
@@ -11,96 +13,97 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-DILATIONS = (1, 2, 4, 8)
-"""One stage each; the width doubles from stage to stage."""
+from .forms import angle_form, cyclic_form, oriented_with, pairs_of
 
-
-def cyclic_form(points: Tensor) -> Tensor:
-    """Contours (b, n, 2) -> distances (b, n // 2, n): entry [k - 1, i] is that of the points i and i + k."""
-    x, y = points.unbind(-1)
-    # The small constant keeps the gradient finite where two points meet; it moves a distance of 1 by 5e-13.
-    return _squared_steps(x).add_(_squared_steps(y)).add_(1e-12).sqrt_()
-
-
-def _squared_steps(x: Tensor) -> Tensor:
-    """Squared differences (b, n // 2, n) of one coordinate (b, n): entry [k - 1, i] is (x[i + k] - x[i])^2."""
-    n = x.shape[1]
-    # Each row of the points ahead is a window of the contour run through one and a half times: no table of indices.
-    ahead = torch.cat([x, x[:, : n // 2]], dim=1).unfold(1, n, 1)[:, 1:]
-    return (ahead - x[:, None]).square()
-
-
-def reverse(form: Tensor) -> Tensor:
-    """The cyclic form (b, n // 2, n) of the same contours run backwards: E'[i, k] = E[-i - k, k]."""
-    n = form.shape[-1]
-    lag = torch.arange(1, form.shape[1] + 1, device=form.device)[:, None]
-    source = (-torch.arange(n, device=form.device) - lag) % n
-    return form.gather(-1, source.expand(len(form), -1, -1))
+STAGES = ((1, 1), (1, 2), (2, 4))
+"""Of each stage the width, in widths of the first, and the dilation of its convolutions."""
+EPSILON = 1e-5
 
 
 class CyclicBlock(nn.Module):
-    """Two dilated circular convolutions along i with a shortcut: (b, inputs, n) -> (b, outputs, n)."""
+    """Two dilated circular convolutions along i with a shortcut: (b, inputs, 1, n) -> (b, outputs, 1, n).
+
+    As images of one row: in channels-last memory their convolutions are faster than those of sequences.
+    """
 
     def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
         super().__init__()
         self.dilation = dilation
-        self.conv1 = nn.Conv1d(inputs, outputs, 3, dilation=dilation, bias=False)
-        self.norm1 = nn.BatchNorm1d(outputs)
-        self.conv2 = nn.Conv1d(outputs, outputs, 3, dilation=dilation, bias=False)
-        self.norm2 = nn.BatchNorm1d(outputs)
-        self.shortcut = nn.Conv1d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
+        self.conv1 = nn.Conv2d(inputs, outputs, (1, 3), dilation=(1, dilation), bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, (1, 3), dilation=(1, dilation), bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual block."""
-        y = F.relu(self.norm1(self.conv1(self._wrap(x))))
+        y = F.relu(self.norm1(self.conv1(self._wrap(x))), inplace=True)
         y = self.norm2(self.conv2(self._wrap(y)))
-        return F.relu(y + self.shortcut(x))
+        return F.relu(y + self.shortcut(x), inplace=True)
 
     def _wrap(self, x: Tensor) -> Tensor:
-        return F.pad(x, (self.dilation, self.dilation), mode="circular")
+        # Half as long, with its gradient, as circular padding.
+        return torch.cat([x[..., -self.dilation :], x, x[..., : self.dilation]], -1)
 
 
 class CyclicEncoder(nn.Module):
-    """Contours (b, n, 2) -> latents (b, latent), the same for every start point, direction, rotation and reflection."""
+    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to start, direction, rotation and reflection.
 
-    def __init__(self, points: int, width: int, latent: int) -> None:
+    With `reflection` off the contour is run in its positive direction only, and mirror images differ.
+    """
+
+    def __init__(self, points: int, width: int, outputs: int, reflection: bool = True) -> None:
         super().__init__()
-        widths = [width * 2**stage for stage in range(len(DILATIONS))]
-        self.stem = nn.Sequential(nn.Conv1d(points // 2, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU())
+        self.reflection = reflection
+        widths = [width * factor for factor, _ in STAGES]
+        lags = points // 2 + 2 * ((points - 1) // 2)
+        # Distances of short and of long lags differ in size by orders of magnitude.
+        self.stem = nn.Sequential(
+            nn.BatchNorm2d(lags), nn.Conv2d(lags, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
         self.blocks = nn.Sequential(
             *(
                 CyclicBlock(inputs, outputs, dilation)
-                for inputs, outputs, dilation in zip([width, *widths[:-1]], widths, DILATIONS, strict=True)
+                for inputs, outputs, (_, dilation) in zip([width, *widths[:-1]], widths, STAGES, strict=True)
             )
         )
-        self.project = nn.Linear(widths[-1], latent)
+        self.project = nn.Linear(2 * widths[-1], outputs)
 
-    def forward(self, points: Tensor) -> Tensor:
-        """Latent vectors."""
-        form = cyclic_form(points)
+    def forward(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Vectors; what involves a point of `hidden` (b, n) is zero."""
+        if not self.reflection:
+            return self.one_way(points, hidden)
         # Both directions in one batch; their mean does not know which was which.
-        features = self.blocks(self.stem(torch.cat([form, reverse(form)]))).mean(-1)
-        forwards, backwards = features.chunk(2)
-        latents: Tensor = self.project((forwards + backwards) / 2)
-        return latents
+        both = torch.cat([points, points.flip(1)])
+        hidden = None if hidden is None else torch.cat([hidden, hidden.flip(1)])
+        forwards, backwards = self._features(both, hidden).chunk(2)
+        return self.project((forwards + backwards) / 2)  # type: ignore[no-any-return]
+
+    def one_way(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Vectors of the contours in one direction: as given, or the positive one where reflections differ."""
+        if not self.reflection:
+            points, hidden = oriented_with(points, hidden)
+        return self.project(self._features(points, hidden))  # type: ignore[no-any-return]
+
+    def _features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
+        """Mean and standard deviation over i of the last maps (b, 2 features)."""
+        forms = torch.cat([cyclic_form(points), angle_form(points)], 1)
+        if hidden is not None:
+            forms = forms.masked_fill(_unseen(hidden), 0)
+        maps = self.blocks(self.stem(forms[:, :, None].contiguous(memory_format=torch.channels_last)))
+        # (b, n, features) in the memory's own order, for which gradients are not copied.
+        maps = maps.permute(0, 2, 3, 1)[:, 0]
+        mean = maps.mean(1)
+        variance = (maps - mean[:, None]).square().mean(1)
+        return torch.cat([mean, (variance + EPSILON).sqrt()], 1)
 
 
-class PointDecoder(nn.Module):
-    """Latents (b, latent) -> centred points (b, n, 2), whose distances are a valid matrix by construction."""
-
-    def __init__(self, latent: int, points: int, hidden: int) -> None:
-        super().__init__()
-        self.points = points
-        self.layers = nn.Sequential(
-            nn.Linear(latent, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 2 * points)
-        )
-        # Around a circle of scale 1, so that the first matrices are those of a plausible contour.
-        angle = torch.arange(points) * (2 * torch.pi / points)
-        self.register_buffer("circle", torch.stack([angle.cos(), angle.sin()], -1), persistent=False)
-
-    circle: Tensor
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Points of the decoded contour."""
-        points: Tensor = self.circle + self.layers(latents).view(-1, self.points, 2)
-        return points - points.mean(1, keepdim=True)
+def _unseen(hidden: Tensor) -> Tensor:
+    """Which entries of the distances and of the angles involve one of the `hidden` points (b, n)."""
+    n = hidden.shape[1]
+    lags = (n - 1) // 2
+    pairs = pairs_of(hidden, n // 2)
+    # The angle of the points i - k, i and i + k.
+    behind = (torch.arange(n, device=hidden.device) - torch.arange(1, lags + 1, device=hidden.device)[:, None]) % n
+    angles = pairs[:, :lags] | hidden[:, behind]
+    return torch.cat([pairs, angles, angles], 1)

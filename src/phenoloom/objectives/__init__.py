@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..config.model import ImageModel, ShapeModel
 from .base import Objective, Outcome, Step
 from .image import build_image_objective
+from .shape import build_shape_objective
 from .shape_ae import ShapeAE
 from .vqvae import VQVAE
 
@@ -19,5 +20,5 @@ def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequenc
     `channels` are the names of the tile's channels, which a model that maps them by name needs.
     """
     if isinstance(model, ShapeModel):
-        return ShapeAE(model, size)
+        return build_shape_objective(model, size)
     return build_image_objective(model, size, channels)

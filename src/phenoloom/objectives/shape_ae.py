@@ -1,34 +1,48 @@
-"""Autoencoder of contours whose loss knows neither where a contour starts nor which way it runs."""
+"""Autoencoder, and variational autoencoder, of contours: their loss knows neither start nor direction nor pose."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..config import shapes as config
 from ..config.model import ShapeModel
-from ..nets.cyclic import CyclicEncoder, PointDecoder, cyclic_form, reverse
+from ..distances_torch import planar_points
+from ..nets.forms import cyclic_form, full_form, pairs_of
+from ..nets.shape_decoders import MatrixDecoder, PointDecoder
+from .autoencoder import normal_divergence
 from .base import Objective, Outcome
+from .index_invariant import index_invariant_loss
+from .matrix_penalties import PENALTIES
+from .shape_encoder import build_shape_encoder
 
 HIDDEN = 8
 """Hidden units of the decoder, in widths: as wide as the encoder's last stage."""
 
 
 class ShapeAE(Objective):
-    """Index-invariant squared error between distance matrices, over all starts and both directions."""
+    """Error between distance matrices, least over all starts and, where reflections are one, both directions."""
+
+    numbers = 1
+    """Numbers that the encoder gives for each value of the embedding."""
 
     def __init__(self, model: ShapeModel, points: int) -> None:
         super().__init__()
-        self.noise = model.objective.noise
-        self.encoder = CyclicEncoder(points, model.width, model.latent)
-        self.decoder = PointDecoder(model.latent, points, HIDDEN * model.width)
+        objective = model.objective
+        assert isinstance(objective, config.Reconstruction)
+        self.noise, self.error, self.both_ways = objective.noise, objective.error, model.reflection
+        self.encoder = build_shape_encoder(model, points, self.numbers * model.latent)
+        self.weights = objective.penalties.model_dump() if objective.decoder == "matrix" else {}
+        self.decoder: nn.Module = (
+            MatrixDecoder(model.latent, points, model.width)
+            if objective.decoder == "matrix"
+            else PointDecoder(model.latent, points, HIDDEN * model.width)
+        )
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
         """Loss of contours (b, n, 2) of scale 1; in training the encoder sees noisy points, the target is clean."""
-        seen = inputs
-        if self.training and self.noise and generator is not None:
-            seen = inputs + self.noise * torch.randn(inputs.shape, generator=generator, device=inputs.device)
-        loss = index_invariant_loss(cyclic_form(self.reconstruct(seen)), cyclic_form(inputs)).mean()
-        return Outcome(loss, {"reconstruction": loss})
+        vectors = self.encoder(self._seen(inputs, generator)).float()
+        return self._outcome(self.decoder(vectors), inputs, vectors)
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Vectors (b, latent)."""
@@ -36,45 +50,81 @@ class ShapeAE(Objective):
         return latents.float()
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Decoded points (b, n, 2), in a pose of their own."""
-        points: Tensor = self.decoder(self.encoder(inputs))
-        return points.float()
+        """Decoded points (b, n, 2), in a pose of their own; of a decoded matrix those whose distances come nearest."""
+        return self._points(self.decoder(self.embed(inputs)))
+
+    def _seen(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+        if not (self.training and self.noise and generator is not None):
+            return inputs
+        return inputs + self.noise * torch.randn(inputs.shape, generator=generator, device=inputs.device)
+
+    def _points(self, decoded: Tensor) -> Tensor:
+        return planar_points(decoded.float())[0] if self.weights else decoded.float()
+
+    def _outcome(self, decoded: Tensor, inputs: Tensor, vectors: Tensor, hidden: Tensor | None = None) -> Outcome:
+        """Reconstruction and penalties of decoded points or matrices; with `hidden` (b, n) of hidden points alone."""
+        target = cyclic_form(inputs)
+        if not self.weights:
+            form = cyclic_form(decoded.float())
+        else:
+            form, target = full_form(decoded.float()), _full_of(target)
+        counted = None if hidden is None else pairs_of(hidden, form.shape[1])
+        loss = index_invariant_loss(form, target, error=self.error, both_ways=self.both_ways, counted=counted).mean()
+        parts = {"reconstruction": loss}
+        for name, weight in self.weights.items():
+            # The triangle inequality takes long, so that without a weight it is looked at in evaluation alone.
+            if weight or not self.training:
+                parts[name] = PENALTIES[name](decoded.float()).mean()
+                loss = loss + weight * parts[name]
+        return Outcome(loss, parts, features=vectors[None])
 
 
-def index_invariant_loss(decoded: Tensor, target: Tensor) -> Tensor:
-    """Least mean squared difference (b,) of two distance matrices over the target's n starts and two directions.
+class ShapeVAE(ShapeAE):
+    """The error + beta x 2 / n^2 x the divergence of the posterior from a standard normal.
 
-    Both in cyclic form (b, n // 2, n). The best start is the highest point of a circular correlation, found by FFT in
-    O(n^2 log n) where trying each start takes O(n^3); the difference is then taken at that start, so neither the loss
-    nor its gradient suffers from the rounding of the FFT.
+    For Gaussian noise of variance 1 on the n^2 distances and `beta` 1, this is the negative evidence lower bound up to
+    a constant, times 2 / n^2. The embedding is the mean of the posterior.
     """
-    aligned = align(decoded.detach(), target)
-    difference = (decoded - aligned).square().mean(-1)
-    return (difference * _lag_weights(decoded)).sum(-1)
+
+    numbers = 2
+
+    def __init__(self, model: ShapeModel, points: int) -> None:
+        super().__init__(model, points)
+        assert isinstance(model.objective, config.ShapeVAE)
+        self.beta = model.objective.beta
+
+    def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
+        """Loss of contours (b, n, 2) of scale 1; without a generator the posterior's mean is decoded."""
+        mean, log_variance = self._posterior(self._seen(inputs, generator))
+        drawn = mean
+        if generator is not None:
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            drawn = mean + noise * (log_variance / 2).exp()
+        outcome = self._outcome(self.decoder(drawn), inputs, mean)
+        divergence = normal_divergence(mean, log_variance).mean()
+        loss = outcome.loss + self.beta * 2 / inputs.shape[1] ** 2 * divergence
+        return Outcome(loss, {**outcome.parts, "divergence": divergence}, features=outcome.features)
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent): the means of the posteriors."""
+        return self._posterior(inputs)[0]
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Contours (count, n, 2) of vectors drawn from the prior."""
+        latent = self.encoder.project.out_features // self.numbers
+        vectors = torch.randn(count, latent, generator=generator, device=generator.device)
+        return self._points(self.decoder(vectors))
+
+    def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.encoder(inputs).float().chunk(2, 1)
+        # Beyond, the exponential of an untrained network could overflow.
+        return mean, log_variance.clamp(-30, 20)
 
 
-@torch.no_grad()
-def align(decoded: Tensor, target: Tensor) -> Tensor:
-    """The target at the start and in the direction that fit `decoded` best; both (b, n // 2, n)."""
-    n = decoded.shape[-1]
-    candidates = torch.stack([target, reverse(target)])
-    spectra = torch.fft.rfft(decoded) * torch.fft.rfft(candidates).conj()
-    spectra = (spectra * _lag_weights(decoded)[:, None]).sum(2)
-    # (direction, b, shift) -> one best pair of direction and shift a contour.
-    correlation = torch.fft.irfft(spectra, n=n).transpose(0, 1)
-    best = correlation.flatten(1).argmax(1)
-    chosen = torch.where((best < n)[:, None, None], candidates[0], candidates[1])
-    source = (torch.arange(n, device=target.device) - (best % n)[:, None]) % n
-    return chosen.gather(-1, source[:, None].expand_as(chosen))
-
-
-def _lag_weights(form: Tensor) -> Tensor:
-    """Weight (n // 2,) of each lag, so that sums over half a matrix are means over the whole one.
-
-    Lag k stands for lag n - k too, except k = n / 2, which is its own; lag 0 is the empty diagonal.
-    """
-    lags, n = form.shape[-2:]
-    weights = torch.full((lags,), 2.0 / n, device=form.device)
-    if n % 2 == 0:
-        weights[-1] = 1.0 / n
-    return weights
+def _full_of(form: Tensor) -> Tensor:
+    """The full form (b, n, n) of a distance matrix in cyclic form (b, n // 2, n): E[n - k, i] = E[k, i - k]."""
+    n = form.shape[-1]
+    lags = torch.arange(1, (n + 1) // 2, device=form.device)
+    source = (torch.arange(n, device=form.device) - lags[:, None]) % n
+    mirrored = form[:, : len(lags)].gather(-1, source.expand(len(form), -1, -1)).flip(1)
+    return torch.cat([torch.zeros_like(form[:, :1]), form, mirrored], 1)

@@ -43,6 +43,9 @@ KIND_NAMES: dict[Kind, str] = {
 }
 
 
+_BY_TRAINING: tuple[Kind, ...] = ("descriptors", "untrained", "learned", "transductive")
+
+
 @dataclass(frozen=True)
 class Mean:
     """Mean and standard deviation over folds."""
@@ -52,8 +55,11 @@ class Mean:
     folds: int
 
 
-def kind_of(entry: dict[str, Any]) -> Kind:
-    """The kind of a representation, from its entry in the study's settings."""
+def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
+    """The kind of a representation, from its entry in the study's settings; of several, that of the most trained."""
+    if entry.get("concatenate"):
+        kinds = {kind_of(entries[part], entries) for part in entry["concatenate"]}
+        return next(kind for kind in reversed(_BY_TRAINING) if kind in kinds)
     if entry.get("descriptors"):
         return "descriptors"
     if entry.get("untrained"):
@@ -104,7 +110,7 @@ class Scoreboard:
 
     def kind(self, name: str) -> Kind:
         """Kind of a representation."""
-        return kind_of(self.entries[name])
+        return kind_of(self.entries[name], self.entries)
 
     def mean(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
         """Mean over folds, or None where it was not scored."""

@@ -10,7 +10,7 @@ import pandas as pd
 from ..config.settings import ReportSettings
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .read import Results
-from .representations import DUMMY, SHUFFLED, Scoreboard, probe_name
+from .representations import DUMMY, SHUFFLED, Scoreboard, kind_of, probe_name
 
 NOT_SHOWN_BETTER = "the difference is within one standard deviation of zero over the folds"
 
@@ -43,6 +43,8 @@ def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
 
 def _what(board: Scoreboard, name: str) -> str:
     entry = board.entries[name]
+    if entry.get("concatenate"):
+        return f"{listing(entry['concatenate'])} in one vector"
     if board.kind(name) == "descriptors":
         return "classical descriptors"
     return f"the model {entry.get('model')}{', transductive' if board.kind(name) == 'transductive' else ''}"
@@ -63,7 +65,8 @@ def warnings(settings: ReportSettings, results: Results, board: Scoreboard | Non
     found = list(_data_warnings(results))
     if board is not None:
         found = [*_model_warnings(board), *_control_warnings(board, results), *_unit_warnings(board, results), *found]
-    transductive = [name for name, entry in settings.representations.items() if entry.get("transductive")]
+    entries = settings.representations
+    transductive = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
     if transductive:
         found.append(
             f"Transductive: the encoder of {listing(transductive)} was trained on the images of the test groups too "

@@ -1,0 +1,98 @@
+"""A contour as maps over its start: the cyclic form of its distance matrix, and the signed angles of its points.
+
+With D the distance matrix of n points, the cyclic form is E[k, i] = D[i, (i + k) mod n]. Starting the contour s points
+later rolls E along i by s; running it backwards is `reverse`. Because D is symmetric, the lags k = 1 .. n/2 hold
+everything. A matrix that need not be symmetric has the lags k = 0 .. n - 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# A contour of scale 1 that encloses less has no clear inside, and its angles fade away with its area.
+_LEAST_AREA = 0.05
+# Nor has an angle between sides of no length.
+_LEAST_SIDES = 1e-4
+
+
+def cyclic_form(points: Tensor) -> Tensor:
+    """Contours (b, n, 2) -> distances (b, n // 2, n): entry [k - 1, i] is that of the points i and i + k."""
+    half = points.shape[1] // 2
+    dx, dy = (_shifted(x, 1, half) - x[:, None] for x in points.unbind(-1))
+    # The small constant keeps the gradient finite where two points meet; it moves a distance of 1 by 5e-13.
+    return (dx * dx + dy * dy + 1e-12).sqrt()
+
+
+def full_form(matrices: Tensor) -> Tensor:
+    """Matrices (b, n, n) -> (b, n, n): entry [k, i] is that of row i and column i + k."""
+    n = matrices.shape[-1]
+    return matrices.transpose(1, 2).gather(1, _ahead(n, 0, n, matrices.device).expand_as(matrices))
+
+
+def angle_form(points: Tensor) -> Tensor:
+    """Contours (b, n, 2) -> cosines, then sines, of the angle at each point i between the points i - k and i + k.
+
+    (b, 2 ((n - 1) // 2), n). The sine is the triangle-area representation of Alajlan et al. (2007) with each triangle
+    divided by its sides: positive where the contour bulges outwards, negative in a hollow, which distances tell only
+    together, and of one size for short and long lags. The sign is taken from the side on which the contour's inside
+    lies, so that rotation, reflection and direction do not change it.
+    """
+    lags = (points.shape[1] - 1) // 2
+    x, y = points.unbind(-1)
+    ahead_x, ahead_y = (_shifted(values, 1, lags) - values[:, None] for values in (x, y))
+    behind_x, behind_y = (_shifted(values, -lags, lags).flip(1) - values[:, None] for values in (x, y))
+    # Squared before the root, and the constant inside it, so that the gradient is finite where points meet.
+    sides = ((ahead_x**2 + ahead_y**2) * (behind_x**2 + behind_y**2) + _LEAST_SIDES**2).sqrt()
+    inside = (signed_area(points) / _LEAST_AREA).clamp(-1, 1)[:, None, None]
+    cosine = (ahead_x * behind_x + ahead_y * behind_y) / sides
+    return torch.cat([cosine, (ahead_x * behind_y - ahead_y * behind_x) / sides * inside], 1)
+
+
+def signed_area(points: Tensor) -> Tensor:
+    """Enclosed area (b,) of contours (b, n, 2), positive where x turns to y along the contour."""
+    return _cross(points, points.roll(-1, 1)).sum(1) / 2
+
+
+def oriented_with(points: Tensor, flags: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Contours (b, n, 2), those of negative area run backwards, and the flags (b, n) of their points with them."""
+    backwards = signed_area(points) < 0
+    if flags is not None:
+        flags = torch.where(backwards[:, None], flags.flip(1), flags)
+    return torch.where(backwards[:, None, None], points.flip(1), points), flags
+
+
+def reverse(form: Tensor) -> Tensor:
+    """The cyclic or full form (b, lags, n) of the same symmetric matrix run backwards: E'[k, i] = E[k, -i - k]."""
+    lags, n = form.shape[-2:]
+    lag = torch.arange(lags, device=form.device)[:, None] + first_lag(form)
+    source = (-torch.arange(n, device=form.device) - lag) % n
+    return form.gather(-1, source.expand(len(form), -1, -1))
+
+
+def first_lag(form: Tensor) -> int:
+    """0 for a full form (b, n, n), 1 for a cyclic one (b, n // 2, n)."""
+    return int(form.shape[-2] != form.shape[-1])
+
+
+def pairs_of(flags: Tensor, lags: int) -> Tensor:
+    """Flags of points (b, n) -> (b, lags, n): whether the point i or the point i + k of an entry has one."""
+    n = flags.shape[1]
+    ahead = _ahead(n, int(lags != n), lags, flags.device)
+    return flags[:, ahead] | flags[:, None]
+
+
+def _ahead(n: int, first: int, lags: int, device: torch.device) -> Tensor:
+    """Index (lags, n) of the point `first`, `first` + 1 ... places after each point."""
+    start = torch.arange(n, device=device)
+    return (start + torch.arange(first, first + lags, device=device)[:, None]) % n
+
+
+def _shifted(values: Tensor, first: int, count: int) -> Tensor:
+    """Values (b, n) from `first`, `first` + 1 ... places later: (b, count, n), a view of little memory."""
+    n = values.shape[1]
+    return torch.cat([values, values, values], 1)[:, first % n :][:, : n + count - 1].unfold(1, n, 1)
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

@@ -1,0 +1,66 @@
+"""ResNet-18 and ResNet-50 on the distance matrix as one image, after ShapeEmbed: the encoders to compare with.
+
+The matrix is a torus, so every convolution and the maximum pooling wrap around; the matrix and its flip over both axes
+(the contour run backwards) are encoded and their features added. Strides make it blind to the start only for shifts by
+the network's reduction of 32: unlike `cyclic.CyclicEncoder`, it is not invariant to other starts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..distances_torch import distance_matrices_torch
+from .forms import oriented_with
+from .resnet import ResNetEncoder
+
+
+class MatrixResNet(nn.Module):
+    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to direction, pose and reflection.
+
+    With `reflection` off the contour is run in its positive direction only, and mirror images differ.
+    """
+
+    def __init__(self, outputs: int, width: int, depth: int, reflection: bool = True) -> None:
+        super().__init__()
+        self.reflection = reflection
+        self.net = ResNetEncoder(1, width, depth)
+        _wrap(self.net)
+        self.project = nn.Linear(self.net.features, outputs)
+
+    def forward(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Vectors; the rows and columns of `hidden` (b, n) points are zero."""
+        if not self.reflection:
+            return self.one_way(points, hidden)
+        both = torch.cat([points, points.flip(1)])
+        hidden = None if hidden is None else torch.cat([hidden, hidden.flip(1)])
+        forwards, backwards = self._features(both, hidden).chunk(2)
+        return self.project(forwards + backwards)  # type: ignore[no-any-return]
+
+    def one_way(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Vectors of the contours in one direction: as given, or the positive one where reflections differ."""
+        if not self.reflection:
+            points, hidden = oriented_with(points, hidden)
+        return self.project(self._features(points, hidden))  # type: ignore[no-any-return]
+
+    def _features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
+        matrices = distance_matrices_torch(points)
+        if hidden is not None:
+            matrices = matrices.masked_fill(hidden[:, :, None] | hidden[:, None], 0)
+        return self.net.vector(matrices[:, None])
+
+
+class _CircularMaxPool(nn.Module):
+    """Maximum over 3 x 3 with stride 2, wrapped around."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Half as many rows and columns."""
+        return F.max_pool2d(F.pad(maps, (1, 1, 1, 1), mode="circular"), 3, 2)
+
+
+def _wrap(net: ResNetEncoder) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+            module.padding_mode = "circular"
+    net.stem[-1] = _CircularMaxPool()
