@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -277,3 +279,15 @@ def test_the_command_counts_a_finished_study_and_asks_nothing_of_snakemake(
     write(results / "logs/demo/convert/0001.log", "phenoloom convert: the disk is on fire\n")
     assert not status(["demo"], CONFIG, planned=False, as_json=True)
     assert '"done": 1' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "lives"), [([], True), (["--mode", "remote"], False)])
+def test_only_a_snakemake_that_submits_is_a_run(tmp_path: Path, options: list[str], lives: bool) -> None:
+    program = write(tmp_path / "snakemake", "import sys; print(flush=True); sys.stdin.read()\n")
+    command = [sys.executable, str(program), *options]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert find_run(tmp_path).live == lives
+        assert not find_run(tmp_path.parent).live
+        process.communicate()

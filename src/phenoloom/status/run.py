@@ -75,8 +75,10 @@ def _snakemake_lives(folder: Path) -> bool:
             here = (entry / "cwd").readlink() == folder
         except OSError:
             continue
+        # The Snakemake within a job of the cluster, on a node, is not the one that submits.
+        main = b"--mode" not in arguments
         ours = any(Path(os.fsdecode(argument)).name == "snakemake" for argument in arguments[:3])
-        if ours and here and int(entry.name) != os.getpid():
+        if main and ours and here and int(entry.name) != os.getpid():
             return True
     return False
 
