@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import getpass
 import os
 import shutil
 import signal
@@ -138,8 +139,11 @@ class Cluster:
         return len(jobs) + len(daemons)
 
     def revive(self) -> None:
-        """Bring everything up again after a fault and forget what was held against a node."""
+        """Bring everything up again after a fault, forget what was held against a node, and end what jobs are left."""
         self.up()
+        # A test that failed may have left a job whose process is stopped, and the next one would wait for it.
+        self.client("scancel", "--signal=KILL", "--full", f"--user={getpass.getuser()}", check=False)
+        self._wait("the jobs of the test before to end", lambda: not self.client("squeue", "-h"), 60)
 
     # Questions --------------------------------------------------------------------------------------------------------
 
