@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import getpass
 import os
 import shutil
 import signal
