@@ -153,7 +153,7 @@ class ClusterWorkspace(Workspace):
 def contents(workspace: Workspace, study: str = STUDY) -> dict[str, str]:
     """Digest of every result file of the study that does not tell of times."""
     root = workspace.folder / "results" / study
-    told = {"report", "tensorboard"}
+    told = {"report", "tensorboard", "throughput.csv"}
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
