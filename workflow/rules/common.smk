@@ -1,6 +1,7 @@
 """Configuration and input functions; no rules."""
 
 import gc
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -57,6 +58,12 @@ wildcard_constraints:
     representation=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
+def signed(function):
+    """Snakemake asks what a function's arguments are each time it calls one; the answer is kept with the function."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def get_settings(rule, *wildcard_names):
     """Function of the wildcards that gives the rule's settings as canonical JSON."""
 
@@ -68,7 +75,7 @@ def get_settings(rule, *wildcard_names):
         arguments = [getattr(wildcards, name) for name in wildcard_names]
         return canonical(wildcards.study, *arguments)
 
-    return settings
+    return signed(settings)
 
 
 def get_shard_files(study, folder, *suffixes):
@@ -129,14 +136,20 @@ def get_masks_store(wildcards):
     return []
 
 
+@cache
+def get_model(study, model):
+    """A model as the study changes it."""
+    return load_model(model, STUDIES[study], CONFIG_DIR)
+
+
 def get_model_stores(wildcards):
-    view = load_model(wildcards.model, STUDIES[wildcards.study], CONFIG_DIR).view
+    view = get_model(wildcards.study, wildcards.model).view
     return get_shard_files(wildcards.study, view, "json")
 
 
 def get_training(wildcards):
     """How and where the model trains."""
-    return load_model(wildcards.model, STUDIES[wildcards.study], CONFIG_DIR).training
+    return get_model(wildcards.study, wildcards.model).training
 
 
 def get_embed_input(wildcards):

@@ -27,14 +27,10 @@ rule pretrain:
         gpu_model=get_gpu_model,
         # Of several nodes srun starts the processes itself; each of these is unset for one.
         gres=get_gpus_per_node,
-        mpi=lambda wildcards: "srun" if get_training(wildcards).nodes > 1 else None,
-        nodes=lambda wildcards: (
-            get_training(wildcards).nodes
-            if get_training(wildcards).nodes > 1
-            else None
-        ),
+        mpi=get_mpi,
+        nodes=get_nodes,
         tasks=get_tasks,
-        tasks_per_gpu=lambda wildcards: 0 if get_training(wildcards).nodes > 1 else None,
+        tasks_per_gpu=get_tasks_per_gpu,
         # Not parameters: where and how a model trains is no reason to train it again.
         launcher=get_launcher,
         placement=get_placement,

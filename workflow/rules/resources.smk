@@ -23,7 +23,7 @@ def grows(base, per_input_mb=0.0):
         )
         return int((base + per_input_mb * input_mb) * 2 ** (attempt - 1))
 
-    return amount
+    return signed(amount)
 
 
 def memory(base_mb, per_input_mb=0.0):
@@ -33,7 +33,7 @@ def memory(base_mb, per_input_mb=0.0):
     def amount(wildcards, input, attempt):
         return WRAPPERS_MB + need(wildcards, input, attempt)
 
-    return amount
+    return signed(amount)
 
 
 def get_probe_group(wildcards):
@@ -113,6 +113,22 @@ def get_tasks(wildcards):
     return training.nodes * training.devices if training.nodes > 1 else None
 
 
+def get_nodes(wildcards):
+    """Nodes of a job on several; one is not asked for."""
+    nodes = get_training(wildcards).nodes
+    return nodes if nodes > 1 else None
+
+
+def get_mpi(wildcards):
+    """What the executor starts a job on several nodes with."""
+    return "srun" if get_nodes(wildcards) else None
+
+
+def get_tasks_per_gpu(wildcards):
+    """GPUs of several nodes are asked for by node."""
+    return 0 if get_nodes(wildcards) else None
+
+
 def get_launcher(wildcards):
     """What stands before the command: nothing much, or srun, which ends all processes when one fails."""
     training = get_training(wildcards)
@@ -150,7 +166,7 @@ def get_embed_gpus(wildcards):
     entry = STUDIES[wildcards.study].representations[wildcards.representation]
     if entry.model is None:
         return None
-    training = load_model(entry.model, STUDIES[wildcards.study], CONFIG_DIR).training
+    training = get_model(wildcards.study, entry.model).training
     return 1 if training.accelerator != "cpu" else None
 
 
@@ -173,3 +189,8 @@ def get_training_environment(wildcards):
 def get_embed_environment(wildcards):
     """Descriptors need no torch at all."""
     return get_environment(get_embed_gpus(wildcards) is not None)
+
+
+for value in list(globals().values()):
+    if inspect.isfunction(value) and value.__code__.co_filename.endswith(".smk"):
+        signed(value)
