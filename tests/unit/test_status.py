@@ -28,18 +28,18 @@ rule convert:
     log: results/logs/demo/convert/0000.log
     jobid: 7
     wildcards: study=demo, shard=0000
-Job 7 has been submitted with SLURM jobid 98 (log: /work/results/logs/slurm/rule_convert/demo_0000/98.log).
+Job 7 has been submitted with SLURM jobid 98 (log: /run/results/logs/slurm/rule_convert/demo_0000/98.log).
 [Sat Nov 21 07:06:03 2026]
 rule convert:
     log: results/logs/demo/convert/0001.log
     jobid: 8
-Job 8 has been submitted with SLURM jobid 99 (log: /work/results/logs/slurm/rule_convert/demo_0001/99.log).
+Job 8 has been submitted with SLURM jobid 99 (log: /run/results/logs/slurm/rule_convert/demo_0001/99.log).
 [Sat Nov 21 07:06:16 2026] Group job outlines (jobs in lexicogr. order):
     [Sat Nov 21 07:06:16 2026]
     rule contours:
         log: results/logs/demo/contours/0001.log
         jobid: 15
-Job 740023c6-aecd has been submitted with SLURM jobid 100 (log: /work/results/logs/slurm/group_outlines/100.log).
+Job 740023c6-aecd has been submitted with SLURM jobid 100 (log: /run/results/logs/slurm/group_outlines/100.log).
 """
 
 FAILED = """\
@@ -47,11 +47,11 @@ FAILED = """\
 Error in rule convert:
     message: SLURM-job '98' failed, SLURM status is: 'FAILED'.
     jobid: 7
-    log: results/logs/demo/convert/0000.log, /work/98.log (check log file(s) for error details)
+    log: results/logs/demo/convert/0000.log, /run/98.log (check log file(s) for error details)
 [Sat Nov 21 07:08:16 2026]
 Error in group outlines:
     message: Error in group outlines
-    log: /work/results/logs/slurm/group_outlines/100.log (check log file(s) for error details)
+    log: /run/results/logs/slurm/group_outlines/100.log (check log file(s) for error details)
     jobs:
         rule contours:
             jobid: 15
@@ -64,7 +64,7 @@ Trying to restart job 7.
 rule convert:
     log: results/logs/demo/convert/0000.log
     jobid: 7
-Job 7 has been submitted with SLURM jobid 101 (log: /work/results/logs/slurm/rule_convert/demo_0000/101.log).
+Job 7 has been submitted with SLURM jobid 101 (log: /run/results/logs/slurm/rule_convert/demo_0000/101.log).
 """
 
 
