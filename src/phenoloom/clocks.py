@@ -24,8 +24,11 @@ def skew_s(folder: Path) -> float:
 
 
 def skew_warning(folder: Path) -> str | None:
-    """A sentence if the clocks differ by more than a minute."""
-    seconds = skew_s(folder)
+    """A sentence if the clocks differ by more than a minute, or if nothing can be written there."""
+    try:
+        seconds = skew_s(folder)
+    except OSError as error:
+        return f"nothing can be written to {folder} ({error.strerror}); make it writable, make room or change `results`"
     if abs(seconds) <= SKEW_S:
         return None
     way = "ahead of" if seconds > 0 else "behind"

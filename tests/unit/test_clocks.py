@@ -24,3 +24,10 @@ def test_a_clock_two_hours_off_is_said_with_what_to_do(
     assert warning
     assert f"is 7200 s {way} this machine's" in warning
     assert "NTP" in warning
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    warning = skew_warning(tmp_path / "results")
+    assert warning
+    assert warning.startswith(f"nothing can be written to {tmp_path / 'results'} (")

@@ -17,7 +17,7 @@ from .study import Count, StudyStatus, study_status
 def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
     """Print where the studies (or those of config.yaml) stand; True unless a job has failed.
 
-    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs.
+    What stood on Snakemake's own command line (`--config data_root=...`) is not known to the plan. Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs.
     """
     folder = Path.cwd()
     config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
@@ -89,6 +89,6 @@ def _next(run: Run, next_jobs: dict[str, int] | str | None) -> str:
     if isinstance(next_jobs, str):
         return next_jobs
     if not next_jobs:
-        return "A rerun has nothing to do."
+        return "With config/config.yaml as it is, a rerun has nothing to do."
     parts = ", ".join(f"{count} {rule}" for rule, count in next_jobs.items())
-    return f"A rerun would start {sum(next_jobs.values())} jobs: {parts}"
+    return f"With config/config.yaml as it is, a rerun would start {sum(next_jobs.values())} jobs: {parts}"
