@@ -17,7 +17,8 @@ from .study import Count, StudyStatus, study_status
 def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
     """Print where the studies (or those of config.yaml) stand; True unless a job has failed.
 
-    What stood on Snakemake's own command line (`--config data_root=...`) is not known to the plan. Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs.
+    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs; what
+    stood on the command line of the last one (`--config data_root=...`) is not known to that plan.
     """
     folder = Path.cwd()
     config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
