@@ -33,7 +33,8 @@ def lock_text(versions: dict[str, str]) -> str:
 def conda_text(versions: dict[str, str], device: str) -> str:
     """Text of the conda environment for `cpu` or `gpu`: torch from conda-forge, all else pinned like the lock."""
     project = tomllib.loads((ENVS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["slurm"]]
+    optional = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *optional["slurm"], *optional["export"]]
     names = sorted(canonical(re.split(r"[<>=!~\[ ]", requirement)[0]) for requirement in wanted)
     lines = [
         f"name: phenoloom-{device}",
