@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .config import load_model
+from .config.rules import splits
 from .config.sections import Study
-from .config.settings import splits
 from .descriptors import DESCRIPTORS
 from .errors import PhenoloomError
 from .flops import ModelCost, model_cost

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .config.rules import splits
 from .config.sections import Study
-from .config.settings import splits
 from .errors import PhenoloomError
 
 SHARD_LEAST_BYTES = 50 * 10**9

@@ -2,8 +2,9 @@
 
 from .load import load_config, load_model, load_study, read_yaml
 from .model import ImageModel, Model, ShapeModel
+from .rules import RuleSettings, overview_settings, splits
 from .sections import Config, Study
-from .settings import RuleSettings, Settings, overview_settings, splits
+from .settings import Settings
 
 __all__ = [
     "Config",

@@ -9,16 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from .load import load_model, view_of
 from .model import ImageModel, ShapeModel
 from .sections import (
     Classify,
-    Config,
     Descriptor,
     Folds,
     Masks,
@@ -27,7 +24,6 @@ from .sections import (
     Section,
     Simulation,
     Source,
-    Study,
     Tiles,
     Unit,
 )
@@ -184,165 +180,6 @@ class OverviewSettings(Section):
 def canonical_json(value: Any) -> str:
     """Sorted keys, no spaces, text as it is."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def raw_root(name: str, study: Study, config: Config) -> str:
-    """Folder of a study's raw data."""
-    if study.source.simulate:
-        return f"{config.results}/{name}/raw"
-    return str(Path(config.data_root) / study.source.root)
-
-
-def splits(study: Study, representation: str) -> list[str]:
-    """`fold-0 ...` for an encoder trained per fold; `all` where vectors do not depend on the fold."""
-    entry = study.representations[representation]
-    if entry.concatenate:
-        return max((splits(study, part) for part in entry.concatenate), key=len)
-    if entry.model is None or entry.transductive:
-        return ["all"]
-    return [f"fold-{i}" for i in range(study.folds.count)]
-
-
-class RuleSettings:
-    """The settings of every rule of one study; each method is named like its rule."""
-
-    def __init__(self, name: str, study: Study, config: Config, config_dir: Path) -> None:
-        self.name, self.study, self.config, self.config_dir = name, study, config, config_dir
-
-    def _base(self, rule: str) -> dict[str, Any]:
-        return {"study": self.name, "algorithm": ALGORITHM[rule]}
-
-    def _root(self) -> str:
-        return raw_root(self.name, self.study, self.config)
-
-    def simulate(self) -> SimulateSettings:
-        assert self.study.source.simulate is not None
-        return SimulateSettings(**self._base("simulate"), simulation=self.study.source.simulate, seed=self.study.seed)
-
-    def sheet(self) -> SheetSettings:
-        # What a mask means, and what a simulation holds, matters to later and earlier steps, not to the sheet.
-        masks = self.study.source.masks
-        source = self.study.source.model_copy(
-            update={
-                "root": ".",
-                "simulate": None,
-                "pixel_size_um": None,
-                "masks": Masks(files=masks.files) if masks and masks.files else None,
-            }
-        )
-        return SheetSettings(
-            **self._base("sheet"),
-            root=self._root(),
-            source=source,
-            shards=self.study.shards,
-            max_rejected_fraction=self.study.max_rejected_fraction,
-        )
-
-    def convert(self) -> ConvertSettings:
-        assert self.study.tiles is not None
-        return ConvertSettings(
-            **self._base("convert"),
-            root=self._root(),
-            channels=list(self.study.source.channels),
-            pixel_size_um=self.study.source.pixel_size_um,
-            masks=self.study.source.masks,
-            tiles=self.study.tiles,
-            max_rejected_fraction=self.study.max_rejected_fraction,
-        )
-
-    def index(self) -> IndexSettings:
-        return IndexSettings(**self._base("index"))
-
-    def contours(self) -> ContoursSettings:
-        assert self.study.shapes is not None
-        source = self.study.source
-        kind = "tiles" if self.study.tiles else "outlines" if source.outlines else "masks"
-        return ContoursSettings(
-            **self._base("contours"),
-            source=kind,
-            root=None if kind == "tiles" else self._root(),
-            masks=source.masks if kind == "masks" else None,
-            outlines=source.outlines,
-            max_rejected_fraction=self.study.max_rejected_fraction,
-            **self.study.shapes.model_dump(include={"points", "min_points", "border"}),
-        )
-
-    def distances(self) -> DistancesSettings:
-        return DistancesSettings(**self._base("distances"))
-
-    def describe(self) -> DescribeSettings:
-        used = {r.descriptors for r in self.study.representations.values() if r.descriptors}
-        return DescribeSettings(**self._base("describe"), descriptors=sorted(used - {"intensity"}))
-
-    def folds(self) -> FoldsSettings:
-        return FoldsSettings(
-            **self._base("folds"), folds=self.study.folds, unit=self.study.classify.unit, seed=self.study.seed
-        )
-
-    def pretrain(self, model: str, split: str) -> PretrainSettings:
-        loaded = load_model(model, self.study, self.config_dir)
-        return PretrainSettings(
-            study=self.name,
-            algorithm=ALGORITHM["pretrain"],
-            model_name=model,
-            # Where a model trains is no reason to train it again.
-            model=loaded.model_copy(update={"training": loaded.training.without_placement()}),
-            split=split,
-            seed=self.study.seed,
-        )
-
-    def embed(self, representation: str, split: str) -> EmbedSettings:
-        entry = self.study.representations[representation]
-        return EmbedSettings(
-            **self._base("embed"),
-            representation=representation,
-            split=split,
-            descriptors=entry.descriptors,
-            model_name=entry.model,
-            concatenate=entry.concatenate,
-            view=view_of(entry, self.study, self.config_dir),
-            untrained=entry.untrained,
-            transductive=entry.transductive,
-        )
-
-    def classify(self, representation: str) -> ClassifySettings:
-        return ClassifySettings(
-            **self._base("classify"),
-            representation=representation,
-            folds=self.study.folds.count,
-            classify=self.study.classify,
-            seed=self.study.seed,
-        )
-
-    def compare(self) -> CompareSettings:
-        return CompareSettings(**self._base("compare"), representations=list(self.study.representations))
-
-    def collect(self) -> CollectSettings:
-        return CollectSettings(
-            **self._base("collect"),
-            representations=list(self.study.representations),
-            map_points=self.study.report.map_points,
-            seed=self.study.seed,
-        )
-
-    def report(self) -> ReportSettings:
-        return ReportSettings(
-            **self._base("report"),
-            title=self.study.title,
-            licence=self.study.licence,
-            reference=self.study.reference,
-            report=self.study.report,
-            unit=self.study.classify.unit,
-            representations={k: r.model_dump(mode="json") for k, r in self.study.representations.items()},
-            seed=self.study.seed,
-        )
-
-
-def overview_settings(studies: Mapping[str, Study]) -> OverviewSettings:
-    """Settings of the page over all studies."""
-    return OverviewSettings(
-        algorithm=ALGORITHM["overview"], studies={name: study.title for name, study in studies.items()}
-    )
 
 
 def digest_of(settings: BaseModel) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .rules import RuleSettings, splits
 from .sections import Study
-from .settings import RuleSettings, splits
 
 
 @dataclass(frozen=True)
