@@ -74,6 +74,7 @@ def _folds(a: argparse.Namespace) -> None:
 def _pretrain(a: argparse.Namespace) -> None:
     from .pretrain import pretrain
     from .scratch import scratch_folder, staged_stores
+    from .views import stores_in
     from .world import World
 
     world = World(a.nodes, a.devices)
@@ -85,18 +86,19 @@ def _pretrain(a: argparse.Namespace) -> None:
     )
     conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
     settings = s.PretrainSettings.parse(a.settings)
-    with staged_stores(a.stores, scratch_folder(a.scratch)) as stores:
+    with staged_stores(stores_in(a.stores, a.index), scratch_folder(a.scratch)) as stores:
         pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct)
 
 
 def _embed(a: argparse.Namespace) -> None:
     from .embed import embed
+    from .views import stores_in
 
     embed(
         s.EmbedSettings.parse(a.settings),
         a.index,
         a.folds,
-        a.stores,
+        stores_in(a.stores, a.index) if a.stores else [],
         a.descriptors,
         a.model,
         a.output,
@@ -209,8 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     path(add("describe", _describe, "compute one shard's classical descriptors"), "shapes")
     path(add("folds", _folds, "split the study's groups into folds"), "index", "folds")
     pretrain = add("pretrain", _pretrain, "train one model on one split's train groups")
-    path(pretrain, "index", "folds")
-    paths(pretrain, "stores")
+    path(pretrain, "index", "folds", "stores")
     threads(pretrain)
     scratch(pretrain, "where the stores are copied to before they are read")
     pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
@@ -226,8 +227,8 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--least-information", type=float, default=floors.least_information, help=information)
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
-    path(embed, "model", required=False)
-    paths(embed, "stores", "descriptors", "parts")
+    path(embed, "model", "stores", required=False)
+    paths(embed, "descriptors", "parts")
     threads(embed)
     classify = add("classify", _classify, "score one representation with probes on every fold")
     path(classify, "folds")

@@ -19,6 +19,12 @@ from .manifest import read_manifest
 from .store import TileStore
 
 
+def stores_in(folder: Path, index: Path) -> list[Path]:
+    """Manifests of the stores in the folder of a view (`tiles` or `shapes`) of all shards that the index names."""
+    shards = pq.read_table(index, columns=["shard"])["shard"].unique().to_pylist()
+    return [folder / f"{shard}.json" for shard in sorted(shards)]
+
+
 class TileView:
     """Tiles (c, y, x) of the rows of an index, in the camera's dtype; item i belongs to row i of `table`."""
 

@@ -20,7 +20,7 @@ from ..workflow.conftest import REPOSITORY, STUDY, Workspace, finished, new_work
 from . import processes
 from .cluster import Cluster, missing_programs
 
-RUN_S = 480
+RUN_S = 1200
 """Longest run of a test, in seconds; a hang is a failure."""
 
 SWIFT = [

@@ -16,7 +16,7 @@ from studies import StudyOnDisk
 from phenoloom.channels import Normaliser, fit_normaliser
 from phenoloom.data import Epoch, Loader, cut, shuffled, stable_seed
 from phenoloom.errors import PhenoloomError
-from phenoloom.views import ShapeView, TileView
+from phenoloom.views import ShapeView, TileView, stores_in
 
 
 class Counting:
@@ -164,6 +164,13 @@ def test_tiles_of_several_shards_are_one_source_in_the_order_of_the_table(study:
     out = np.empty((5, *view.item), view.dtype)
     view.read(rows, out)
     assert np.allclose(out.mean((2, 3)), np.stack(table["channel_mean"][rows].to_numpy()), rtol=1e-6)
+
+
+def test_the_stores_of_a_view_are_those_that_the_index_names_and_no_leftovers(tmp_path: Path) -> None:
+    study = StudyOnDisk(tmp_path, shards=2)
+    (tmp_path / "tiles" / "0007.json").write_text("{}")
+    assert stores_in(tmp_path / "tiles", study.index) == [tmp_path / "tiles" / f"000{i}.json" for i in range(2)]
+    assert stores_in(tmp_path / "shapes", study.index) == study.shapes
 
 
 def test_a_shard_that_was_not_given_is_named(study: StudyOnDisk) -> None:

@@ -65,7 +65,7 @@ def shape(**training: object) -> PretrainSettings:
 
 def command(settings: PretrainSettings, study: StudyOnDisk, output: Path, *options: str) -> list[str]:
     stores = study.tiles if settings.model.view == "tiles" else study.shapes
-    inputs = ["--index", str(study.index), "--folds", str(study.folds), "--stores", *map(str, stores)]
+    inputs = ["--index", str(study.index), "--folds", str(study.folds), "--stores", str(stores[0].parent)]
     main = "import sys; from phenoloom.cli import main; sys.exit(main())"
     # A file, not -c: the first process starts the others with the same command.
     script = output.parent / "train.py"

@@ -124,11 +124,6 @@ def get_index_shards(wildcards):
     return get_shard_files(wildcards.study, folder, "json")
 
 
-def get_index_tables(wildcards):
-    folder = "tiles" if STUDIES[wildcards.study].tiles else "shapes"
-    return get_shard_files(wildcards.study, folder, "parquet")
-
-
 def get_masks_store(wildcards):
     """The tile manifest that contours come from, or nothing where they come from mask files or points."""
     if STUDIES[wildcards.study].tiles:
@@ -142,9 +137,25 @@ def get_model(study, model):
     return load_model(model, STUDIES[study], CONFIG_DIR)
 
 
+def get_view_folder(study, view):
+    """Folder of the stores of a view; which shards there are stands in the index."""
+    return f"{RESULTS}/{study}/{view}"
+
+
 def get_model_stores(wildcards):
+    """Folder of the stores that a model trains on."""
     view = get_model(wildcards.study, wildcards.model).view
-    return get_shard_files(wildcards.study, view, "json")
+    return get_view_folder(wildcards.study, view)
+
+
+def get_unindexed_stores(wildcards):
+    """Manifests of the stores that a model trains on, as far as the index was not made from them.
+
+    Naming all of them again for each model and fold would be more than half of all inputs of a large plan.
+    """
+    view = get_model(wildcards.study, wildcards.model).view
+    indexed = "tiles" if STUDIES[wildcards.study].tiles else "shapes"
+    return [] if view == indexed else get_shard_files(wildcards.study, view, "json")
 
 
 def get_training(wildcards):
@@ -171,14 +182,22 @@ def get_embed_input(wildcards):
         return {}
     if entry.descriptors:
         return {"descriptors": get_shard_files(study, "descriptors", "parquet")}
+    # The stores come along with the weights, which were trained on them.
     folder = f"{RESULTS}/{study}/models/{entry.model}/{wildcards.split}"
-    return {
-        "stores": get_shard_files(
-            study, get_view(study, wildcards.representation), "json"
-        ),
-        "weights": f"{folder}/model.safetensors",
-        "model": f"{folder}/model.yaml",
-    }
+    return {"weights": f"{folder}/model.safetensors", "model": f"{folder}/model.yaml"}
+
+
+def get_embed_source(wildcards, input):
+    """Options that say what a representation is computed from."""
+    options = []
+    if "model" in input.keys():
+        view = get_view(wildcards.study, wildcards.representation)
+        stores = get_view_folder(wildcards.study, view)
+        options += ["--model", input.model, "--stores", stores]
+    for name in ("descriptors", "parts"):
+        if name in input.keys():
+            options += [f"--{name}", *input.get(name)]
+    return options
 
 
 def get_study_targets(study):

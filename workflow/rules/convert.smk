@@ -29,7 +29,6 @@ rule index:
         sheet=ancient(f"{RESULTS}/{{study}}/sheet.parquet"),
         manifest=f"{RESULTS}/{{study}}/sheet.json",
         shards=get_index_shards,
-        tables=get_index_tables,
     output:
         index=f"{RESULTS}/{{study}}/index.parquet",
         quarantine=f"{RESULTS}/{{study}}/quarantine.tsv",

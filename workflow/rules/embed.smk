@@ -23,15 +23,7 @@ rule embed:
         gpu_model=get_embed_gpu_model,
     params:
         settings=get_settings("embed", "representation", "split"),
-        source=lambda wildcards, input: [
-            argument
-            for name in ("stores", "descriptors", "model", "parts")
-            if name in input.keys()
-            for argument in [
-                f"--{name}",
-                *([input.get(name)] if name == "model" else input.get(name)),
-            ]
-        ],
+        source=get_embed_source,
     shell:
         "phenoloom embed --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
         "{params.source:q} --threads {threads} --output {output:q} 2> {log:q}"

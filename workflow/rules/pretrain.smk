@@ -4,7 +4,7 @@ rule pretrain:
         index_manifest=f"{RESULTS}/{{study}}/index.json",
         folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
         folds_manifest=f"{RESULTS}/{{study}}/folds.json",
-        stores=get_model_stores,
+        stores=get_unindexed_stores,
     # The training state lies beside these in an undeclared folder: Snakemake deletes the declared outputs of a job
     # that failed, and days of training would go with them.
     output:
@@ -37,7 +37,8 @@ rule pretrain:
         staging=get_staging,
     params:
         settings=get_settings("pretrain", "model", "split"),
+        stores=get_model_stores,
         folder=subpath(output.model, parent=True),
     shell:
         "{resources.launcher} phenoloom pretrain {resources.placement} {resources.staging} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
-        "--stores {input.stores:q} --threads {threads} --output {params.folder:q} 2> {log:q}"
+        "--stores {params.stores:q} --threads {threads} --output {params.folder:q} 2> {log:q}"
