@@ -140,7 +140,9 @@ def wait_until(ready: Callable[[], object]) -> None:
 def run_in(processes: int, work: Callable[[int], None], port: int) -> None:
     """Run `work(rank)` in processes that form one group; all must end well."""
     context = multiprocessing.get_context("fork")
-    started = [context.Process(target=_member, args=(rank, processes, port, work)) for rank in range(processes)]
+    started = [
+        context.Process(target=_member, args=(rank, processes, port, work), daemon=True) for rank in range(processes)
+    ]
     for process in started:
         process.start()
     for process in started:

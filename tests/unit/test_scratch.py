@@ -108,7 +108,7 @@ def test_jobs_of_one_machine_share_a_copy_until_the_last_one_ends(tmp_path: Path
     local.mkdir()
     context = multiprocessing.get_context("fork")
     entered, leave = context.Event(), context.Event()
-    other = context.Process(target=_reader, args=(study.tiles, local, entered, leave))
+    other = context.Process(target=_reader, args=(study.tiles, local, entered, leave), daemon=True)
     other.start()
     entered.wait()
     inode = next(local.glob("*/tiles/0000.json")).stat().st_ino
