@@ -72,8 +72,9 @@ def _folds(a: argparse.Namespace) -> None:
 
 
 def _pretrain(a: argparse.Namespace) -> None:
+    from .mixture import Other, staged_studies
     from .pretrain import pretrain
-    from .scratch import scratch_folder, staged_stores
+    from .scratch import scratch_folder
     from .views import stores_in
     from .world import World
 
@@ -86,8 +87,9 @@ def _pretrain(a: argparse.Namespace) -> None:
     )
     conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
     settings = s.PretrainSettings.parse(a.settings)
-    with staged_stores(stores_in(a.stores, a.index), scratch_folder(a.scratch)) as stores:
-        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct)
+    others = [Other.parse(argument) for argument in a.also]
+    with staged_studies(stores_in(a.stores, a.index), others, scratch_folder(a.scratch)) as (stores, theirs):
+        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct, theirs)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -214,6 +216,8 @@ def _parser() -> argparse.ArgumentParser:
     path(pretrain, "index", "folds", "stores")
     threads(pretrain)
     scratch(pretrain, "where the stores are copied to before they are read")
+    also = "a further study that is trained on: its name, index, folds, and the folder of the model's view"
+    pretrain.add_argument("--also", action="append", nargs=4, default=[], metavar="STUDY", help=also)
     pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
     pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
     pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")

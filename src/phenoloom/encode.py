@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .channels import Normaliser
 from .config.model import ImageModel
 from .data import Loader, cut
 from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
-from .objectives import Objective
 from .progress import progress
+from .roles import ALL
 from .views import ShapeView, TileView
 from .weights import CARD, Card, load_objective, read_card
 
@@ -53,11 +52,13 @@ def encode(
     """
     torch.set_num_threads(threads)
     card = read_card(model)
-    if card.split != split:
+    # One encoder that never saw the study serves all of its folds.
+    if card.split != (split if card.trained_here else ALL):
         raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     objective = load_objective(model, card, untrained=untrained).to(device)
     view, found = _open_view(table, stores, card, model)
+    inputs = _inputs(card, split)
     order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
     use = recorded_use(device, scratch / f"{split}.{SUFFIX}")
@@ -65,7 +66,7 @@ def encode(
         plan = cut(order, BATCH)
         batches = progress(zip(plan, loader.batches(plan), strict=True), len(plan), f"{card.name} {split}", "batches")
         for rows, batch in batches:
-            vectors = _embed_batch(objective, card, batch)
+            vectors = objective.embed(inputs(batch))
             if values is None:
                 values = _on_disk(scratch, (len(view), vectors.shape[1]))
             values[rows] = vectors.cpu().numpy()
@@ -92,10 +93,12 @@ def _open_view(
     return shapes, shapes.found
 
 
-def _embed_batch(objective: Objective, card: Card, batch: Tensor) -> Tensor:
-    if isinstance(card.model, ImageModel):
-        batch = Normaliser(tuple(card.mean or ()), tuple(card.std or ()), card.model.input_size)(batch)
-    return objective.embed(batch)
+def _inputs(card: Card, split: str) -> Callable[[Tensor], Tensor]:
+    """How items become what the network takes."""
+    if not isinstance(card.model, ImageModel):
+        return lambda batch: batch
+    normaliser, placement = card.normaliser(split), card.placement
+    return lambda batch: normaliser(batch) if placement is None else placement(normaliser(batch))
 
 
 def _on_disk(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .config.rules import splits
 from .config.sections import Study
+from .config.targets import models_of
 from .errors import PhenoloomError
 
 SHARD_LEAST_BYTES = 50 * 10**9
@@ -51,12 +52,10 @@ def recommended_shards(plates: int, size: int) -> int:
     return max(1, min(SHARDS_MOST, wanted))
 
 
-def jobs_by_rule(study: Study) -> dict[str, int]:
-    """Jobs of each rule that the workflow plans for one study."""
+def jobs_by_rule(study: Study, study_name: str = "") -> dict[str, int]:
+    """Jobs of each rule that the workflow plans for one study; its name tells what is trained on others only."""
     descriptors = {r.descriptors for r in study.representations.values() if r.descriptors} - {"intensity"}
-    trained = {
-        (r.model, split) for name, r in study.representations.items() if r.model for split in splits(study, name)
-    }
+    trained = models_of(study, study_name)
     by_rule = {
         "simulate": 1 if study.source.simulate else 0,
         "sheet": 1,

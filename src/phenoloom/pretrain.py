@@ -13,26 +13,27 @@ import pytorch_lightning as pl
 import torch
 
 from . import distributed
-from .augment import augment
-from .channels import Normaliser
+from .balance import Balanced
 from .computing import compile_networks, recompute_blocks
 from .config.model import ImageModel
 from .config.settings import PretrainSettings
-from .config.training import Conduct
-from .contour_augment import augment_contours
+from .config.training import Balance, Conduct
 from .data import Loader, Rows, stable_seed
 from .device_use import SUFFIX, recorded_use
+from .errors import PhenoloomError
 from .fitting import fit
 from .manifest import provenance, write_atomically
-from .material import Material, fingerprint, gather
+from .material import Material, StudyPart, fingerprint, gather
+from .mixed_view import MixedView
+from .mixture import Other, gather_mixture, sampled
 from .monitors import choose_sample
-from .objectives import Objective
 from .pairs import pair_keys
+from .preparing import preparation
 from .resume import ResumeFolder, remove_leftovers
 from .training import Pretraining
-from .training_data import Prepare, TrainingData
+from .training_data import TrainingData
 from .views import ShapeView, TileView
-from .weights import CARD, WEIGHTS, Card, initial_objective, save_card, save_weights
+from .weights import CARD, WEIGHTS, Card, Statistics, StudyCard, initial_objective, save_card, save_weights
 from .world import ALONE, World, training_device
 
 METRICS, THROUGHPUT, EXAMPLES = "metrics.csv", "throughput.csv", "reconstructions.npz"
@@ -49,6 +50,7 @@ def pretrain(
     world: World = ALONE,
     accelerator: str = "auto",
     conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    others: Sequence[Other] = (),
 ) -> None:
     """Write `model.safetensors`, `metrics.csv`, `reconstructions.npz` and at last `model.yaml` to the folder `output`.
 
@@ -56,7 +58,8 @@ def pretrain(
 
     `stores` are the shard manifests of the model's view, `threads` decode ahead of the step. Arithmetic on a CPU uses
     `training.threads` threads whatever `threads` is, because the order of sums, and so the weights, depends on it.
-    With a `world` of several processes each of them calls this, and the first one writes.
+    With a `world` of several processes each of them calls this, and the first one writes. `others` are the studies that
+    the settings name beside the own one.
     Raises PhenoloomError for too few rows, for a loss that is not finite and for an embedding that collapsed; the last
     good state then stays in `resume/`.
     """
@@ -66,12 +69,16 @@ def pretrain(
             remove_leftovers(output / name)
     training = settings.model.training
     torch.set_num_threads(training.threads)
-    material = gather(settings, index, folds, stores)
+    if settings.mixture:
+        material = gather_mixture(settings, index, folds, stores, others)
+    else:
+        material = gather(settings, index, folds, stores)
     seed = stable_seed(settings.seed, settings.split)
     pl.seed_everything(seed, verbose=False)
     device = training_device(accelerator, world.rank() % world.devices)
-    names = material.view.channels if isinstance(material.view, TileView) else None
-    objective = initial_objective(settings.model, material.view.item[0], seed, names)
+    names = material.inputs or (material.view.channels if isinstance(material.view, TileView) else None)
+    size = len(names) if names else _points(material)
+    objective = initial_objective(settings.model, size or 0, seed, names, placed=material.inputs is not None)
     if world.size > 1:
         distributed.synchronise_batch_norms(objective)
     if conduct.gradient_checkpointing:
@@ -79,12 +86,15 @@ def pretrain(
     if conduct.compile:
         compile_networks(objective)
     objective = objective.to(device)
-    resume = ResumeFolder(output, settings.digest(), fingerprint(material, stores))
-    prepare = _prepare(settings, material.normaliser, objective)
-    sample = choose_sample(material.train, material.validation, material.labels, seed)
+    read = [*(stores if settings.trained_here else []), *(store for other in others for store in other.stores)]
+    resume = ResumeFolder(output, settings.digest(), fingerprint(material, read))
+    prepare = preparation(settings.model, material, objective.makes_views)
+    shown = sampled(material, settings.study) if settings.mixture else (material.train, material.validation)
+    sample = choose_sample(*shown, material.labels, seed)
     keys = pair_keys(material.table, objective.pairs) if objective.pairs else None
     with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
-        data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys)
+        samplers = _samplers(settings, material)
+        data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys, *samplers)
         name = f"{settings.model_name} {settings.split}"
         module = Pretraining(name, objective, training, data, seed, resume, conduct.collapse)
         with recorded_use(device, output / SUFFIX) if first else nullcontext():
@@ -92,7 +102,7 @@ def pretrain(
         if not first:
             return
         objective.load_state_dict(module.progress.best)
-        examples = _examples(module, material.validation[:EXAMPLE_COUNT])
+        examples = _examples(module, shown[1][:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
     _write_rows(output / METRICS, module.progress.history)
     _write_rows(output / THROUGHPUT, module.progress.speeds)
@@ -102,27 +112,12 @@ def pretrain(
     resume.remove()
 
 
-def _prepare(settings: PretrainSettings, normaliser: Normaliser | None, objective: Objective) -> Prepare:
-    model = settings.model
-
-    def prepare(batch: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        inputs = batch if normaliser is None else normaliser(batch)
-        # Validation sees tiles and contours as they are; some objectives draw views of their own.
-        if generator is None or objective.makes_views:
-            return inputs
-        if isinstance(model, ImageModel):
-            return augment(inputs, model.augment, generator)
-        return augment_contours(inputs, model.augment, generator)
-
-    return prepare
-
-
 @torch.inference_mode()
 def _examples(module: Pretraining, rows: Rows) -> dict[str, np.ndarray]:
     """Inputs and reconstructions of some validation rows, float16 in the unit of the model's input."""
     objective = module.objective.eval()
     (batch,) = module.data.validation.batches([rows])
-    inputs = module.data.prepare(batch, None)
+    inputs = module.data.prepare(batch, None, rows)
     outputs = objective.reconstruct(inputs)
     if outputs is None:
         return {}
@@ -140,8 +135,33 @@ def _write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
+def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced | None]:
+    """Orders of training and of validation in which studies come by their shares; validation looks at as many rows as
+    there are.
+    """
+    if not isinstance(material.view, MixedView):
+        return [None, None]
+    starts = dict(zip((part.name for part in material.studies), material.view.starts, strict=False))
+    parts = np.array([part.share for part in material.studies])
+    train = {part.name: part.train + starts[part.name] for part in material.studies}
+    held = {part.name: part.validation + starts[part.name] for part in material.studies}
+    return [Balanced(train, settings.model.training.balance, parts), Balanced(held, Balance(), parts)]
+
+
+def _points(material: Material) -> int | None:
+    """Points of a contour, in a material of contours."""
+    views = [material.view, *(part.view for part in material.studies)]
+    found = {view.item[0] for view in views if isinstance(view, ShapeView)}
+    if len(found) > 1:
+        raise PhenoloomError(
+            f"One model takes contours of one number of points, and the studies have {sorted(found)}; set "
+            "`shapes.points` alike"
+        )
+    return found.pop() if found else None
+
+
 def _card(settings: PretrainSettings, material: Material, module: Pretraining, seed: int) -> Card:
-    view, normaliser = material.view, material.normaliser
+    normaliser = material.normaliser
     return Card(
         name=settings.model_name,
         study=settings.study,
@@ -151,10 +171,13 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         **provenance(settings),
         model=settings.model,
         supervision=settings.model.supervision if isinstance(settings.model, ImageModel) else "none",
-        channels=view.channels if isinstance(view, TileView) else None,
+        channels=material.channels,
+        inputs=material.inputs,
         mean=list(normaliser.mean) if normaliser else None,
         std=list(normaliser.std) if normaliser else None,
-        points=view.item[0] if isinstance(view, ShapeView) else None,
+        fold_statistics={k: Statistics.of(n) for k, n in material.fold_normalisers.items()} or None,
+        points=_points(material),
+        studies=[_study_card(part) for part in material.studies] or None,
         best_epoch=module.progress.best_epoch,
         validation_loss=module.progress.best_loss,
         epochs_run=module.progress.epoch,
@@ -163,4 +186,20 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         validation_rows=len(material.validation),
         validation_groups=material.groups(material.validation),
         rows_without_shape=material.without_shape,
+    )
+
+
+def _study_card(part: StudyPart) -> StudyCard:
+    """What a model's card says of one of several studies that it was trained on."""
+    tiles = part.view if isinstance(part.view, TileView) else None
+    return StudyCard(
+        study=part.name,
+        share=round(part.share, 6),
+        rows=part.rows,
+        train_rows=len(part.train),
+        validation_rows=len(part.validation),
+        channels=tiles.channels if tiles else None,
+        pixel_size_um=tiles.pixel_size_um if tiles else None,
+        statistics=Statistics.of(part.normaliser) if part.normaliser else None,
+        taken_out=dict(part.taken_out),
     )

@@ -79,7 +79,8 @@ def _shared_copies(manifests: Sequence[Path], scratch: Path) -> Iterator[list[Pa
     names = [f"{path.resolve()}\0{read_manifest(path)['content']}" for path in manifests]
     key = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
     folder = scratch / f"phenoloom-{os.getuid()}-{key}"
-    copies = [folder / path.parent.name / path.name for path in manifests]
+    # Shards of several studies have the same names.
+    copies = [folder / Path(*path.resolve().parts[-3:]) for path in manifests]
     lock = _locked(folder, fcntl.LOCK_SH)
     if not all(copy.exists() for copy in copies):
         os.close(lock)

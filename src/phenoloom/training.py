@@ -53,7 +53,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.data, self.seed, self.resume, self.floors = data, seed, resume, floors
         self.average = WeightAverage(objective, settings.ema) if settings.ema else None
         self.progress, self.clock = Progress(), Clock(data.train)
-        self.steps = len(cut(data.train_rows, settings.batch_size))
+        self.steps = data.steps(settings.batch_size)
         self.schedules = Schedules(settings, self.steps)
         self.plan: list[Rows] = []
         self.validation_plan: list[Rows] = []
@@ -64,7 +64,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def train_dataloader(self) -> Epoch:
         """The batches of this epoch that are still to come (the trainer asks again for each epoch)."""
-        plan = self.data.order(self.data.train_rows, self.settings.batch_size, self.seed, self.progress.epoch)
+        plan = self.data.order(self.settings.batch_size, self.seed, self.progress.epoch)
         self._sizes = [len(batch) for batch in plan]
         self.plan = distributed.share(plan)
         return Epoch(self.data.train, self.plan[self.progress.step :])
@@ -127,7 +127,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         keys = self.data.keys_of(self.plan[self.progress.step], self.device)
         everyone = self._sizes[self.progress.step]
         # Augmented as a whole, so that parts see what the batch would have.
-        inputs = self.data.prepare(batch, generator)
+        inputs = self.data.prepare(batch, generator, self.plan[self.progress.step])
         parts = cut_parts(inputs, keys, self.settings.accumulate, everyone // self.trainer.world_size)
         for part in parts[:-1]:
             loss = self._train(part, generator, everyone)
@@ -173,8 +173,9 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Loss of one validation batch."""
-        keys = self.data.keys_of(self.validation_plan[batch_idx], self.device)
-        inputs = self.data.prepare(batch, None)
+        rows = self.validation_plan[batch_idx]
+        keys = self.data.keys_of(rows, self.device)
+        inputs = self.data.prepare(batch, None, rows)
         outcome = self.objective(inputs, None, keys) if keys is not None else self.objective(inputs, None)
         tally.add(self.progress.sums, "val", outcome, len(batch))
 
@@ -234,10 +235,14 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
     def _look(self) -> Metrics:
         """Figures of the vectors of the sample, to which every process adds its share."""
         rows = np.array_split(self.data.sample.rows, self.trainer.world_size)[distributed.rank()]
-        batches = self.data.validation.batches(cut(rows, self.settings.batch_size))
+        plan = cut(rows, self.settings.batch_size)
+        batches = (
+            self.data.prepare(batch, None, part)
+            for part, batch in zip(plan, self.data.validation.batches(plan), strict=True)
+        )
         self.objective.eval()
         with self.trainer.precision_plugin.forward_context():
-            vectors = [self.objective.embed_once(self.data.prepare(batch, None)).float().cpu() for batch in batches]
+            vectors = [self.objective.embed_once(inputs).float().cpu() for inputs in batches]
         self.objective.train()
         self._refuse_non_finite(*vectors)
         if distributed.active():

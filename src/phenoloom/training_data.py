@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,12 +15,27 @@ from .data import Loader, Rows, cut, shuffled
 from .monitors import Sample
 from .pairs import with_partners
 
-Prepare = Callable[[Tensor, torch.Generator | None], Tensor]
+Prepare = Callable[[Tensor, torch.Generator | None, Rows], Tensor]
+"""A batch, what to augment it by, and its rows."""
+
+
+class Sampler(Protocol):
+    """An order of rows other than each once: `length` rows in epoch number `epoch`, fixed by `seed` for ever."""
+
+    @property
+    def length(self) -> int:
+        """Rows of an epoch."""
+
+    def epoch(self, seed: int, epoch: int) -> Rows:
+        """The rows of an epoch."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Loaders and the rows that they read, and how a batch becomes inputs (augmented if a generator is given)."""
+    """Loaders and the rows that they read, and how a batch becomes inputs (augmented if a generator is given).
+
+    Samplers, where there are any, say which rows an epoch takes, and in which order.
+    """
 
     train: Loader
     validation: Loader
@@ -28,17 +44,28 @@ class TrainingData:
     sample: Sample
     prepare: Prepare
     keys: NDArray[np.int64] | None = None
+    train_sampler: Sampler | None = None
+    validation_sampler: Sampler | None = None
 
-    def order(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
-        """Batches of one pass; where the objective pulls pairs together, partners share a batch."""
-        if self.keys is None:
-            return shuffled(rows, batch_size, seed, epoch)
-        return cut(with_partners(rows, self.keys, seed, epoch), batch_size)
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch."""
+        length = self.train_sampler.length if self.train_sampler else len(self.train_rows)
+        return -(-length // batch_size)
+
+    def order(self, batch_size: int, seed: int, epoch: int) -> list[Rows]:
+        """Batches of one epoch; where the objective pulls pairs together, partners share a batch."""
+        sampler = self.train_sampler
+        if self.keys is not None:
+            rows = sampler.epoch(seed, epoch) if sampler else self.train_rows
+            return cut(with_partners(rows, self.keys, seed, epoch), batch_size)
+        if sampler:
+            return cut(sampler.epoch(seed, epoch), batch_size)
+        return shuffled(self.train_rows, batch_size, seed, epoch)
 
     def validation_order(self, batch_size: int) -> list[Rows]:
-        """Batches of the validation rows, the same in every epoch."""
-        held = self.validation_rows
-        return cut(held, batch_size) if self.keys is None else self.order(held, batch_size, 0, 0)
+        """Batches of validation, the same in every epoch."""
+        held = self.validation_sampler.epoch(0, 0) if self.validation_sampler else self.validation_rows
+        return cut(held if self.keys is None else with_partners(held, self.keys, 0, 0), batch_size)
 
     def keys_of(self, rows: Rows, device: torch.device) -> Tensor | None:
         """The keys of rows that the objective's `forward` takes beside the batch, if it does."""

@@ -53,6 +53,16 @@ class TileView:
     def __len__(self) -> int:
         return len(self._position)
 
+    def file_order(self, rows: Rows) -> NDArray[np.int64]:
+        """Positions in `rows` in the order in which their tiles lie in the stores."""
+        return np.asarray(np.lexsort((self._position[rows], self._shard[rows])), np.int64)
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Pixel size in µm, as far as the study tells it."""
+        size = self._stores[0].attrs.get("pixel_size_um")
+        return None if size is None else float(size)
+
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
         """Decode the tiles of `rows` into `out` (len(rows), c, y, x)."""
         shards, positions = self._shard[rows], self._position[rows]
@@ -81,6 +91,10 @@ class ShapeView:
 
     def __len__(self) -> int:
         return len(self._contours)
+
+    def file_order(self, rows: Rows) -> NDArray[np.int64]:
+        """Positions in `rows` as they are: contours lie in memory."""
+        return np.arange(len(rows))
 
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
         """Copy the contours of `rows` into `out` (len(rows), points, 2)."""

@@ -13,13 +13,41 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from .channels import Normaliser, Placement, placement
 from .config.model import ImageModel, ShapeModel
+from .config.objectives import Channels
 from .config.sections import Section
 from .errors import PhenoloomError
 from .manifest import write_atomically
 from .objectives import Objective, build_objective
 
 WEIGHTS, CARD = "model.safetensors", "model.yaml"
+
+
+class Statistics(Section):
+    """Mean and standard deviation of each channel, by which tiles are normalised."""
+
+    mean: list[float]
+    std: list[float]
+
+    @classmethod
+    def of(cls, normaliser: Normaliser) -> Statistics:
+        """Those of a normaliser."""
+        return cls(mean=list(normaliser.mean), std=list(normaliser.std))
+
+
+class StudyCard(Section):
+    """One of several studies that a model was trained on: its share of every batch, and what was kept from training."""
+
+    study: str
+    share: float
+    rows: int
+    train_rows: int
+    validation_rows: int
+    channels: list[str] | None
+    pixel_size_um: float | None
+    statistics: Statistics | None
+    taken_out: dict[str, int]
 
 
 class Card(Section):
@@ -40,6 +68,12 @@ class Card(Section):
     mean: list[float] | None
     std: list[float] | None
     points: int | None
+    inputs: list[str] | None = None
+    """Names of the network's inputs where the model names them, rather than the study."""
+    fold_statistics: dict[str, Statistics] | None = None
+    """Of an encoder that never saw the study: the statistics of the study's train groups, by split."""
+    studies: list[StudyCard] | None = None
+    """What it was trained on, where that is more or other than the study."""
     best_epoch: int
     validation_loss: float
     epochs_run: int
@@ -51,17 +85,48 @@ class Card(Section):
 
     @property
     def size(self) -> int:
-        """Channels of a tile, or points of a contour."""
-        return len(self.channels) if self.channels is not None else self.points or 0
+        """Inputs of the network: channels of a tile, or points of a contour."""
+        names = self.inputs or self.channels
+        return len(names) if names is not None else self.points or 0
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the study itself was trained on."""
+        return self.studies is None or self.study in {part.study for part in self.studies}
+
+    def normaliser(self, split: str) -> Normaliser:
+        """How tiles of the study are normalised for a split of it; raises PhenoloomError for one that is not known."""
+        assert isinstance(self.model, ImageModel)
+        if self.fold_statistics is None:
+            return Normaliser(tuple(self.mean or ()), tuple(self.std or ()), self.model.input_size)
+        if split not in self.fold_statistics:
+            raise PhenoloomError(f"{self.name} knows the splits {', '.join(self.fold_statistics)}, not {split}")
+        of_split = self.fold_statistics[split]
+        return Normaliser(tuple(of_split.mean), tuple(of_split.std), self.model.input_size)
+
+    @property
+    def placement(self) -> Placement | None:
+        """How channels of the study reach the network's inputs; none: as they are, or one by one."""
+        if self.inputs is None or self.channels is None or not isinstance(self.model, ImageModel):
+            return None
+        return placement(self.model.channels, self.inputs, self.study, self.channels)
 
 
 def initial_objective(
-    model: ImageModel | ShapeModel, size: int, seed: int, channels: Sequence[str] | None = None
+    model: ImageModel | ShapeModel,
+    size: int,
+    seed: int,
+    channels: Sequence[str] | None = None,
+    *,
+    placed: bool = False,
 ) -> Objective:
     """The network with the initial weights of `seed`; torch's own random state stays as it was.
 
-    `size` is the number of channels or points; `channels` are the names of the channels.
+    `size` is the number of channels or points; `channels` are the names of the channels. Where they are `placed` by
+    name before they reach the network, it takes its inputs as they come.
     """
+    if placed and isinstance(model, ImageModel) and model.channels.mode == "map":
+        model = model.model_copy(update={"channels": Channels()})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = build_objective(model, size, channels)
@@ -97,7 +162,9 @@ def load_objective(folder: Path, card: Card, *, untrained: bool = False) -> Obje
 
     Raises PhenoloomError unless every tensor of the file fits and none is missing.
     """
-    objective = initial_objective(card.model, card.size, card.initial_seed, card.channels)
+    objective = initial_objective(
+        card.model, card.size, card.initial_seed, card.inputs or card.channels, placed=card.inputs is not None
+    )
     if not untrained:
         path = folder / WEIGHTS
         try:

@@ -40,9 +40,21 @@ class StudyOnDisk:
     """`wells` wells of `per_well` objects in alternating classes; well i lies in fold i % folds, `shards` shards."""
 
     def __init__(
-        self, folder: Path, *, wells: int = 8, per_well: int = 6, shards: int = 2, size: int = 40, folds: int = 4
+        self,
+        folder: Path,
+        *,
+        wells: int = 8,
+        per_well: int = 6,
+        shards: int = 2,
+        size: int = 40,
+        folds: int = 4,
+        channels: tuple[str, ...] = ("DNA", "actin"),
+        plate: str = "P",
+        dtype: str = "uint16",
+        seed: int = 0,
     ) -> None:
         self.folder, self.size, self.folds_count = folder, size, folds
+        self.channels, self.plate, self.dtype, self.seed = channels, plate, np.dtype(dtype), seed
         folder.mkdir(parents=True, exist_ok=True)
         self.rows: list[dict[str, Any]] = []
         for shard in range(shards):
@@ -65,7 +77,7 @@ class StudyOnDisk:
         for row in self.rows:
             name = {"object": row["id"], "image": row["image_id"], "well": f"{row['plate']}/{row['well']}"}[unit]
             fold = int(row["well"][1:]) % self.folds_count
-            units[name] = {"id": name, "group": f"P/{row['well']}", "label": row["label"], "fold": fold}
+            units[name] = {"id": name, "group": f"{self.plate}/{row['well']}", "label": row["label"], "fold": fold}
         table = pa.Table.from_pylist([units[name] for name in sorted(units) if name not in drop])
         facts = json.dumps({"unit": unit, "group": "well"}).encode()
         pq.write_table(table.replace_schema_metadata({b"phenoloom": facts}), self.folds)
@@ -73,18 +85,23 @@ class StudyOnDisk:
     def _write_shard(self, shard: str, wells: list[int], per_well: int) -> None:
         tiles, shapes = self.folder / "tiles" / shard, self.folder / "shapes" / shard
         writer = TileWriter(
-            tiles.with_suffix(".zarr"), (2, self.size, self.size), np.dtype("uint16"), per_file=16, compression="lz4"
+            tiles.with_suffix(".zarr"),
+            (len(self.channels), self.size, self.size),
+            self.dtype,
+            per_file=16,
+            compression="lz4",
         )
         contours, facts = [], []
         position = 0
         for well in wells:
             for item in range(per_well):
-                kind, image = CLASSES[well % 2], f"P/W{well:02d}/0"
-                generator = np.random.default_rng([well, item])
-                tile = cell(kind, self.size, generator)
+                kind, image = CLASSES[well % 2], f"{self.plate}/W{well:02d}/0"
+                generator = np.random.default_rng([well, item, *([self.seed] if self.seed else [])])
+                tile = self._tile(kind, generator)
                 writer.append(writer.encode(tile))
-                row = {"id": f"{image}#{item:04d}", "image_id": image, "plate": "P", "well": f"W{well:02d}"}
+                row = {"id": f"{image}#{item:04d}", "image_id": image, "plate": self.plate, "well": f"W{well:02d}"}
                 row |= {"field": "0", "object": item, "label": kind, "shard": shard, "position": position}
+                row["digest"] = f"{self.plate}-{self.seed}-{well}"
                 row["channel_mean"] = tile.mean((1, 2)).astype(np.float32).tolist()
                 row["channel_std"] = tile.std((1, 2)).astype(np.float32).tolist()
                 self.rows.append(row)
@@ -93,13 +110,18 @@ class StudyOnDisk:
                 scale = float(np.sqrt((contour**2).sum(1).mean()))
                 facts.append({"id": row["id"], "scale": np.float32(scale)})
                 position += 1
-        content = writer.close({"channels": ["DNA", "actin"]})
+        content = writer.close({"channels": list(self.channels), "pixel_size_um": 0.5})
         self._manifest(tiles, content)
         shapes.parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(shapes.with_suffix(".zarr"), zarr_format=3)
         group.create_array("contours", data=np.stack(contours))
         pq.write_table(pa.Table.from_pylist(facts), shapes.with_suffix(".parquet"))
         self._manifest(shapes, shard)
+
+    def _tile(self, kind: str, generator: np.random.Generator) -> np.ndarray:
+        """A tile with a plane for each channel, in the camera's type."""
+        planes = cell(kind, self.size, generator)[np.arange(len(self.channels)) % 2]
+        return planes if self.dtype == np.uint16 else (planes >> 8).astype(self.dtype)
 
     @staticmethod
     def _manifest(path: Path, content: str) -> None:

@@ -10,9 +10,11 @@ from snakemake.exceptions import WorkflowError
 
 from phenoloom.config import (
     RuleSettings,
+    check_mixtures,
     load_config,
     load_model,
     load_study,
+    model_split,
     overview_settings,
     splits,
 )
@@ -36,22 +38,27 @@ def or_stop(load, *arguments):
 
 
 CONFIG = or_stop(load_config, config, "config/config.yaml with --config")
-STUDIES = Lazy(CONFIG.studies, lambda name: or_stop(load_study, name, CONFIG_DIR))
+# A model may be trained on studies that are not run: their tiles are made then, and no more of them.
+KNOWN = dict.fromkeys(
+    [*CONFIG.studies, *sorted(path.stem for path in CONFIG_DIR.glob("studies/*.yaml"))]
+)
+STUDIES = Lazy(KNOWN, lambda name: or_stop(load_study, name, CONFIG_DIR))
 # Every study is checked before anything starts; a submitted job looks only at those that it needs.
 if workflow.is_main_process:
-    dict(STUDIES)
+    for name in CONFIG.studies:
+        or_stop(check_mixtures, name, STUDIES, CONFIG_DIR)
 
 RESULTS = CONFIG.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 SETTINGS = Lazy(
-    CONFIG.studies,
+    KNOWN,
     lambda name: RuleSettings(name, STUDIES[name], CONFIG, CONFIG_DIR),
 )
 
 
 wildcard_constraints:
-    study="|".join(map(re.escape, STUDIES)),
+    study="|".join(map(re.escape, KNOWN)),
     shard=r"\d{4}",
     split=r"all|fold-\d+",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
@@ -148,14 +155,64 @@ def get_model_stores(wildcards):
     return get_view_folder(wildcards.study, view)
 
 
-def get_unindexed_stores(wildcards):
-    """Manifests of the stores that a model trains on, as far as the index was not made from them.
+def get_unindexed(study, view):
+    """Manifests of the stores of a view, as far as the index was not made from them.
 
     Naming all of them again for each model and fold would be more than half of all inputs of a large plan.
     """
+    indexed = "tiles" if STUDIES[study].tiles else "shapes"
+    return [] if view == indexed else get_shard_files(study, view, "json")
+
+
+def get_unindexed_stores(wildcards):
+    """Those of the stores that a model trains on."""
     view = get_model(wildcards.study, wildcards.model).view
-    indexed = "tiles" if STUDIES[wildcards.study].tiles else "shapes"
-    return [] if view == indexed else get_shard_files(wildcards.study, view, "json")
+    return get_unindexed(wildcards.study, view)
+
+
+def get_others(wildcards):
+    """The other studies that the model is trained on."""
+    entry = STUDIES[wildcards.study].trained_as(wildcards.model)
+    return sorted(set(entry.trained_on) - {wildcards.study}) if entry else []
+
+
+def get_other_tables(wildcards):
+    """Their indexes and folds, which training reads; that they changed is told by their manifests."""
+    return [
+        f"{RESULTS}/{other}/{name}.parquet"
+        for other in get_others(wildcards)
+        for name in ("index", "folds")
+    ]
+
+
+def get_other_manifests(wildcards):
+    """The manifests of their indexes, folds, and stores of the model's view."""
+    view = get_model(wildcards.study, wildcards.model).view
+    return [
+        path
+        for other in get_others(wildcards)
+        for path in (
+            f"{RESULTS}/{other}/index.json",
+            f"{RESULTS}/{other}/folds.json",
+            *get_unindexed(other, view),
+        )
+    ]
+
+
+def get_also(wildcards):
+    """Arguments that tell the command of the other studies."""
+    view = get_model(wildcards.study, wildcards.model).view
+    return [
+        argument
+        for other in get_others(wildcards)
+        for argument in (
+            "--also",
+            other,
+            f"{RESULTS}/{other}/index.parquet",
+            f"{RESULTS}/{other}/folds.parquet",
+            get_view_folder(other, view),
+        )
+    ]
 
 
 def get_training(wildcards):
@@ -182,9 +239,16 @@ def get_embed_input(wildcards):
         return {}
     if entry.descriptors:
         return {"descriptors": get_shard_files(study, "descriptors", "parquet")}
-    # The stores come along with the weights, which were trained on them.
-    folder = f"{RESULTS}/{study}/models/{entry.model}/{wildcards.split}"
-    return {"weights": f"{folder}/model.safetensors", "model": f"{folder}/model.yaml"}
+    # The stores come along with the weights that were trained on them.
+    view = get_view(study, wildcards.representation)
+    trained_here = entry.trained_here(study)
+    split = model_split(study, entry, wildcards.split)
+    folder = f"{RESULTS}/{study}/models/{entry.encoder}/{split}"
+    return {
+        "stores": [] if trained_here else get_unindexed(study, view),
+        "weights": f"{folder}/model.safetensors",
+        "model": f"{folder}/model.yaml",
+    }
 
 
 def get_embed_source(wildcards, input):
@@ -213,5 +277,5 @@ def get_targets():
     """Every declared output, as a list: Snakemake loses the first item of a generator."""
     return [
         f"{RESULTS}/index.html",
-        *(path for study in STUDIES for path in get_study_targets(study)),
+        *(path for study in CONFIG.studies for path in get_study_targets(study)),
     ]

@@ -5,6 +5,8 @@ rule pretrain:
         folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
         folds_manifest=f"{RESULTS}/{{study}}/folds.json",
         stores=get_unindexed_stores,
+        other_tables=ancient(get_other_tables),
+        other_manifests=get_other_manifests,
     # The training state lies beside these in an undeclared folder: Snakemake deletes the declared outputs of a job
     # that failed, and days of training would go with them.
     output:
@@ -39,6 +41,7 @@ rule pretrain:
         settings=get_settings("pretrain", "model", "split"),
         stores=get_model_stores,
         folder=subpath(output.model, parent=True),
+        also=get_also,
     shell:
         "{resources.launcher} phenoloom pretrain {resources.placement} {resources.staging} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
-        "--stores {params.stores:q} --threads {threads} --output {params.folder:q} 2> {log:q}"
+        "--stores {params.stores:q} {params.also:q} --threads {threads} --output {params.folder:q} 2> {log:q}"

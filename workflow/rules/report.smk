@@ -42,7 +42,7 @@ rule report:
 
 rule overview:
     input:
-        expand(f"{RESULTS}/{{study}}/report/index.html", study=STUDIES),
+        expand(f"{RESULTS}/{{study}}/report/index.html", study=CONFIG.studies),
     output:
         report(
             f"{RESULTS}/index.html",
@@ -55,7 +55,9 @@ rule overview:
     conda:
         "../../envs/cpu.yaml"
     params:
-        settings=overview_settings(STUDIES).canonical(),
+        settings=overview_settings(
+            {name: STUDIES[name] for name in CONFIG.studies}
+        ).canonical(),
         results=subpath(output[0], parent=True),
     shell:
         "phenoloom overview --settings {params.settings:q} --results {params.results:q} --output {output:q} 2> {log:q}"

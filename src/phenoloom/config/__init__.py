@@ -1,8 +1,8 @@
 """Configuration: the sections of every YAML file, reading them, and the settings of each rule."""
 
-from .load import load_config, load_model, load_study, read_yaml
+from .load import check_mixtures, load_config, load_model, load_study, read_yaml
 from .model import ImageModel, Model, ShapeModel
-from .rules import RuleSettings, overview_settings, splits
+from .rules import RuleSettings, model_split, overview_settings, splits
 from .sections import Config, Study
 from .settings import Settings
 
@@ -14,9 +14,11 @@ __all__ = [
     "Settings",
     "ShapeModel",
     "Study",
+    "check_mixtures",
     "load_config",
     "load_model",
     "load_study",
+    "model_split",
     "overview_settings",
     "read_yaml",
     "splits",

@@ -83,6 +83,7 @@ def load_study(name: str, config_dir: Path) -> Study:
             f"{path}: `models.{unused}` changes a model that no representation uses "
             f"(used: {', '.join(sorted(used)) or 'none'}); rename or remove it"
         )
+    study = _told_alone(name, study, path)
     for representation, entry in study.representations.items():
         view = view_of(entry, study, config_dir)
         if getattr(study, view) is None:
@@ -96,14 +97,46 @@ def load_study(name: str, config_dir: Path) -> Study:
 def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeModel:
     """Validate `config/models/<name>.yaml` with the study's own changes merged over it.
 
-    The name may be that of a variant: of a model file, a dot, and values that its `variants` list.
+    The name may be that of a variant: of a model file, a dot, and values that its `variants` list. It may tell too what
+    a representation of the study trains the model on.
     """
+    entry = study.trained_as(name)
+    name = entry.model if entry and entry.model else name
     base, suffix = name, ""
     if not _model_file(name, config_dir).exists():
         known = ((b, s) for b, s in bases(name) if _model_file(b, config_dir).exists())
         base, suffix = next(known, (name, ""))
     path = _model_file(base, config_dir)
     return _validated_model(path, base, suffix, _read_text(path), _Changes(study.models.get(base, {})))
+
+
+def _told_alone(name: str, study: Study, path: Path) -> Study:
+    """The study without a `trained_on` that names itself alone, which is what none means; refuses what cannot be."""
+    entries = {}
+    for representation, entry in study.representations.items():
+        if entry.transductive and not entry.trained_here(name):
+            raise PhenoloomError(
+                f"{path}: representation {representation!r} is `transductive`, but `trained_on` lacks {name}: an "
+                "encoder that never sees this study serves all folds as it is; remove `transductive`"
+            )
+        alone = entry.trained_on == [name]
+        entries[representation] = entry.model_copy(update={"trained_on": []}) if alone else entry
+    return study.model_copy(update={"representations": entries})
+
+
+def check_mixtures(name: str, studies: Mapping[str, Study], config_dir: Path) -> None:
+    """Refuse a study that trains a model on studies without the model's view; `studies` loads them by name."""
+    study = studies[name]
+    for representation, entry in study.representations.items():
+        view = view_of(entry, study, config_dir)
+        for other in entry.trained_on:
+            if other not in studies:
+                _read_text(config_dir / "studies" / f"{other}.yaml")
+            if getattr(studies[other], view) is None:
+                raise PhenoloomError(
+                    f"{name}: representation {representation!r} is trained on the `{view}` of {other}, which has none; "
+                    f"add a `{view}` section to it, or take it out of `trained_on`"
+                )
 
 
 def _model_file(name: str, config_dir: Path) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from .sections import Fraction, Section
+from .training import CANONICAL
 
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -118,12 +119,21 @@ class Channels(Section):
     map: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict, description="channel of the study -> input of the network, counted from 0"
     )
-    drop: list[str] = Field(default_factory=list, description="channels that `map` leaves out on purpose")
+    names: list[str] = Field(
+        default_factory=list,
+        description="inputs of the network in `joint`, by the names of their channels; a study may lack some of them; "
+        "none: the channels of the study",
+    )
+    aliases: dict[str, str] = Field(
+        default_factory=dict,
+        description="channel of a study -> what `names` calls it, for studies that differ in words",
+    )
+    drop: list[str] = Field(default_factory=list, description="channels that `map` or `names` leave out on purpose")
     fill: str = Field(
         "zero",
         pattern=r"^(zero|mean|repeat:.+)$",
-        description="inputs without a channel in `map`: `zero` (the channel's mean), `mean` of the mapped channels, or "
-        "`repeat:<channel>`",
+        description="inputs without a channel in `map` or `names`: `zero` (the channel's mean), `mean` of those that "
+        "are there, or `repeat:<channel>`",
     )
 
     @model_validator(mode="after")
@@ -138,6 +148,28 @@ class Channels(Section):
         if set(self.drop) & set(self.map):
             raise ValueError(f"`drop` and `map` both name {', '.join(sorted(set(self.drop) & set(self.map)))}")
         repeated = self.fill.removeprefix("repeat:")
-        if repeated != self.fill and repeated not in self.map:
-            raise ValueError(f"`fill` repeats {repeated!r}, which `map` does not name")
+        if repeated != self.fill and repeated not in (self.names or self.map):
+            raise ValueError(f"`fill` repeats {repeated!r}, which `{'names' if self.names else 'map'}` does not name")
         return self
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Channels:
+        if self.names and self.mode != "joint":
+            raise ValueError(f"`names` belongs to `mode: joint`, found {self.mode}; remove it")
+        if self.aliases and not self.names:
+            raise ValueError("`aliases` are other words for channels in `names`, which is empty; give `names`")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"`names` must name each channel once, found {self.names}")
+        if strange := sorted({*self.aliases.values()} - {*self.names}):
+            raise ValueError(f"`aliases` lead to {', '.join(strange)}, which `names` lacks")
+        if self.mode == "joint" and self.drop and not self.names:
+            raise ValueError("`drop` leaves out channels that `names` or `map` lacks; give one of them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        # These keys came after the first models were trained, whose digests they leave as they were.
+        values: dict[str, Any] = handler(self)
+        if info.context == CANONICAL:
+            values = {key: value for key, value in values.items() if value or key not in ("names", "aliases")}
+        return values

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .load import load_model, view_of
-from .sections import Config, Masks, Study
+from .sections import Config, Masks, Representation, Study
 from .settings import (
     ALGORITHM,
     ClassifySettings,
@@ -20,6 +20,7 @@ from .settings import (
     EmbedSettings,
     FoldsSettings,
     IndexSettings,
+    Mixture,
     OverviewSettings,
     PretrainSettings,
     ReportSettings,
@@ -43,6 +44,13 @@ def splits(study: Study, representation: str) -> list[str]:
     if entry.model is None or entry.transductive:
         return ["all"]
     return [f"fold-{i}" for i in range(study.folds.count)]
+
+
+def model_split(study: str, entry: Representation, split: str) -> str:
+    """The split that the encoder behind a table of vectors was trained for: one encoder that never saw a study is for
+    all of its folds.
+    """
+    return split if entry.trained_here(study) else "all"
 
 
 class RuleSettings:
@@ -123,6 +131,10 @@ class RuleSettings:
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
+        entry = self.study.trained_as(model)
+        mixture = None
+        if entry and entry.trained_on:
+            mixture = Mixture(studies=sorted(entry.trained_on), shared_groups=entry.shared_groups)
         return PretrainSettings(
             study=self.name,
             algorithm=ALGORITHM["pretrain"],
@@ -131,6 +143,7 @@ class RuleSettings:
             model=loaded.model_copy(update={"training": loaded.training.without_placement()}),
             split=split,
             seed=self.study.seed,
+            mixture=mixture,
         )
 
     def embed(self, representation: str, split: str) -> EmbedSettings:
@@ -140,7 +153,7 @@ class RuleSettings:
             representation=representation,
             split=split,
             descriptors=entry.descriptors,
-            model_name=entry.model,
+            model_name=entry.encoder,
             concatenate=entry.concatenate,
             view=view_of(entry, self.study, self.config_dir),
             untrained=entry.untrained,

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Unit = Literal["object", "tile", "image", "well"]
-Descriptor = Literal["regionprops", "efd", "fourier", "distance-spectrum", "intensity"]
+from .representation import Representation
+from .section import Descriptor, Fraction, Name, Section, Unit
 
-
-class Section(BaseModel):
-    """A closed, immutable section: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = ["Descriptor", "Fraction", "Name", "Representation", "Section", "Unit"]
 
 
 class Simulation(Section):
@@ -157,33 +151,6 @@ class Folds(Section):
     )
 
 
-class Representation(Section):
-    """Anything that gives every unit one vector: exactly one of `descriptors`, `model` and `concatenate`."""
-
-    descriptors: Descriptor | None = Field(None, description="a set of classical descriptors")
-    model: Name | None = Field(None, description="a model file of `config/models`, trained on this study's train folds")
-    concatenate: list[Name] | None = Field(
-        None,
-        min_length=2,
-        description="representations of this study, one after the other in one vector; probes standardise, and where "
-        "it has many features reduce, each by itself",
-    )
-    untrained: bool = Field(False, description="use the model's initial weights: the baseline that could embarrass us")
-    transductive: bool = Field(
-        False, description="train one encoder on all folds; the report then says that it has seen the test groups"
-    )
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Representation:
-        if sum(part is not None for part in (self.descriptors, self.model, self.concatenate)) != 1:
-            raise ValueError("give exactly one of `descriptors`, `model` and `concatenate`")
-        if not self.model and (self.untrained or self.transductive):
-            raise ValueError("`untrained` and `transductive` belong to models; descriptors are not trained")
-        if self.concatenate and len(set(self.concatenate)) < len(self.concatenate):
-            raise ValueError(f"`concatenate` must name each representation once, found {self.concatenate}")
-        return self
-
-
 class Classify(Section):
     """Probes on frozen vectors."""
 
@@ -250,6 +217,25 @@ class Study(Section):
             raise ValueError("`shapes` without `tiles` come from mask files; name them in `source.masks.files`")
         if self.classify.unit == "tile" and not self.tiles:
             raise ValueError("`classify.unit: tile` needs `tiles`; use `object`")
+        return self
+
+    def trained_as(self, encoder: str) -> Representation | None:
+        """The first representation whose trained model has this name."""
+        return next((entry for entry in self.representations.values() if entry.encoder == encoder), None)
+
+    @model_validator(mode="after")
+    def _encoders_are_one(self) -> Study:
+        for name, entry in self.representations.items():
+            first = self.trained_as(entry.encoder) if entry.encoder else None
+            same = first is None or (set(first.trained_on), first.shared_groups) == (
+                set(entry.trained_on),
+                entry.shared_groups,
+            )
+            if not same:
+                raise ValueError(
+                    f"`representations.{name}` trains {entry.encoder} in another way than a representation before it: "
+                    "`trained_on` and `shared_groups` of one model must agree, or be told in two model files"
+                )
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from .model import ImageModel, ShapeModel
 from .sections import (
@@ -122,11 +122,29 @@ class FoldsSettings(Settings):
     seed: int
 
 
+class Mixture(Section):
+    """Studies that one model is trained on, and what becomes of groups that are called like a test group."""
+
+    studies: list[str]
+    shared_groups: Literal["drop", "keep"]
+
+
 class PretrainSettings(Settings):
     model_name: str
     model: ImageModel | ShapeModel
     split: str
     seed: int
+    mixture: Mixture | None = None
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "mixture" or value is not None}
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the study itself is trained on."""
+        return self.mixture is None or self.study in self.mixture.studies
 
 
 class EmbedSettings(Settings):

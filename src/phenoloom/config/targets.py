@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .rules import RuleSettings, splits
+from .rules import RuleSettings, model_split, splits
 from .sections import Study
 
 
@@ -30,10 +30,12 @@ def shards_of(study: Study) -> list[str]:
     return [f"{number:04d}" for number in range(study.shards)]
 
 
-def models_of(study: Study) -> list[tuple[str, str]]:
-    """(model, split) of everything that must be trained."""
-    entries = study.representations
-    return sorted({(r.model, split) for name, r in entries.items() if r.model for split in splits(study, name)})
+def models_of(study: Study, name: str) -> list[tuple[str, str]]:
+    """(model, split) of everything that must be trained for the study called `name`."""
+    entries = study.representations.items()
+    return sorted(
+        {(r.encoder, model_split(name, r, split)) for key, r in entries if r.encoder for split in splits(study, key)}
+    )
 
 
 def jobs_of(settings: RuleSettings) -> Iterator[Job]:
@@ -45,7 +47,7 @@ def jobs_of(settings: RuleSettings) -> Iterator[Job]:
     yield from _shard_jobs(settings)
     yield Job("index", (), ("index.parquet", "index.json", "quarantine.tsv"))
     yield Job("folds", (), ("folds.parquet", "folds.json"))
-    for model, split in models_of(study):
+    for model, split in models_of(study, settings.name):
         files = ("model.safetensors", "model.yaml", "metrics.csv")
         yield Job("pretrain", (model, split), tuple(f"models/{model}/{split}/{name}" for name in files))
     for name in study.representations:

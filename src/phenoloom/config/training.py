@@ -14,7 +14,7 @@ CANONICAL = "canonical"
 
 LATER = (
     "optimizer", "betas", "momentum", "final_learning_rate", "final_weight_decay", "accumulate", "ema",
-    "compile", "gradient_checkpointing", "collapse",
+    "compile", "gradient_checkpointing", "collapse", "balance",
 )  # fmt: skip
 """Keys that came after the first models were trained: at their defaults they leave those digests as they were."""
 
@@ -37,6 +37,23 @@ class Collapse(Section):
         description="floor, in nats, of the entropy of the codes in use (VQ-VAE), or of what the teacher's outputs "
         "tell of a tile (DINO)",
     )
+
+
+class Balance(Section):
+    """How often a training on several studies takes an item of each; every batch holds each by its share."""
+
+    size_exponent: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="the share of a study grows with this power of its number of items (Conneau et al. 2020, section "
+        "3.1): 0: equal shares, 1: as many as it has",
+    )
+    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="study -> factor of its share; 1 where it is not named"
+    )
+    epoch_items: int | None = Field(
+        None, ge=2, description="items of an epoch; none: as many as all studies have together. Items of a small study "
+        "come more than once, each as often as the others to within one",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,9 @@ class Training(Section):
         0.1, description="share of the train groups held out for early stopping; never a test group"
     )
     patience: int = Field(20, ge=1, description="epochs without a better validation loss before training stops")
+    balance: Balance = Field(
+        default_factory=Balance, description="how often a training on several studies takes an item of each"
+    )
     collapse: Collapse = Field(
         default_factory=Collapse, description="when a training counts as collapsed and stops; changes no result"
     )

@@ -19,6 +19,7 @@ from .render import render
 from .representations import DUMMY, MAIN_METRIC, Scoreboard
 from .samples import sample_gallery
 from .summary import summary, warnings
+from .training_sets import seen_table
 
 HEADLINE = "headline.json"
 """Written beside the page: the numbers that the page over all studies shows."""
@@ -129,6 +130,7 @@ def _maps(results: Results, settings: ReportSettings) -> Section:
 
 def _models(results: Results, settings: ReportSettings) -> Section:
     content = {
+        "seen": seen_table(results.runs),
         "curves": curve_figures(results.runs),
         "pairs": model_gallery(results.runs, results.channels),
         "matrices": matrix_gallery(results, settings.seed),

@@ -11,6 +11,7 @@ from ..config.settings import ReportSettings
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .read import Results
 from .representations import DUMMY, SHUFFLED, Scoreboard, kind_of, probe_name
+from .training_sets import size_warnings
 
 NOT_SHOWN_BETTER = "the difference is within one standard deviation of zero over the folds"
 
@@ -47,7 +48,8 @@ def _what(board: Scoreboard, name: str) -> str:
         return f"{listing(entry['concatenate'])} in one vector"
     if board.kind(name) == "descriptors":
         return "classical descriptors"
-    return f"the model {entry.get('model')}{', transductive' if board.kind(name) == 'transductive' else ''}"
+    trained = f", trained on {listing(entry['trained_on'])}" if entry.get("trained_on") else ""
+    return f"the model {entry.get('model')}{trained}{', transductive' if board.kind(name) == 'transductive' else ''}"
 
 
 def _beside(board: Scoreboard, best: str) -> Iterator[str]:
@@ -62,7 +64,7 @@ def _beside(board: Scoreboard, best: str) -> Iterator[str]:
 
 def warnings(settings: ReportSettings, results: Results, board: Scoreboard | None) -> list[str]:
     """Everything that limits what the scores mean, one sentence each."""
-    found = list(_data_warnings(results))
+    found = [*_data_warnings(results), *size_warnings(results.runs)]
     if board is not None:
         found = [*_model_warnings(board), *_control_warnings(board, results), *_unit_warnings(board, results), *found]
     entries = settings.representations

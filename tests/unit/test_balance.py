@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phenoloom.balance import Balanced, interleaved, passes, quotas, shares
+from phenoloom.config.training import Balance
+from phenoloom.data import cut
+from phenoloom.errors import PhenoloomError
+
+
+@pytest.mark.parametrize(
+    ("exponent", "weights", "expected"),
+    [
+        (0.0, {}, [1 / 2, 1 / 2]),
+        (1.0, {}, [1 / 10, 9 / 10]),
+        (0.5, {}, [1 / 4, 3 / 4]),
+        (0.0, {"a": 3.0}, [3 / 4, 1 / 4]),
+        (1.0, {"a": 9.0}, [1 / 2, 1 / 2]),
+    ],
+)
+def test_a_share_is_the_weighted_power_of_a_size(
+    exponent: float, weights: dict[str, float], expected: list[float]
+) -> None:
+    found = shares({"a": 100, "b": 900}, Balance(size_exponent=exponent, weights=weights))
+    assert np.allclose(found, expected)
+
+
+def test_a_weight_of_a_study_that_is_not_there_is_refused() -> None:
+    with pytest.raises(PhenoloomError, match=r"names c, which the model is not trained on \(a, b\)"):
+        shares({"a": 1, "b": 1}, Balance(weights={"c": 2.0}))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 10_000), st.lists(st.floats(0.001, 1), min_size=1, max_size=4))
+def test_quotas_add_up_and_are_within_one_of_the_share(total: int, weights: list[float]) -> None:
+    parts = np.array(weights) / sum(weights)
+    found = quotas(total, parts)
+    assert sum(found) == total
+    assert min(found) >= 1
+    assert all(
+        abs(n - total * part) < 1 + len(parts) * (total * parts.min() < 1) for n, part in zip(found, parts, strict=True)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 100), st.integers(1, 6))
+def test_over_epochs_no_row_comes_more_than_once_oftener_than_another(rows: int, quota: int, epochs: int) -> None:
+    counts = np.zeros(rows, int)
+    for epoch in range(epochs):
+        taken = passes(np.arange(rows), quota, [0, 1], epoch)
+        assert len(taken) == quota
+        np.add.at(counts, taken, 1)
+    assert counts.sum() == epochs * quota
+    assert counts.max() - counts.min() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=4), st.integers(2, 64))
+def test_every_batch_holds_every_study_by_its_share(sizes: list[int], batch: int) -> None:
+    starts = np.cumsum([0, *sizes])
+    parts = [np.arange(a, b) for a, b in pairwise(starts)]
+    order = interleaved(parts, [3], 0)
+    assert sorted(order.tolist()) == list(range(sum(sizes)))
+    for rows in cut(order, batch):
+        for part in parts:
+            expected = len(rows) * len(part) / sum(sizes)
+            assert abs(np.isin(rows, part).sum() - expected) <= len(parts)
+
+
+def test_an_epoch_is_a_function_of_the_seed_and_its_number() -> None:
+    rows = {"a": np.arange(10), "b": np.arange(10, 100)}
+
+    def epoch(seed: int, number: int) -> list[int]:
+        order = Balanced(rows, Balance(), np.array([0.5, 0.5])).epoch(seed, number)
+        return [int(row) for row in order]
+
+    assert epoch(0, 3) == epoch(0, 3)
+    assert epoch(0, 3) != epoch(0, 4)
+    assert epoch(0, 3) != epoch(1, 3)
+    # The ten of the small study come five times each, the ninety of the large one once in nine epochs out of five.
+    taken = np.bincount(epoch(0, 3), minlength=100)
+    assert set(taken[:10]) == {5}
+    assert taken[10:].sum() == 50
+
+
+def test_the_length_of_an_epoch_can_be_told() -> None:
+    rows = {"a": np.arange(10), "b": np.arange(10, 100)}
+    sampler = Balanced(rows, Balance(epoch_items=20), np.array([0.25, 0.75]))
+    assert (sampler.length, sampler.quotas) == (20, {"a": 5, "b": 15})
+    assert len(sampler.epoch(0, 0)) == 20
