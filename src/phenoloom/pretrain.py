@@ -28,6 +28,7 @@ from .material import Material, fingerprint, gather
 from .monitors import choose_sample
 from .objectives import Objective
 from .pairs import pair_keys
+from .preparation import preparation_of
 from .resume import ResumeFolder, remove_leftovers
 from .training import Pretraining
 from .training_data import Prepare, TrainingData
@@ -98,7 +99,7 @@ def pretrain(
     _write_rows(output / THROUGHPUT, module.progress.speeds)
     if examples:
         write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, _card(settings, material, module, seed))
+    save_card(output, _card(settings, material, module, seed, stores))
     resume.remove()
 
 
@@ -140,7 +141,9 @@ def _write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
-def _card(settings: PretrainSettings, material: Material, module: Pretraining, seed: int) -> Card:
+def _card(
+    settings: PretrainSettings, material: Material, module: Pretraining, seed: int, stores: Sequence[Path]
+) -> Card:
     view, normaliser = material.view, material.normaliser
     return Card(
         name=settings.model_name,
@@ -163,4 +166,5 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         validation_rows=len(material.validation),
         validation_groups=material.groups(material.validation),
         rows_without_shape=material.without_shape,
+        preparation=preparation_of(stores),
     )
