@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def add_model_commands(add: Add) -> None:
     use.add_argument("--max-rejected-fraction", type=float, default=0.1, help="stop above this share of bad images")
     use.add_argument("--scratch", type=Path, help="folder for tiles while it runs; default: beside the output")
     use.add_argument("--threads", type=int, default=1)
+    give = add("export", _export, "write a finished model for other programs", rule=False)
+    give.add_argument("--model", type=Path, required=True, help="folder with model.yaml and model.safetensors")
+    formats = ["bioimageio", "onnx", "torch"]
+    give.add_argument("--format", choices=formats, required=True, help="package of bioimage.io, ONNX, or torch.export")
+    give.add_argument("--output", type=Path, required=True, help="file to write: .zip, .onnx or .pt2")
+    give.add_argument("--about", type=Path, default=Path("config/about.yaml"), help="who made it, for bioimageio")
 
 
 def _apply(a: argparse.Namespace) -> None:
@@ -54,6 +61,18 @@ def _apply(a: argparse.Namespace) -> None:
     )
     applied = apply_model(a.model, new, a.output, name=a.name, threads=a.threads, scratch=a.scratch)
     tell(applied, a.output)
+
+
+def _export(a: argparse.Namespace) -> None:
+    if a.format == "bioimageio":
+        from .package import export_package
+
+        export_package(a.model, a.about, a.output)
+    else:
+        from .export import export_onnx, export_torch
+
+        (export_onnx if a.format == "onnx" else export_torch)(a.model, a.output)
+    print(f"{a.output}: {a.output.stat().st_size / 1e6:.1f} MB, checked against the model", file=sys.stderr)
 
 
 def _refuse_numbers(a: argparse.Namespace) -> None:
