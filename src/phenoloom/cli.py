@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .cli_models import add_model_commands
 from .config import settings as s
 from .config.training import Collapse, Conduct
 from .errors import PhenoloomError
@@ -96,17 +97,9 @@ def _embed(a: argparse.Namespace) -> None:
     from .embed import embed
     from .views import stores_in
 
-    embed(
-        s.EmbedSettings.parse(a.settings),
-        a.index,
-        a.folds,
-        stores_in(a.stores, a.index) if a.stores else [],
-        a.descriptors,
-        a.model,
-        a.output,
-        a.threads,
-        a.parts,
-    )
+    settings = s.EmbedSettings.parse(a.settings)
+    stores = stores_in(a.stores, a.index) if a.stores else []
+    embed(settings, a.index, a.folds, stores, a.descriptors, a.model, a.output, a.threads, a.parts)
 
 
 def _classify(a: argparse.Namespace) -> None:
@@ -269,6 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--objects-per-megapixel", type=float, dest="per_megapixel", help="for tables without `objects`")
     cost.add_argument("--one-plane", action="store_true", help="use one plane of each stack and film")
     cost.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    add_model_commands(add)
     manual = add("manual", _manual, "write config/README.md's tables and the JSON schemas again", rule=False)
     manual.add_argument("--config", type=Path, default=Path("config"), help="configuration folder")
     return parser

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import xxhash
 from .config.settings import ContoursSettings
 from .contour_sources import Batch, batches
 from .contour_store import CONVENTIONS, TABLE, ArrayWriter, delete_leftovers, write_table
-from .manifest import Quarantine, refuse_too_many, write_manifest
+from .manifest import Quarantine, read_manifest, refuse_too_many, write_manifest
 from .polygons import (
     Floats,
     Polygons,
@@ -78,7 +79,16 @@ def extract_contours(
         arrays=writer.arrays(),
         content=xxhash.xxh3_128_hexdigest(content.encode()),
         source=settings.source,
+        **_origin(settings, tiles),
     )
+
+
+def _origin(settings: ContoursSettings, tiles: Path | None) -> dict[str, Any]:
+    """How the tiles were made whose masks were traced: a model of the contours says so, for new images."""
+    if settings.source != "tiles" or tiles is None:
+        return {}
+    manifest = read_manifest(tiles)
+    return {"tiles": {"settings": manifest["settings"], "dtype": manifest["dtype"]}}
 
 
 def standard_contours(polygons: Polygons, points: int) -> tuple[Floats, Floats, Floats]:

@@ -26,7 +26,7 @@ from .manifest import Quarantine, atomic_path, refuse_too_many, remove_shard, wr
 from .masks import read_labels, segment
 from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
-from .readers import read_image
+from .reading import AS_THE_STUDY, Reading
 from .store import TileWriter
 from .tiletable import TileTable
 from .tiling import Place, around_objects, cut, grid, inside
@@ -53,7 +53,14 @@ class Converted:
     rejected: Counter[str] = field(default_factory=Counter)
 
 
-def convert_shard(settings: ConvertSettings, sheet: Path, shard: str, manifest: Path, threads: int) -> None:
+def convert_shard(
+    settings: ConvertSettings,
+    sheet: Path,
+    shard: str,
+    manifest: Path,
+    threads: int,
+    reading: Reading = AS_THE_STUDY,
+) -> None:
     """Convert the images of one shard; writes `.zarr` and `.parquet` beside the manifest, which comes last.
 
     Images that cannot be used are quarantined with their reason. Raises PhenoloomError if they are more than
@@ -65,7 +72,7 @@ def convert_shard(settings: ConvertSettings, sheet: Path, shard: str, manifest: 
     rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
-    conversion = _Conversion(settings, _reference_dtype(settings, sheet))
+    conversion = _Conversion(settings, _reference_dtype(settings, sheet, reading), reading)
     with (
         _writer(settings, conversion.dtype, manifest.with_suffix(".zarr")) as store,
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
@@ -103,8 +110,8 @@ def raw_bytes(sheet: Path, shard: str) -> int:
 class _Conversion:
     """The work on one image; keeps no state, so that images may be converted in any order."""
 
-    def __init__(self, settings: ConvertSettings, dtype: np.dtype[Any]) -> None:
-        self.settings, self.dtype = settings, dtype
+    def __init__(self, settings: ConvertSettings, dtype: np.dtype[Any], reading: Reading) -> None:
+        self.settings, self.dtype, self.reading = settings, dtype, reading
         self.root = Path(settings.root)
         masks = settings.masks
         name = settings.channels[0] if masks is None or masks.channel is None else masks.channel
@@ -125,7 +132,7 @@ class _Conversion:
             return Converted(reason=str(error))
 
     def _image(self, row: dict[str, Any]) -> NDArray[Any]:
-        image = read_image([self.root / file for file in row["files"]], len(self.settings.channels))
+        image = self.reading.read([self.root / file for file in row["files"]], len(self.settings.channels))
         if image.dtype != self.dtype:
             raise ImageError(
                 f"expected pixels of type {self.dtype.name} like the study's first image, found {image.dtype.name}"
@@ -250,16 +257,17 @@ def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _reference_dtype(settings: ConvertSettings, sheet: Path) -> np.dtype[Any]:
+def _reference_dtype(settings: ConvertSettings, sheet: Path, reading: Reading) -> np.dtype[Any]:
     """Pixel type of the first readable image of the whole sheet, so that all shards agree on it."""
+    reason = ""
     for row in _sheet_rows(sheet):
         try:
             files = [Path(settings.root) / file for file in row["files"]]
-            return read_image(files, len(settings.channels)).dtype
-        except ImageError:
-            continue
+            return reading.read(files, len(settings.channels)).dtype
+        except ImageError as error:
+            reason = reason or f" (the first: {error})"
     raise PhenoloomError(
-        f"not one image of {sheet} can be read from {settings.root}; check `source.root` and the channels"
+        f"not one image of {sheet} can be read from {settings.root}{reason}; check `source.root` and the channels"
     )
 
 

@@ -76,15 +76,31 @@ def embed(
         features = _gather(settings.descriptors, frame["id"], descriptors)
     else:
         features = _from_model(settings, frame, stores, model, output.parent, threads)
-    ids = frame["id"].to_numpy()[features.found]
-    _refuse_non_finite(features, ids, settings.representation)
-    metadata = _metadata(settings, table.filter(pa.array(features.found)), features)
     kept = frame[features.found]
-    metadata["Metadata_group"] = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
     # Of a part that has seen the test groups nobody may say that it has not.
     roles = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
-    metadata["Metadata_role"] = pa.array(row_roles(kept, split, roles), pa.string())
-    _write(output, metadata, features.values, settings.representation, _facts(settings, features))
+    groups = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
+    write_features(settings, table, features, groups, pa.array(row_roles(kept, split, roles), pa.string()), output)
+
+
+def write_features(
+    settings: EmbedSettings,
+    table: pa.Table,
+    features: Features,
+    groups: pa.Array,
+    roles: pa.Array,
+    output: Path,
+    **facts: Any,
+) -> None:
+    """Write the table of `features` of the rows of an index; `groups` and `roles` are those of the rows that have any.
+
+    `facts` are added to what the schema metadata says. Raises PhenoloomError for a vector that is not finite.
+    """
+    kept = table.filter(pa.array(features.found))
+    _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
+    metadata = _metadata(settings, kept, features)
+    metadata["Metadata_group"], metadata["Metadata_role"] = groups, roles
+    _write(output, metadata, features.values, settings.representation, _facts(settings, features) | facts)
 
 
 def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:

@@ -22,13 +22,14 @@ from .data import Loader, Rows, stable_seed
 from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
 from .fitting import fit
+from .inputs import preparation
 from .manifest import provenance, write_atomically
 from .material import Material, StudyPart, fingerprint, gather
 from .mixed_view import MixedView
 from .mixture import Other, gather_mixture, sampled
 from .monitors import choose_sample
 from .pairs import pair_keys
-from .preparing import preparation
+from .preparation import preparation_of
 from .resume import ResumeFolder, remove_leftovers
 from .training import Pretraining
 from .training_data import TrainingData
@@ -108,7 +109,7 @@ def pretrain(
     _write_rows(output / THROUGHPUT, module.progress.speeds)
     if examples:
         write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, _card(settings, material, module, seed))
+    save_card(output, _card(settings, material, module, seed, stores))
     resume.remove()
 
 
@@ -160,7 +161,9 @@ def _points(material: Material) -> int | None:
     return found.pop() if found else None
 
 
-def _card(settings: PretrainSettings, material: Material, module: Pretraining, seed: int) -> Card:
+def _card(
+    settings: PretrainSettings, material: Material, module: Pretraining, seed: int, stores: Sequence[Path]
+) -> Card:
     normaliser = material.normaliser
     return Card(
         name=settings.model_name,
@@ -186,6 +189,7 @@ def _card(settings: PretrainSettings, material: Material, module: Pretraining, s
         validation_rows=len(material.validation),
         validation_groups=material.groups(material.validation),
         rows_without_shape=material.without_shape,
+        preparation=preparation_of(stores),
     )
 
 

@@ -20,6 +20,7 @@ from .config.sections import Section
 from .errors import PhenoloomError
 from .manifest import write_atomically
 from .objectives import Objective, build_objective
+from .preparation import Preparation
 
 WEIGHTS, CARD = "model.safetensors", "model.yaml"
 
@@ -82,6 +83,7 @@ class Card(Section):
     validation_rows: int
     validation_groups: int
     rows_without_shape: int
+    preparation: Preparation | None = None
 
     @property
     def size(self) -> int:

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import zarr
 
 from phenoloom.config.model import ImageModel, ShapeModel
-from phenoloom.config.settings import EmbedSettings, PretrainSettings
+from phenoloom.config.sections import Masks, Tiles
+from phenoloom.config.settings import ContoursSettings, ConvertSettings, EmbedSettings, PretrainSettings, Settings
+from phenoloom.manifest import write_manifest
 from phenoloom.store import TileWriter
 
 CLASSES = ("disc", "ring")
@@ -111,12 +113,35 @@ class StudyOnDisk:
                 facts.append({"id": row["id"], "scale": np.float32(scale)})
                 position += 1
         content = writer.close({"channels": list(self.channels), "pixel_size_um": 0.5})
-        self._manifest(tiles, content)
+        convert = ConvertSettings(
+            algorithm=1,
+            study="toy",
+            root="raw",
+            channels=list(self.channels),
+            pixel_size_um=0.5,
+            masks=Masks(min_area_px=20),
+            tiles=Tiles(mode="objects", size=self.size),
+            max_rejected_fraction=0.1,
+        )
+        self._manifest(tiles, "convert", convert, content, dtype=str(self.dtype))
         shapes.parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(shapes.with_suffix(".zarr"), zarr_format=3)
         group.create_array("contours", data=np.stack(contours))
         pq.write_table(pa.Table.from_pylist(facts), shapes.with_suffix(".parquet"))
-        self._manifest(shapes, shard)
+        traced = ContoursSettings(
+            algorithm=1,
+            study="toy",
+            source="tiles",
+            root=None,
+            masks=None,
+            outlines=None,
+            points=32,
+            min_points=8,
+            border="drop",
+            max_rejected_fraction=0.1,
+        )
+        made = {"settings": convert.model_dump(mode="json"), "dtype": str(self.dtype)}
+        self._manifest(shapes, "contours", traced, shard, tiles=made)
 
     def _tile(self, kind: str, generator: np.random.Generator) -> np.ndarray:
         """A tile with a plane for each channel, in the camera's type."""
@@ -124,8 +149,8 @@ class StudyOnDisk:
         return planes if self.dtype == np.uint16 else (planes >> 8).astype(self.dtype)
 
     @staticmethod
-    def _manifest(path: Path, content: str) -> None:
-        path.with_suffix(".json").write_text(json.dumps({"schema": 1, "content": content}))
+    def _manifest(path: Path, stage: str, settings: Settings, content: str, **facts: Any) -> None:
+        write_manifest(path.with_suffix(".json"), stage, settings, expected={}, found={}, content=content, **facts)
 
 
 def image_settings(split: str = "fold-0", seed: int = 0, **changes: Any) -> PretrainSettings:

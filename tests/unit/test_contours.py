@@ -225,7 +225,7 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
         "digest": [f"d{i}" for i in range(n)],
     }
     pq.write_table(pa.table(table), manifest.with_suffix(".parquet"))
-    write_manifest(manifest, "convert", settings_of("tiles"), expected={}, found={}, content=content)
+    write_manifest(manifest, "convert", settings_of("tiles"), expected={}, found={}, content=content, dtype="uint16")
     return manifest
 
 

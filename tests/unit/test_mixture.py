@@ -16,10 +16,10 @@ from phenoloom.config.settings import Mixture, PretrainSettings
 from phenoloom.config.training import Collapse, Conduct
 from phenoloom.embed import embed
 from phenoloom.errors import PhenoloomError
+from phenoloom.inputs import preparation
 from phenoloom.material import Material
 from phenoloom.mixed_view import MixedView
 from phenoloom.mixture import SAME_GROUP, SAME_IMAGE, Other, gather_mixture, staged_studies
-from phenoloom.preparing import preparation
 from phenoloom.pretrain import pretrain
 from phenoloom.training import Pretraining
 from phenoloom.vectors import seen_test_groups

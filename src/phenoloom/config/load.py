@@ -216,6 +216,11 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """The values of any section, or a complaint that names the file, the key and the nearest valid one."""
+    return _validate(model, values, where)
+
+
 def _validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(values)

@@ -15,11 +15,12 @@ from pydantic_core import PydanticUndefined
 
 from ..errors import PhenoloomError
 from ..manifest import write_atomically
+from .about import About
 from .load import models_in
 from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Study
 
-ROOTS: dict[str, Any] = {"config": Config, "study": Study, "model": Model}
+ROOTS: dict[str, Any] = {"config": Config, "study": Study, "model": Model, "about": About}
 BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys: {} -->"
 
 
@@ -36,6 +37,7 @@ def tables() -> dict[str, str]:
     return {
         "config": _table(Config),
         "study": "\n\n".join(_sections(Study, "")),
+        "about": "\n\n".join(_sections(About, "")),
         "model": "\n\n".join(
             part
             for model, title in ((ImageModel, "view: tiles"), (ShapeModel, "view: shapes"))

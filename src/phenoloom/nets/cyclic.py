@@ -76,7 +76,7 @@ class CyclicEncoder(nn.Module):
         # Both directions in one batch; their mean does not know which was which.
         both = torch.cat([points, points.flip(1)])
         hidden = None if hidden is None else torch.cat([hidden, hidden.flip(1)])
-        forwards, backwards = self._features(both, hidden).chunk(2)
+        forwards, backwards = self._features(both, hidden).view(2, points.shape[0], -1)
         return self.project((forwards + backwards) / 2)  # type: ignore[no-any-return]
 
     def one_way(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:

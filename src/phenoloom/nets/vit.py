@@ -169,8 +169,10 @@ class ViT(nn.Module):
         first = [self.cls_token + self.pos_embed[:, :1]]
         if self.register_tokens is not None:
             first.append(self.register_tokens)
-        tokens = torch.cat([part.expand(len(tokens), -1, -1).to(tokens.dtype) for part in first] + [tokens], 1)
-        keep = self._keep(len(tokens), generator)
+        # Not `len`, which is a fixed number to whoever exports the network.
+        count = tokens.shape[0]
+        tokens = torch.cat([part.expand(count, -1, -1).to(tokens.dtype) for part in first] + [tokens], 1)
+        keep = self._keep(count, generator)
         for i, block in enumerate(self.blocks):
             tokens = block(tokens, None if keep is None else keep[i])
         normalised: Tensor = self.norm(tokens)

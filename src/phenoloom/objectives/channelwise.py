@@ -75,7 +75,9 @@ class Channelwise(Wrapper):
 
     def _embedded(self, embed: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         chunks = torch.split(inputs, self.settings.at_once, 1)
-        vectors = torch.cat([_by_channel(embed(self._folded(chunk)), len(inputs)) for chunk in chunks])
+        # Not `len`, which is a fixed number to whoever exports the network.
+        items = inputs.shape[0]
+        vectors = torch.cat([_by_channel(embed(self._folded(chunk)), items) for chunk in chunks])
         return vectors.mean(0) if self.settings.combine == "mean" else vectors.transpose(0, 1).flatten(1)
 
     def _folded(self, chunk: Tensor) -> Tensor:

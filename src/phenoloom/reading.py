@@ -1,0 +1,38 @@
+"""How the images of a sheet are read: all pages of each file as channels, or those that a finished model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageError
+from .readers import read_image
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images that are not a study's own differ: `pages` are those of each file that are the channels, in their
+    order, of `of_pages`; `dtype` is the type of pixels that they must have. None: all pages, and that of the first one.
+    """
+
+    pages: tuple[int, ...] | None = None
+    of_pages: int = 0
+    dtype: str | None = None
+
+    def read(self, files: Sequence[Path], channels: int) -> NDArray[Any]:
+        """One image (c, h, w); raises ImageError like `read_image`, and for another type of pixels."""
+        image = read_image(files, channels if self.pages is None else self.of_pages)
+        if self.dtype and image.dtype.name != self.dtype:
+            raise ImageError(
+                f"expected pixels of type {self.dtype} like those that the model was trained on, "
+                f"found {image.dtype.name} in {files[0].name}; a conversion must keep the camera's unit"
+            )
+        return image if self.pages is None else np.ascontiguousarray(image[list(self.pages)])
+
+
+AS_THE_STUDY = Reading()
