@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,13 @@ from .manifest import atomic_path, provenance, table_metadata
 from .roles import ALL, fold_table, row_groups, row_roles
 from .vectors import read_embedding, seen_test_groups
 
+if TYPE_CHECKING:
+    from .encode import Vectors
+
 ROWS_A_GROUP = 16_384
 METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
 NAMES = {"image_id": "image"}
+SUMMARY = ".shapes.npz"
 
 
 class Part(NamedTuple):
@@ -59,9 +63,12 @@ def embed(
 
     `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
     kept where all of them have it. Rows without a vector are left out and counted in the
-    schema metadata (key `phenoloom`, JSON). Raises PhenoloomError for a vector that is not finite, naming its row.
+    schema metadata (key `phenoloom`, JSON). What a trained model of contours knows of shapes is written beside it as
+    `<split>.shapes.npz` (`shape_summary`). Raises PhenoloomError for a vector that is not finite, naming its row.
     """
     output.unlink(missing_ok=True)
+    summary = output.with_suffix(SUMMARY)
+    summary.unlink(missing_ok=True)
     table = pq.read_table(index)
     rows = table.select(
         [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
@@ -75,7 +82,8 @@ def embed(
     elif settings.descriptors:
         features = _gather(settings.descriptors, frame["id"], descriptors)
     else:
-        features = _from_model(settings, frame, stores, model, output.parent, threads)
+        vectors = _from_model(settings, frame, stores, model, output.parent, threads)
+        features = Features(vectors.values, vectors.found, None, vectors.scale)
     ids = frame["id"].to_numpy()[features.found]
     _refuse_non_finite(features, ids, settings.representation)
     metadata = _metadata(settings, table.filter(pa.array(features.found)), features)
@@ -84,6 +92,8 @@ def embed(
     # Of a part that has seen the test groups nobody may say that it has not.
     roles = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
     metadata["Metadata_role"] = pa.array(row_roles(kept, split, roles), pa.string())
+    if settings.model_name and settings.view == "shapes" and not settings.untrained:
+        _summarise(vectors, metadata, summary)
     _write(output, metadata, features.values, settings.representation, _facts(settings, features))
 
 
@@ -110,17 +120,27 @@ def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -
 
 def _from_model(
     settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
-) -> Features:
+) -> Vectors:
     # Torch takes seconds to import, and descriptors do without it.
     from .encode import encode
 
     if model is None:
         raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
     folder = model if model.is_dir() else model.parent
-    vectors = encode(
+    return encode(
         frame, stores, folder, split=settings.split, untrained=settings.untrained, threads=threads, scratch=scratch
     )
-    return Features(vectors.values, vectors.found, None, vectors.scale)
+
+
+def _summarise(vectors: Vectors, metadata: dict[str, pa.Array], path: Path) -> None:
+    from .shape_summary import Space, masks_of, write_summary
+    from .views import ShapeView
+
+    assert isinstance(vectors.view, ShapeView)
+    roles = metadata["Metadata_role"].to_numpy(zero_copy_only=False)
+    labels = masks_of(metadata["Metadata_label"].to_pandas())
+    space = Space(vectors.objective, vectors.view, vectors.values, roles, labels)
+    write_summary(path, space, vectors.card.seed)
 
 
 def _intensity(table: pa.Table) -> Features:

@@ -28,12 +28,21 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Vectors:
-    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index."""
+    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index.
+
+    `objective` is what made them of the items of `view`.
+    """
 
     values: NDArray[np.float32]
     found: NDArray[np.bool_]
-    scale: NDArray[np.float32] | None
+    objective: Objective
+    view: TileView | ShapeView
     card: Card
+
+    @property
+    def scale(self) -> NDArray[np.float32] | None:
+        """Sizes of outlines in px; none for tiles."""
+        return self.view.scale if isinstance(self.view, ShapeView) else None
 
 
 def encode(
@@ -71,7 +80,7 @@ def encode(
             values[rows] = vectors.cpu().numpy()
     if values is None:
         raise PhenoloomError(f"No row of the index has anything to embed with {model}; rerun the step `contours`")
-    return Vectors(values, found, view.scale if isinstance(view, ShapeView) else None, card)
+    return Vectors(values, found, objective, view, card)
 
 
 def _open_view(
