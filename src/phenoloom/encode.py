@@ -57,8 +57,8 @@ def encode(
 ) -> Vectors:
     """Embed the rows of `table` (id, and for tiles shard and position) with the model folder `model`.
 
-    The vectors live in a file without a name in `scratch`, so memory does not grow with the study. Batches follow the
-    ids, not the index, so a vector does not depend on the number of shards to its last bit.
+    Vectors and contours live in files without a name in `scratch`, so memory does not grow with the study. Batches
+    follow the ids, not the index, so a vector does not depend on the number of shards to its last bit.
     """
     torch.set_num_threads(threads)
     card = read_card(model)
@@ -66,7 +66,7 @@ def encode(
         raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     objective = load_objective(model, card, untrained=untrained).to(device)
-    view, found = _open_view(table, stores, card, model)
+    view, found = _open_view(table, stores, card, model, scratch)
     order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
     use = recorded_use(device, scratch / f"{split}.{SUFFIX}")
@@ -84,7 +84,7 @@ def encode(
 
 
 def _open_view(
-    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path
+    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path, scratch: Path
 ) -> tuple[TileView | ShapeView, NDArray[np.bool_]]:
     if isinstance(card.model, ImageModel):
         tiles = TileView(table, stores)
@@ -93,7 +93,7 @@ def _open_view(
                 f"{model / CARD} was trained on channels {card.channels}, the tiles have {tiles.channels}; train again"
             )
         return tiles, np.ones(len(table), bool)
-    shapes = ShapeView(table, stores)
+    shapes = ShapeView(table, stores, scratch)
     if shapes.item[0] != card.points:
         raise PhenoloomError(
             f"{model / CARD} was trained on contours of {card.points} points, these have {shapes.item[0]}; train again"

@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 
+_BLOCK = 1024
+
 
 @dataclass(frozen=True)
 class Modes:
@@ -22,7 +24,11 @@ class Modes:
 
     def of(self, vectors: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int64], Floats]:
         """The mode (b,) of each vector (b, d), and its distance (b,) from the mode's centre."""
-        squares = np.square(vectors[:, None].astype(np.float64) - self.centres).sum(axis=2)
+        squares = np.empty((len(vectors), len(self.centres)))
+        for start in range(0, len(vectors), _BLOCK):
+            block = vectors[start : start + _BLOCK].astype(np.float64)
+            for mode, centre in enumerate(self.centres):
+                squares[start : start + _BLOCK, mode] = np.square(block - centre).sum(axis=1)
         return squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
 
 

@@ -24,7 +24,7 @@ from .roles import ALL, TEST, TRAIN
 from .shape_modes import entropy, fit_modes, occupancy
 from .views import ShapeView
 
-MODES, MEMBERS, FITTED = 12, 200, 20_000
+MODES, MEMBERS, FITTED = 12, 200, 10_000
 DRAWN = 16
 PATHS, STEPS = 4, 7
 DECODED, MOVED = 512, 128
@@ -124,6 +124,7 @@ def _modes(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
         chosen = members[np.unique(np.linspace(0, len(members) - 1, MEMBERS).astype(int))]
         means.append(mean_outline(space.outlines(chosen)))
     shown = space.shown
+    # A block at a time: the vectors of a large study stay on the disk.
     blocks = [modes.of(space.vectors[shown[i : i + _BLOCK]]) for i in range(0, len(shown), _BLOCK)]
     here, distance = (np.concatenate(part) for part in zip(*blocks, strict=True))
     labels = _commonest(space)
@@ -209,8 +210,9 @@ def _following(outlines: NDArray[np.float32], first: NDArray[np.float32]) -> NDA
 
 
 def _typical(space: Space, rows: NDArray[np.bool_]) -> int:
-    """The shown row whose vector is nearest to the mean of those of its label."""
+    """The shown row whose vector is nearest to the mean of those of its label; of many, of some at equal steps."""
     members = space.shown[rows[space.shown]]
+    members = members[:: -(-len(members) // FITTED)]
     vectors = space.vectors[members].astype(np.float64)
     return int(members[np.square(vectors - vectors.mean(axis=0)).sum(axis=1).argmin()])
 
