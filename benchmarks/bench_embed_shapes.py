@@ -128,14 +128,14 @@ def run_way(way: str, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the contours")
+    parser.add_argument("--quick", action="store_true", help="fewer contours")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
         run_way(arguments.way, arguments.folder)
         return
-    sizes = (1_000, 10_000) if arguments.quick else (10_000, 100_000)
+    sizes = (2_000, 8_000) if arguments.quick else (10_000, 100_000)
     peaks: dict[tuple[str, int], tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for count in sizes:
