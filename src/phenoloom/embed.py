@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROWS_A_GROUP = 16_384
 METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
 NAMES = {"image_id": "image"}
+INTENSITY = ("channel_mean", "channel_std")
 SUMMARY = ".shapes.npz"
 
 
@@ -69,7 +70,9 @@ def embed(
     output.unlink(missing_ok=True)
     summary = output.with_suffix(SUMMARY)
     summary.unlink(missing_ok=True)
-    table = pq.read_table(index)
+    # What tiles look like, several lists a row, is read where it is wanted only.
+    wanted = {*METADATA, "shard", "position", *(INTENSITY if settings.descriptors == "intensity" else ())}
+    table = pq.read_table(index, columns=[name for name in pq.read_schema(index).names if name in wanted])
     rows = table.select(
         [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
     )
@@ -146,7 +149,7 @@ def _summarise(vectors: Vectors, metadata: dict[str, pa.Array], path: Path) -> N
 def _intensity(table: pa.Table) -> Features:
     """Mean and standard deviation of each channel over a tile's pixels."""
     names, columns = [], []
-    for column in ("channel_mean", "channel_std"):
+    for column in INTENSITY:
         values = np.stack(table[column].to_numpy()).astype(np.float32)
         names += [f"{column}_{channel}" for channel in range(values.shape[1])]
         columns.append(values)
