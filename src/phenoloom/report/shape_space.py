@@ -6,7 +6,7 @@ Shows what `embed` found on the first split of each model (`shape_summary`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,9 @@ def _moved(arrays: dict[str, NDArray[Any]], change: str) -> Cell:
 
 def _small(value: float) -> str:
     """Three decimals, or the power of ten of what would be zero in them."""
-    if value == 0 or value >= 5e-4:
+    if value == 0:
+        return "0"
+    if value >= 5e-4:
         return score(value)
     return f"< 10{str(int(np.ceil(np.log10(value)))).translate(_RAISED)}"
 
@@ -132,7 +134,8 @@ def _drawn(space: ShapeSpace) -> Gallery | None:
     ]
     caption = (
         f"{space.representation}, {space.split}: vectors drawn at random from the prior, decoded; no object is behind "
-        f"them. {_plane(outside)}"
+        "them. A model whose divergence weighs next to nothing does not follow its prior, and draws nothing of use. "
+        f"{_plane(outside)}"
     )
     return Gallery(caption, [("drawn from the prior", pictures)])
 
@@ -193,9 +196,7 @@ def _occupancy(space: ShapeSpace) -> Table | None:
 
 
 def _picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float, note: str = "") -> Picture:
-    # The y axis of a page points down, as that of an image, so outlines are drawn as they lie.
-    drawn = contour_picture(outlines, alt, extent)
-    return Picture(drawn.alt, drawing=drawn.drawing, note=note)
+    return replace(contour_picture(outlines, alt, extent), note=note)
 
 
 def _outside(share: float) -> str:
