@@ -28,7 +28,7 @@ MODES, MEMBERS, FITTED = 12, 200, 10_000
 DRAWN = 16
 PATHS, STEPS = 4, 7
 DECODED, MOVED = 512, 128
-_LABELS = 24
+LABELS = 24
 _BLOCK = 4096
 
 Arrays = dict[str, NDArray[Any]]
@@ -44,7 +44,7 @@ class Space:
     vectors: NDArray[np.float32]
     roles: NDArray[Any]
     labels: Mapping[str, NDArray[np.bool_]]
-    """Mask of the rows of each label; a row may have several."""
+    """Mask of the rows of each label that is shown; a row may have several."""
 
     @property
     def fitted(self) -> Rows:
@@ -80,11 +80,13 @@ class Space:
 
 
 def masks_of(labels: pd.Series) -> dict[str, NDArray[np.bool_]]:
-    """Mask of the rows of each label; a row's label is a text, several texts or nothing."""
+    """Mask of the rows of each of the commonest labels; a row's label is a text, several texts or nothing."""
     one = labels.reset_index(drop=True).explode().dropna()
-    masks = {str(name): np.zeros(len(labels), bool) for name in sorted(one.unique())}
-    for name, rows in one.groupby(one).groups.items():
-        masks[str(name)][rows] = True
+    counts = one.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    masks = {}
+    for name in counts.index[:LABELS]:
+        masks[str(name)] = np.zeros(len(labels), bool)
+        masks[str(name)][one.index[one == name]] = True
     return masks
 
 
@@ -220,7 +222,7 @@ def _typical(space: Space, rows: NDArray[np.bool_]) -> int:
 def _commonest(space: Space) -> list[str]:
     """Labels of the shown rows, the commonest first."""
     counts = {name: int(rows[space.shown].sum()) for name, rows in space.labels.items()}
-    return sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))[:_LABELS]
+    return sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
 
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:

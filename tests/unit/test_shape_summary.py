@@ -15,7 +15,7 @@ from studies import StudyOnDisk, shape_settings
 from phenoloom.objectives import Objective, build_objective
 from phenoloom.poses import reconstruction_errors
 from phenoloom.roles import ALL, TEST, TRAIN
-from phenoloom.shape_summary import STEPS, Space, masks_of, summarise, write_summary
+from phenoloom.shape_summary import LABELS, STEPS, Space, masks_of, summarise, write_summary
 from phenoloom.views import ShapeView
 
 EPOCHS = {"epochs": 3, "batch_size": 8}
@@ -144,8 +144,8 @@ def test_two_summaries_are_the_same_bytes_and_nothing_is_written_of_nothing(view
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (["b", "a", None, "b"], {"a": [1], "b": [0, 3]}),
-        ([["a", "b"], ["b"], None, []], {"a": [0], "b": [0, 1]}),
+        (["b", "a", None, "b"], {"b": [0, 3], "a": [1]}),
+        ([["a", "b"], ["b"], None, []], {"b": [0, 1], "a": [0]}),
         ([None, None, None, None], {}),
     ],
 )
@@ -154,3 +154,10 @@ def test_rows_of_a_label_whether_they_have_one_several_or_none(
 ) -> None:
     masks: dict[str, NDArray[np.bool_]] = masks_of(pd.Series(labels, dtype=object))
     assert {name: np.flatnonzero(mask).tolist() for name, mask in masks.items()} == expected
+    assert list(masks) == list(expected)
+
+
+def test_of_many_labels_the_commonest_are_kept() -> None:
+    masks = masks_of(pd.Series([f"{i:03d}" for i in range(100)] + ["090"]))
+    assert list(masks)[:2] == ["090", "000"]
+    assert len(masks) == LABELS

@@ -17,6 +17,7 @@ from .pictures import Gallery, Picture, contour_picture
 from .read import ShapeSpace
 from .table import Cell, Column, Table, number, text
 
+MOST_LABELS = 24
 MANY = 1e-3
 """Share of distances outside the plane from which it is worth a word."""
 
@@ -190,7 +191,7 @@ def _occupancy(space: ShapeSpace) -> Table | None:
         rows,
         note=f"Test rows assigned to the nearest of the modes above, which were fitted to train rows. Entropy in bits: "
         f"0 where one mode holds all rows of a label, {np.log2(modes):.2f} where all modes hold alike; few rows have "
-        "less of it by chance.",
+        "less of it by chance." + (f" The {len(rows)} commonest labels are shown." if len(rows) >= MOST_LABELS else ""),
         tall=len(rows) > 12,
     )
 
