@@ -5,24 +5,28 @@ overwritten after each batch, as in training. `cpu` is processor time, `wall` is
 
 A matrix needs a root of every entry, and roots are a processor's slowest arithmetic: `limit` takes as many in the same
 compiled way and stores nothing. Training works on the cyclic form (`nets/cyclic.py`), which holds each distance once,
-so it needs half as many.
+so it needs half as many. Matrices stored once and copied would need none, but 128 times the memory of the contours.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import zarr
 from scipy.spatial.distance import cdist, pdist, squareform
 from sklearn.manifold import MDS
 from sklearn.metrics import euclidean_distances
 
+from phenoloom.contour_store import ArrayWriter
 from phenoloom.distances import align, classical_mds, distance_matrices
 from phenoloom.distances_torch import compiled_distance_matrices, distance_matrices_torch
 from phenoloom.nets.forms import cyclic_form
@@ -131,6 +135,40 @@ def matrices(rounds: int) -> None:
     print(f"{ROOTS}: {seconds[reference][0] / root:.1f} x {reference}; {COMPILED} reaches {root / ours:.2f} of it")
 
 
+def stored(rounds: int) -> None:
+    """Batches in random order, as in training: computed from contours, or copied from matrices stored before."""
+    n = 1024 if rounds > 3 else 256
+    contours = outlines(n, POINTS)
+    tensor, order = torch.from_numpy(contours), np.random.default_rng(1).permutation(n)
+    held = distance_matrices(contours)
+    batches = np.split(order, n // COMPILED_BATCH)
+    out, filled = np.empty((COMPILED_BATCH, POINTS, POINTS), np.float32), torch.empty(COMPILED_BATCH, POINTS, POINTS)
+    compiled, cyclic = compiled_distance_matrices(), torch.compile(cyclic_form, dynamic=True)
+    with tempfile.TemporaryDirectory() as folder:
+        writer = ArrayWriter(Path(folder) / "0000.zarr", "distances", (POINTS, POINTS), {})
+        writer.append(held)
+        writer.close()
+        array = zarr.open_array(Path(folder) / "0000.zarr" / "distances", mode="r")
+        reference = "stored: copied from memory"
+        seconds = measure(
+            {
+                reference: (each(lambda rows: np.take(held, rows, axis=0, out=out), batches), n),
+                "stored: read from Zarr": (each(lambda rows: array.oindex[np.sort(rows)], batches[:2]), 2 * len(out)),
+                "ours: numpy": (each(lambda rows: distance_matrices(contours[rows], out), batches), n),
+                COMPILED: (each(lambda rows: compiled(tensor[rows], filled), batches), n),
+                CYCLIC: (each(lambda rows: cyclic(tensor[rows]), batches), n),
+            },
+            rounds,
+        )
+    table(
+        f"batches of matrices of 256 points in random order; held in memory they take {held.nbytes >> 20} MiB",
+        seconds,
+        reference,
+    )
+    verdict(seconds, CYCLIC, reference, 1)
+    verdict(seconds, COMPILED, reference, 1)
+
+
 def scaling(rounds: int) -> None:
     contours = outlines(50, 64).astype(np.float64)
     all_matrices = np.stack([cdist(c, c) for c in contours])
@@ -157,6 +195,7 @@ def main() -> None:
     rounds = 3 if parser.parse_args().quick else 9
     torch.set_num_threads(1)
     matrices(rounds)
+    stored(rounds)
     scaling(rounds)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,14 @@ from .manifest import atomic_path, provenance, table_metadata
 from .roles import ALL, fold_table, row_groups, row_roles
 from .vectors import read_embedding, seen_test_groups
 
+if TYPE_CHECKING:
+    from .encode import Vectors
+
 ROWS_A_GROUP = 16_384
 METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
 NAMES = {"image_id": "image"}
+INTENSITY = ("channel_mean", "channel_std")
+SUMMARY = ".shapes.npz"
 
 
 class Part(NamedTuple):
@@ -59,10 +64,15 @@ def embed(
 
     `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
     kept where all of them have it. Rows without a vector are left out and counted in the
-    schema metadata (key `phenoloom`, JSON). Raises PhenoloomError for a vector that is not finite, naming its row.
+    schema metadata (key `phenoloom`, JSON). What a trained model of contours knows of shapes is written beside it as
+    `<split>.shapes.npz` (`shape_summary`). Raises PhenoloomError for a vector that is not finite, naming its row.
     """
     output.unlink(missing_ok=True)
-    table = pq.read_table(index)
+    summary = output.with_suffix(SUMMARY)
+    summary.unlink(missing_ok=True)
+    # What tiles look like, several lists a row, is read where it is wanted only.
+    wanted = {*METADATA, "shard", "position", *(INTENSITY if settings.descriptors == "intensity" else ())}
+    table = pq.read_table(index, columns=[name for name in pq.read_schema(index).names if name in wanted])
     rows = table.select(
         [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
     )
@@ -75,12 +85,17 @@ def embed(
     elif settings.descriptors:
         features = _gather(settings.descriptors, frame["id"], descriptors)
     else:
-        features = _from_model(settings, frame, stores, model, output.parent, threads)
+        vectors = _from_model(settings, frame, stores, model, output.parent, threads)
+        features = Features(vectors.values, vectors.found, None, vectors.scale)
     kept = frame[features.found]
     # Of a part that has seen the test groups nobody may say that it has not.
-    roles = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
+    role_split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
     groups = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
-    write_features(settings, table, features, groups, pa.array(row_roles(kept, split, roles), pa.string()), output)
+    roles = pa.array(row_roles(kept, split, role_split), pa.string())
+    if settings.model_name and settings.view == "shapes" and not settings.untrained:
+        _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
+        _summarise(vectors, roles, _metadata(settings, table.filter(pa.array(features.found)), features), summary)
+    write_features(settings, table, features, groups, roles, output)
 
 
 def write_features(
@@ -126,23 +141,34 @@ def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -
 
 def _from_model(
     settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
-) -> Features:
+) -> Vectors:
     # Torch takes seconds to import, and descriptors do without it.
     from .encode import encode
 
     if model is None:
         raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
     folder = model if model.is_dir() else model.parent
-    vectors = encode(
+    return encode(
         frame, stores, folder, split=settings.split, untrained=settings.untrained, threads=threads, scratch=scratch
     )
-    return Features(vectors.values, vectors.found, None, vectors.scale)
+
+
+def _summarise(vectors: Vectors, roles: pa.Array, metadata: dict[str, pa.Array], path: Path) -> None:
+    from .shape_summary import Space, masks_of, write_summary
+    from .views import ShapeView
+
+    assert isinstance(vectors.view, ShapeView)
+    seen = roles.to_numpy(zero_copy_only=False)
+    space = Space(
+        vectors.objective, vectors.view, vectors.values, seen, masks_of(metadata["Metadata_label"].to_pandas())
+    )
+    write_summary(path, space, vectors.card.seed)
 
 
 def _intensity(table: pa.Table) -> Features:
     """Mean and standard deviation of each channel over a tile's pixels."""
     names, columns = [], []
-    for column in ("channel_mean", "channel_std"):
+    for column in INTENSITY:
         values = np.stack(table[column].to_numpy()).astype(np.float32)
         names += [f"{column}_{channel}" for channel in range(values.shape[1])]
         columns.append(values)

@@ -17,6 +17,7 @@ from .config.model import ImageModel
 from .data import Loader, cut
 from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
+from .objectives import Objective
 from .progress import progress
 from .roles import ALL
 from .views import ShapeView, TileView
@@ -27,12 +28,21 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Vectors:
-    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index."""
+    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index.
+
+    `objective` is what made them of the items of `view`.
+    """
 
     values: NDArray[np.float32]
     found: NDArray[np.bool_]
-    scale: NDArray[np.float32] | None
+    objective: Objective
+    view: TileView | ShapeView
     card: Card
+
+    @property
+    def scale(self) -> NDArray[np.float32] | None:
+        """Sizes of outlines in px; none for tiles."""
+        return self.view.scale if isinstance(self.view, ShapeView) else None
 
 
 def encode(
@@ -47,8 +57,8 @@ def encode(
 ) -> Vectors:
     """Embed the rows of `table` (id, and for tiles shard and position) with the model folder `model`.
 
-    The vectors live in a file without a name in `scratch`, so memory does not grow with the study. Batches follow the
-    ids, not the index, so a vector does not depend on the number of shards to its last bit.
+    Vectors and contours live in files without a name in `scratch`, so memory does not grow with the study. Batches
+    follow the ids, not the index, so a vector does not depend on the number of shards to its last bit.
     """
     torch.set_num_threads(threads)
     card = read_card(model)
@@ -57,7 +67,7 @@ def encode(
         raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     objective = load_objective(model, card, untrained=untrained).to(device)
-    view, found = _open_view(table, stores, card, model)
+    view, found = _open_view(table, stores, card, model, scratch)
     inputs = _inputs(card, split)
     order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
@@ -72,11 +82,11 @@ def encode(
             values[rows] = vectors.cpu().numpy()
     if values is None:
         raise PhenoloomError(f"No row of the index has anything to embed with {model}; rerun the step `contours`")
-    return Vectors(values, found, view.scale if isinstance(view, ShapeView) else None, card)
+    return Vectors(values, found, objective, view, card)
 
 
 def _open_view(
-    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path
+    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path, scratch: Path
 ) -> tuple[TileView | ShapeView, NDArray[np.bool_]]:
     if isinstance(card.model, ImageModel):
         tiles = TileView(table, stores)
@@ -85,7 +95,7 @@ def _open_view(
                 f"{model / CARD} was trained on channels {card.channels}, the tiles have {tiles.channels}; train again"
             )
         return tiles, np.ones(len(table), bool)
-    shapes = ShapeView(table, stores)
+    shapes = ShapeView(table, stores, scratch)
     if shapes.item[0] != card.points:
         raise PhenoloomError(
             f"{model / CARD} was trained on contours of {card.points} points, these have {shapes.item[0]}; train again"

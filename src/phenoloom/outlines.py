@@ -16,7 +16,8 @@ def read_outlines(path: Path, outlines: Outlines) -> tuple[list[str], list[np.nd
     """Ids and points `(k, 2)` float64 in px, (x, y), one entry an outline in the order of the file.
 
     Outlines of format `blocks` have no names: their ids are their positions from 1, padded with zeros. Points are
-    returned as they are written, whatever their number; only text that is no finite number is refused.
+    returned as they are written, whatever their number, `nan` and `inf` too: one such outline is quarantined later and
+    stops no other. Only text that is no number is refused, since then the file is not what it is taken for.
     """
     ids, points = _read_table(path, outlines) if outlines.format == "table" else _read_blocks(path)
     if not ids:
@@ -62,19 +63,18 @@ def _read_table(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndar
 
 
 def _numbers(cells: list[str], lines: np.ndarray, path: Path, cells_a_line: int = 2) -> np.ndarray:
-    """Parse finite numbers; `lines` are the line numbers (from 0) that the cells stand on, for the complaint."""
+    """Parse numbers; `lines` are the line numbers (from 0) that the cells stand on, for the complaint."""
     try:
-        values = np.array(cells, dtype=np.float64)
+        return np.array(cells, dtype=np.float64)
     except ValueError:
-        values = np.array([_number(cell) for cell in cells])
-    if bad := np.flatnonzero(~np.isfinite(values)).tolist():
-        line = int(lines[bad[0] // cells_a_line]) + 1
-        raise PhenoloomError(f"{path}, line {line}: expected a coordinate in px, found {cells[bad[0]]!r}")
-    return values
+        bad = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+    line = int(lines[bad // cells_a_line]) + 1
+    raise PhenoloomError(f"{path}, line {line}: expected a coordinate in px, found {cells[bad]!r}")
 
 
-def _number(cell: str) -> float:
+def _is_number(cell: str) -> bool:
     try:
-        return float(cell)
+        float(cell)
     except ValueError:
-        return float("nan")
+        return False
+    return True

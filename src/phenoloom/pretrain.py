@@ -74,7 +74,8 @@ def pretrain(
         material = gather_mixture(settings, index, folds, stores, others)
     else:
         material = gather(settings, index, folds, stores)
-    seed = stable_seed(settings.seed, settings.split)
+    # The first draw is that of models from before there were others.
+    seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
     pl.seed_everything(seed, verbose=False)
     device = training_device(accelerator, world.rank() % world.devices)
     names = material.inputs or (material.view.channels if isinstance(material.view, TileView) else None)

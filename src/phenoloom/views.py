@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from .data import Rows
 from .errors import PhenoloomError
 from .manifest import read_manifest
 from .store import TileStore
+
+_CONTOURS_A_BLOCK = 4096
 
 
 def stores_in(folder: Path, index: Path) -> list[Path]:
@@ -73,24 +77,34 @@ class TileView:
 
 
 class ShapeView:
-    """Contours (points, 2) of the rows of an index, centred and divided by their scale, in memory as float32.
+    """Contours (points, 2) of the rows of an index, centred and divided by their scale, as float32.
 
     `found` is the mask of the rows that have a contour (an object may have been rejected on the way); item i belongs
     to row i of `table[found]`. `scale` is the root mean square distance from the centroid in px.
+    Contours are held in memory, which training reads in any order, or, given a folder `scratch`, in a file without a
+    name there, so that memory does not grow with the study.
     """
 
-    def __init__(self, table: pd.DataFrame, stores: Sequence[Path]) -> None:
-        contours, facts = _read_contours(stores)
+    def __init__(self, table: pd.DataFrame, stores: Sequence[Path], scratch: Path | None = None) -> None:
+        facts = pd.concat([_contour_facts(manifest) for manifest in stores], ignore_index=True)
         positions = pd.Series(np.arange(len(facts)), index=facts["id"]).reindex(table["id"])
         self.found: NDArray[np.bool_] = positions.notna().to_numpy()
-        kept = positions.to_numpy()[self.found].astype(np.int64)
-        self.scale: NDArray[np.float32] = facts["scale"].to_numpy(np.float32)[kept]
-        self._contours = np.ascontiguousarray(contours[kept] / self.scale[:, None, None], np.float32)
-        self.item: tuple[int, ...] = self._contours.shape[1:]
-        self.dtype = self._contours.dtype
+        self._rows = positions.to_numpy()[self.found].astype(np.int64)
+        every = facts["scale"].to_numpy(np.float32)
+        self.scale: NDArray[np.float32] = every[self._rows]
+        self.item = _contour_shape(stores)
+        self.dtype = np.dtype(np.float32)
+        self._held = _Memory(len(every), self.item) if scratch is None else _File(scratch, self.item)
+        start = 0
+        for array in _contour_arrays(stores):
+            for first in range(0, array.shape[0], _CONTOURS_A_BLOCK):
+                block = np.asarray(array[first : first + _CONTOURS_A_BLOCK], np.float32)
+                block /= every[start : start + len(block), None, None]
+                self._held.append(block)
+                start += len(block)
 
     def __len__(self) -> int:
-        return len(self._contours)
+        return len(self._rows)
 
     def file_order(self, rows: Rows) -> NDArray[np.int64]:
         """Positions in `rows` as they are: contours lie in memory."""
@@ -98,7 +112,40 @@ class ShapeView:
 
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
         """Copy the contours of `rows` into `out` (len(rows), points, 2)."""
-        np.take(self._contours, rows, axis=0, out=out)
+        self._held.read(self._rows[rows], out)
+
+
+class _Memory:
+    """Items in one array."""
+
+    def __init__(self, count: int, item: tuple[int, ...]) -> None:
+        self._items, self._filled = np.empty((count, *item), np.float32), 0
+
+    def append(self, items: NDArray[np.float32]) -> None:
+        self._items[self._filled : self._filled + len(items)] = items
+        self._filled += len(items)
+
+    def read(self, rows: Rows, out: NDArray[Any]) -> None:
+        np.take(self._items, rows, axis=0, out=out)
+
+
+class _File:
+    """Items in a file without a name, which no kill leaves behind; what is read of it is no memory of the process."""
+
+    def __init__(self, folder: Path, item: tuple[int, ...]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=folder)
+        self._bytes = 4 * int(np.prod(item))
+
+    def append(self, items: NDArray[np.float32]) -> None:
+        self._file.write(items.data)
+        self._file.flush()
+
+    def read(self, rows: Rows, out: NDArray[Any]) -> None:
+        # By position, so that threads may read at once.
+        for place, row in enumerate(rows.tolist()):
+            if os.preadv(self._file.fileno(), [out[place].data], row * self._bytes) != self._bytes:
+                raise OSError(f"contour {row} could not be read from the scratch file")
 
 
 def _open_tiles(manifest: Path) -> TileStore:
@@ -106,17 +153,22 @@ def _open_tiles(manifest: Path) -> TileStore:
     return TileStore(manifest.with_suffix(".zarr"))
 
 
-def _read_contours(stores: Sequence[Path]) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    contours: list[NDArray[np.float32]] = []
-    facts: list[pd.DataFrame] = []
+def _contour_facts(manifest: Path) -> pd.DataFrame:
+    read_manifest(manifest)
+    facts: pd.DataFrame = pq.read_table(manifest.with_suffix(".parquet"), columns=["id", "scale"]).to_pandas()
+    return facts
+
+
+def _contour_arrays(stores: Sequence[Path]) -> Iterator[zarr.Array[Any]]:
     for manifest in stores:
-        read_manifest(manifest)
-        group = zarr.open_group(manifest.with_suffix(".zarr"), mode="r")
-        contours.append(np.asarray(group["contours"][:], np.float32))  # type: ignore[index]
-        facts.append(pq.read_table(manifest.with_suffix(".parquet"), columns=["id", "scale"]).to_pandas())
-    points = {array.shape[1] for array in contours}
-    if len(points) != 1:
+        yield zarr.open_array(manifest.with_suffix(".zarr") / "contours", mode="r")
+
+
+def _contour_shape(stores: Sequence[Path]) -> tuple[int, ...]:
+    shapes = {array.shape[1:] for array in _contour_arrays(stores)}
+    if len(shapes) != 1:
         raise PhenoloomError(
-            f"All shards must hold contours of one number of points, found {sorted(points)}; rerun the step `contours`"
+            f"All shards must hold contours of one number of points, found {sorted(s[0] for s in shapes)}; rerun the "
+            "step `contours`"
         )
-    return np.concatenate(contours), pd.concat(facts, ignore_index=True)
+    return shapes.pop()

@@ -100,6 +100,8 @@ def write_results(study: MadeUp, results: Path) -> tuple[Path, Path]:
         _write_scores(study, folds, folder, rng)
     if study.models:
         _write_models(folder / "models", contours, rng)
+    if study.models and study.shapes:
+        _write_shape_spaces(study, contours, folder / "embeddings", rng)
     if study.maps:
         _write_maps(study, index, folds, folder / "embeddings.h5ad", rng)
     if study.benchmarks:
@@ -309,6 +311,38 @@ def _write_reconstructions(model: str, run: Path, contours: np.ndarray, rng: np.
         before = np.stack([_tile(contour, rng) for contour in picked]) / 4000.0 - 0.5
         after = (before + np.roll(before, 1, -1) + np.roll(before, 1, -2) + np.roll(before, -1, -1)) / 4
     np.savez(run / "reconstructions.npz", inputs=before.astype(np.float16), outputs=after.astype(np.float16))
+
+
+def _write_shape_spaces(study: MadeUp, contours: np.ndarray, folder: Path, rng: np.random.Generator) -> None:
+    """What `embed` would say of the shape model, of two folds; the report shows the first."""
+    unit = contours / 16
+    shares = rng.dirichlet(np.ones(5), len(study.classes))
+    changes = ["start at another point", "mask noise of one pixel"]
+    arrays = {
+        "mode_outlines": unit[:5],
+        "mode_decoded": 0.95 * unit[:5],
+        "mode_outside": np.zeros(5, np.float32),
+        "mode_rows": np.array([40, 30, 15, 10, 5]),
+        "mode_fit": np.array([0.5, 0.6]),
+        "mode_labels": np.array(study.classes),
+        "mode_label_rows": np.full(len(study.classes), 6),
+        "mode_occupancy": shares,
+        "mode_entropy": -(shares * np.log2(shares)).sum(axis=1),
+        "invariance_changes": np.array(changes),
+        "invariance_moved": np.array([[3e-7, 8e-7], [0.21, 0.4]]),
+        "decoded_errors": np.array([0.01, 0.02, 0.03]),
+        "decoded_outside": np.array([0.0, 0.0, 0.0]),
+        "path_outlines": unit[:14].reshape(2, 7, POINTS, 2),
+        "path_outside": np.array([[0.02] * 7, [0.04] * 7]),
+        "path_ends": unit[14:18].reshape(2, 2, POINTS, 2),
+        "path_labels": np.array([study.classes[:2], study.classes[1:3]]),
+        "drawn_outlines": unit[20:24],
+        "drawn_outside": np.zeros(4),
+    }
+    (folder / "shape-ae").mkdir(parents=True)
+    for fold, scale in ((0, 1), (1, 3)):
+        values = {**arrays, "decoded_errors": scale * arrays["decoded_errors"]}
+        np.savez(folder / "shape-ae" / f"fold-{fold}.shapes.npz", **values)
 
 
 def _write_maps(study: MadeUp, index: pd.DataFrame, folds: pd.DataFrame, path: Path, rng: np.random.Generator) -> None:

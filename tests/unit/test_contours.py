@@ -179,6 +179,17 @@ def test_degenerate_outlines_are_left_out_by_reason_and_rough_ones_kept(tmp_path
     assert np.isfinite(contours).all()
 
 
+def test_outlines_with_coordinates_that_are_no_finite_numbers_are_quarantined_and_stop_no_other(tmp_path: Path) -> None:
+    holed, endless = CIRCLE.copy(), CIRCLE.copy()
+    holed[7, 1], endless[3, 0] = np.nan, np.inf
+    sheet = outline_sheet(tmp_path, [CIRCLE, holed, endless, CIRCLE + 5])
+    contours, table, manifest = run(tmp_path, settings_of("outlines", tmp_path), sheet)
+    assert table["id"] == ["1", "4"]
+    assert [row["image_id"] for row in manifest["quarantine"]] == ["2", "3"]
+    assert manifest["expected"]["images"] - manifest["found"]["images"] == 2
+    np.testing.assert_allclose(contours[0], contours[1], atol=1e-4)
+
+
 def test_a_triangle_is_kept_where_three_points_are_enough(tmp_path: Path) -> None:
     sheet = outline_sheet(tmp_path, [np.array([[0, 0], [9, 0], [0, 9]])])
     contours, table, _ = run(tmp_path, settings_of("outlines", tmp_path, min_points=3), sheet)

@@ -194,3 +194,14 @@ def test_contours_are_joined_by_id_and_have_scale_one(study: StudyOnDisk) -> Non
     assert np.allclose(np.sqrt((out**2).sum(2).mean(1)), 1, atol=1e-5)
     facts = {r["id"]: r["scale"] for p in study.shapes for r in pq.read_table(p.with_suffix(".parquet")).to_pylist()}
     assert view.scale.tolist() == [np.float32(facts[name]) for name in table["id"][1:]]
+
+
+def test_contours_in_a_file_without_a_name_are_those_in_memory(study: StudyOnDisk, tmp_path: Path) -> None:
+    table = frame(study).sample(frac=1, random_state=2).reset_index(drop=True)
+    rows = np.array([5, 0, 17, 5])
+    found = []
+    for view in (ShapeView(table, study.shapes), ShapeView(table, study.shapes, tmp_path / "scratch")):
+        found.append(np.empty((4, *view.item), np.float32))
+        view.read(rows, found[-1])
+    assert np.array_equal(*found)
+    assert list((tmp_path / "scratch").iterdir()) == []

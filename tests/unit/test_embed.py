@@ -102,7 +102,23 @@ def test_the_same_bytes_twice_whatever_threads_and_folder_or_card(
     run(study, settings, tmp_path / "a" / "e.parquet")
     run(study, settings, tmp_path / "b" / "e.parquet", threads=3, model=study.folder / "models" / settings.view)
     assert (tmp_path / "a" / "e.parquet").read_bytes() == (tmp_path / "b" / "e.parquet").read_bytes()
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["e.parquet"]
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == (["e.parquet"] if settings.view == "tiles" else ["e.parquet", "e.shapes.npz"])
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_shapes_are_summarised_for_trained_models_of_contours_and_no_old_summary_stays(
+    study: StudyOnDisk, tmp_path: Path
+) -> None:
+    summary = tmp_path / "e.shapes.npz"
+    run(study, SHAPES, tmp_path / "e.parquet")
+    with np.load(summary, allow_pickle=False) as arrays:
+        roles = pd.read_parquet(tmp_path / "e.parquet")["Metadata_role"]
+        assert arrays["mode_rows"].sum() == (roles == "train").sum()
+        assert len(arrays["decoded_errors"]) == (roles == "test").sum()
+    run(study, SHAPES.model_copy(update={"untrained": True}), tmp_path / "e.parquet")
+    assert not summary.exists()
 
 
 def test_vectors_do_not_depend_on_the_number_of_shards(study: StudyOnDisk, tmp_path: Path) -> None:

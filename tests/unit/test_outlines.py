@@ -34,13 +34,18 @@ def test_blank_lines_separate_outlines_and_ids_are_padded_positions(tmp_path: Pa
         ("1 2\n3\n", "line 2: expected `x y`"),
         ("1 2 3\n", "line 1"),
         ("1 2\n\n3 x\n", "line 3: expected a coordinate in px, found 'x'"),
-        ("1 nan\n", "line 1: expected a coordinate"),
         ("\n\n", "no outline"),
     ],
 )
 def test_a_line_that_is_no_point_is_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(PhenoloomError, match=complaint):
         read_outlines(write(tmp_path / "cells.txt", text), BLOCKS)
+
+
+def test_coordinates_that_are_not_finite_are_read_for_their_outline_to_be_quarantined(tmp_path: Path) -> None:
+    _, points = read_outlines(write(tmp_path / "cells.txt", "1 nan\n2 -inf\n\n3 4\n"), BLOCKS)
+    np.testing.assert_array_equal(points[0], [[1, np.nan], [2, -np.inf]])
+    np.testing.assert_array_equal(points[1], [[3, 4]])
 
 
 def test_a_table_gives_outlines_by_object_with_ids_as_text(tmp_path: Path) -> None:

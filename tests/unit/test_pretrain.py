@@ -120,6 +120,24 @@ def test_reconstructions_of_validation_rows_are_kept_for_the_report(study: Study
 
 
 @pytest.mark.parametrize("make", [image_settings, shape_settings], ids=["tiles", "shapes"])
+def test_another_draw_trains_other_weights_on_the_same_rows(make: Any, study: StudyOnDisk, tmp_path: Path) -> None:
+    stores = study.tiles if make is image_settings else study.shapes
+    cards = []
+    for seed in (0, 1, 1):
+        folder = tmp_path / f"{len(cards)}"
+        pretrain(make(training={"seed": seed}), study.index, study.folds, stores, folder, 1)
+        cards.append((read_card(folder), (folder / "model.safetensors").read_bytes()))
+    (first, weights), (second, others), (_, again) = cards
+    assert weights != others == again
+    assert first.initial_seed != second.initial_seed
+    assert (first.train_rows, first.validation_rows, first.seed) == (
+        second.train_rows,
+        second.validation_rows,
+        second.seed,
+    )
+
+
+@pytest.mark.parametrize("make", [image_settings, shape_settings], ids=["tiles", "shapes"])
 def test_test_groups_change_nothing_in_the_model(make: Any, tmp_path: Path) -> None:
     clean, soiled = (StudyOnDisk(tmp_path / name, wells=8, per_well=3) for name in ("clean", "soiled"))
     for row in soiled.rows:

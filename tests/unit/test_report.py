@@ -24,7 +24,6 @@ from phenoloom.report.figures import curve_figures
 from phenoloom.report.numbers import count, duration, listing, memory, percent, plus_minus, signed
 from phenoloom.report.pictures import colours_of, composite, contrast_limits, tile_picture
 from phenoloom.report.read import Results
-from phenoloom.report.reconstructions import in_pose_of
 from phenoloom.report.representations import Scoreboard, kind_of
 from phenoloom.report.samples import sample_rows
 from phenoloom.report.score_tables import confusions, pairs
@@ -96,7 +95,8 @@ def board(study: tuple[MadeUp, Results, Page]) -> Scoreboard:
 def test_a_complete_study_fills_every_section_and_names_nothing_missing(study: tuple[MadeUp, Results, Page]) -> None:
     page = study[2]
     anchors = [s["id"] for s in page.all("section")]
-    assert anchors == ["summary", "data", "scores", "errors", "maps", "models", "resources", "provenance"]
+    chapters = ["summary", "data", "scores", "errors", "maps", "shapes", "models", "resources", "provenance"]
+    assert anchors == chapters
     assert not [p for p in page.all("p") if p.get("class") == "missing"]
 
 
@@ -187,6 +187,28 @@ def test_contours_are_drawn_where_there_are_no_tiles(tmp_path: Path) -> None:
     drawn = [svg for svg in page.all("svg") if svg.get("class") == "contour"]
     # Six samples of each of four classes, and one contour a class beside its distance matrix.
     assert len(drawn) == 6 * 4 + 4
+
+
+def test_the_space_of_shapes_is_that_of_the_first_split_and_says_what_lies_outside_the_plane(
+    study: tuple[MadeUp, Results, Page],
+) -> None:
+    page = study[2]
+    drawings = [tag["aria-label"] for tag in page.all("svg") if tag.get("class") == "contour"]
+    assert sum(label.startswith("Step ") for label in drawings) == 14
+    assert sum("drawn from the prior" in label for label in drawings) == 4
+    assert sum(label.startswith("Shape mode ") for label in drawings) == 5
+    assert "Of the decoded distances 3.0\N{NO-BREAK SPACE}% lie outside the plane (mean; at most 4.0" in page.text
+    assert "All decoded distances are those of outlines in the plane." in page.text
+    # Of fold-0; fold-1 errs three times as much.
+    assert "2.00\N{NO-BREAK SPACE}%" in page.text
+    assert "1 · 40.0\N{NO-BREAK SPACE}%" in page.text
+    assert "Test rows lie 1.20 times as far" in page.text
+    assert "< 10⁻⁶" in page.text
+    assert "0.210" in page.text
+
+
+def test_a_study_without_models_of_contours_has_no_chapter_of_shapes(tmp_path: Path) -> None:
+    assert not any(tag.get("id") == "shapes" for tag in render(MadeUp(models=False), tmp_path).all("section"))
 
 
 def test_the_summary_states_best_descriptors_dummy_and_chance(
@@ -407,17 +429,6 @@ def test_a_large_tile_is_shown_small_in_its_proportions() -> None:
     picture = tile_picture(np.zeros((1, 512, 256)), np.array([[0.0, 1.0]]), colours_of(["DNA"]), "a tile")
     pixels = imagecodecs.webp_decode(base64.b64decode(picture.source.partition(",")[2]))
     assert pixels.shape == (128, 64, 3)
-
-
-@given(start=st.integers(0, 31), turn=st.floats(0, 6.28), mirrored=st.booleans(), backwards=st.booleans())
-def test_a_decoded_outline_is_put_onto_its_input_whatever_its_pose_start_and_direction(
-    start: int, turn: float, mirrored: bool, backwards: bool
-) -> None:
-    t = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    outline = np.column_stack([3 * np.cos(t), np.sin(t)]) * (1 + 0.3 * np.cos(t - 1))[:, None]
-    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    moved = np.roll(outline, start, axis=0) @ spin @ np.diag([1, -1 if mirrored else 1]) + 5
-    assert np.allclose(in_pose_of(moved[::-1] if backwards else moved, outline), outline)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(3, 8))

@@ -175,10 +175,12 @@ def test_the_divergence_of_a_posterior_enters_by_beta_and_the_mean_is_decoded_in
 def test_contours_are_drawn_from_the_prior() -> None:
     model = build("vae").eval()
     assert isinstance(model, ShapeVAE)
-    drawn = model.sample(5, generator(3))
-    assert drawn.shape == (5, 16, 2)
-    assert torch.equal(drawn, model.sample(5, generator(3)))
-    assert not torch.equal(drawn, model.sample(5, generator(4)))
+    drawn = model.draw(5, generator(3))
+    outlines, outside = model.decode(drawn)
+    assert outlines.shape == (5, 16, 2)
+    assert not outside.any()
+    assert torch.equal(drawn, model.draw(5, generator(3)))
+    assert not torch.equal(drawn, model.draw(5, generator(4)))
 
 
 def test_a_strong_prior_leaves_nothing_in_the_vector() -> None:

@@ -41,7 +41,7 @@ ALGORITHM: Mapping[str, int] = {
     "describe": 1,
     "folds": 1,
     "pretrain": 2,
-    "embed": 1,
+    "embed": 2,
     "classify": 2,
     "compare": 1,
     "collect": 1,

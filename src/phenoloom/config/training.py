@@ -14,7 +14,7 @@ CANONICAL = "canonical"
 
 LATER = (
     "optimizer", "betas", "momentum", "final_learning_rate", "final_weight_decay", "accumulate", "ema",
-    "compile", "gradient_checkpointing", "collapse", "balance",
+    "compile", "gradient_checkpointing", "collapse", "balance", "seed",
 )  # fmt: skip
 """Keys that came after the first models were trained: at their defaults they leave those digests as they were."""
 
@@ -69,6 +69,12 @@ class Training(Section):
     """How a model is trained."""
 
     epochs: int = Field(100, ge=1, description="most epochs")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="another draw of initial weights, order and augmentations; folds and validation groups stay. "
+        "`variants: {training.seed: [0, 1, 2]}` tells how much of a score is luck",
+    )
     batch_size: int = Field(64, ge=2, description="tiles or contours a step, over all processes together")
     accumulate: int = Field(
         1,

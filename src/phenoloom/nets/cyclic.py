@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .forms import angle_form, cyclic_form, oriented_with, pairs_of
+from .forms import angle_form, cyclic_form, pairs_of
+from .two_ways import TwoWayEncoder
 
 STAGES = ((1, 1), (1, 2), (2, 4))
 """Of each stage the width, in widths of the first, and the dilation of its convolutions."""
@@ -46,15 +47,11 @@ class CyclicBlock(nn.Module):
         return torch.cat([x[..., -self.dilation :], x, x[..., : self.dilation]], -1)
 
 
-class CyclicEncoder(nn.Module):
-    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to start, direction, rotation and reflection.
-
-    With `reflection` off the contour is run in its positive direction only, and mirror images differ.
-    """
+class CyclicEncoder(TwoWayEncoder):
+    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to start, direction, rotation and reflection."""
 
     def __init__(self, points: int, width: int, outputs: int, reflection: bool = True) -> None:
-        super().__init__()
-        self.reflection = reflection
+        super().__init__(reflection)
         widths = [width * factor for factor, _ in STAGES]
         lags = points // 2 + 2 * ((points - 1) // 2)
         # Distances of short and of long lags differ in size by orders of magnitude.
@@ -69,23 +66,11 @@ class CyclicEncoder(nn.Module):
         )
         self.project = nn.Linear(2 * widths[-1], outputs)
 
-    def forward(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Vectors; what involves a point of `hidden` (b, n) is zero."""
-        if not self.reflection:
-            return self.one_way(points, hidden)
-        # Both directions in one batch; their mean does not know which was which.
-        both = torch.cat([points, points.flip(1)])
-        hidden = None if hidden is None else torch.cat([hidden, hidden.flip(1)])
-        forwards, backwards = self._features(both, hidden).view(2, points.shape[0], -1)
-        return self.project((forwards + backwards) / 2)  # type: ignore[no-any-return]
+    def join(self, forwards: Tensor, backwards: Tensor) -> Tensor:
+        """Their mean."""
+        return (forwards + backwards) / 2
 
-    def one_way(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Vectors of the contours in one direction: as given, or the positive one where reflections differ."""
-        if not self.reflection:
-            points, hidden = oriented_with(points, hidden)
-        return self.project(self._features(points, hidden))  # type: ignore[no-any-return]
-
-    def _features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
+    def features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
         """Mean and standard deviation over i of the last maps (b, 2 features)."""
         forms = torch.cat([cyclic_form(points), angle_form(points)], 1)
         if hidden is not None:

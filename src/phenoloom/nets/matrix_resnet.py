@@ -7,44 +7,29 @@ the network's reduction of 32: unlike `cyclic.CyclicEncoder`, it is not invarian
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..distances_torch import distance_matrices_torch
-from .forms import oriented_with
 from .resnet import ResNetEncoder
+from .two_ways import TwoWayEncoder
 
 
-class MatrixResNet(nn.Module):
-    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to direction, pose and reflection.
-
-    With `reflection` off the contour is run in its positive direction only, and mirror images differ.
-    """
+class MatrixResNet(TwoWayEncoder):
+    """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to direction, pose and reflection."""
 
     def __init__(self, outputs: int, width: int, depth: int, reflection: bool = True) -> None:
-        super().__init__()
-        self.reflection = reflection
+        super().__init__(reflection)
         self.net = ResNetEncoder(1, width, depth)
         _wrap(self.net)
         self.project = nn.Linear(self.net.features, outputs)
 
-    def forward(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Vectors; the rows and columns of `hidden` (b, n) points are zero."""
-        if not self.reflection:
-            return self.one_way(points, hidden)
-        both = torch.cat([points, points.flip(1)])
-        hidden = None if hidden is None else torch.cat([hidden, hidden.flip(1)])
-        forwards, backwards = self._features(both, hidden).view(2, points.shape[0], -1)
-        return self.project(forwards + backwards)  # type: ignore[no-any-return]
+    def join(self, forwards: Tensor, backwards: Tensor) -> Tensor:
+        """Their sum, as in ShapeEmbed."""
+        return forwards + backwards
 
-    def one_way(self, points: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Vectors of the contours in one direction: as given, or the positive one where reflections differ."""
-        if not self.reflection:
-            points, hidden = oriented_with(points, hidden)
-        return self.project(self._features(points, hidden))  # type: ignore[no-any-return]
-
-    def _features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
+    def features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
+        """Of the matrix as one image; the rows and columns of `hidden` (b, n) points are zero."""
         matrices = distance_matrices_torch(points)
         if hidden is not None:
             matrices = matrices.masked_fill(hidden[:, :, None] | hidden[:, None], 0)

@@ -8,10 +8,10 @@ from ..config.model import ImageModel, ShapeModel
 from .base import Objective, Outcome, Step
 from .image import build_image_objective
 from .shape import build_shape_objective
-from .shape_ae import ShapeAE
+from .shape_ae import ShapeAE, ShapeVAE
 from .vqvae import VQVAE
 
-__all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "Step", "build_objective"]
+__all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "ShapeVAE", "Step", "build_objective"]
 
 
 def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequence[str] | None = None) -> Objective:

@@ -76,6 +76,12 @@ class Objective(nn.Module, ABC):
         """The decoder's answer to a batch, in the unit and shape of its inputs; none: there is no decoder."""
         return None
 
+    def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Outlines (b, n, 2) of vectors (b, latent) and the share (b,) of their distances that no outline in the plane
+        has; none: there is no way from a vector back to an outline.
+        """
+        return None
+
     def before_step(self, step: Step) -> None:
         """Follow the schedules: called before the forward pass of each optimiser step."""
 

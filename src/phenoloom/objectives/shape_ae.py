@@ -51,15 +51,17 @@ class ShapeAE(Objective):
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Decoded points (b, n, 2), in a pose of their own; of a decoded matrix those whose distances come nearest."""
-        return self._points(self.decoder(self.embed(inputs)))
+        return self.decode(self.embed(inputs))[0]
+
+    def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Outlines (b, n, 2) of vectors (b, latent), and the share (b,) of their distances that no outline has."""
+        decoded = self.decoder(vectors).float()
+        return planar_points(decoded) if self.weights else (decoded, decoded.new_zeros(len(decoded)))
 
     def _seen(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
         if not (self.training and self.noise and generator is not None):
             return inputs
         return inputs + self.noise * torch.randn(inputs.shape, generator=generator, device=inputs.device)
-
-    def _points(self, decoded: Tensor) -> Tensor:
-        return planar_points(decoded.float())[0] if self.weights else decoded.float()
 
     def _outcome(self, decoded: Tensor, inputs: Tensor, vectors: Tensor, hidden: Tensor | None = None) -> Outcome:
         """Reconstruction and penalties of decoded points or matrices; with `hidden` (b, n) of hidden points alone."""
@@ -109,11 +111,10 @@ class ShapeVAE(ShapeAE):
         """Vectors (b, latent): the means of the posteriors."""
         return self._posterior(inputs)[0]
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Contours (count, n, 2) of vectors drawn from the prior."""
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Vectors (count, latent) drawn from the prior."""
         latent = self.encoder.project.out_features // self.numbers
-        vectors = torch.randn(count, latent, generator=generator, device=generator.device)
-        return self._points(self.decoder(vectors))
+        return torch.randn(count, latent, generator=generator, device=generator.device)
 
     def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = self.encoder(inputs).float().chunk(2, 1)

@@ -34,9 +34,9 @@ class ShapeVQVAE(ShapeAE):
         parts = {**outcome.parts, "commitment": quantised.commitment}
         return Outcome(loss, parts, quantised.counts, outcome.features)
 
-    def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Contours (b, n, 2) decoded from their codes."""
-        return self._points(self.decoder(self._quantise(self.embed(inputs), None)[0]))
+    def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Outlines (b, n, 2) of the codes nearest to vectors, and the share (b,) of distances that no outline has."""
+        return super().decode(self._quantise(vectors, None)[0])
 
     def _quantise(self, vectors: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Quantised]:
         quantised = self.quantizer(vectors.reshape(-1, self.code_dim), generator)

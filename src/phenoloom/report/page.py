@@ -18,6 +18,7 @@ from .reconstructions import matrix_gallery, model_gallery
 from .render import render
 from .representations import DUMMY, MAIN_METRIC, Scoreboard
 from .samples import sample_gallery
+from .shape_space import invariances, spaces, ways_back
 from .summary import summary, warnings
 from .training_sets import seen_table
 
@@ -51,6 +52,7 @@ def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, 
         _scores(results, settings, board),
         _errors(board),
         _maps(results, settings),
+        *_shapes(results, settings),
         _models(results, settings),
         _resources(results),
         _provenance(results, settings),
@@ -126,6 +128,17 @@ def _maps(results: Results, settings: ReportSettings) -> Section:
     reasons = {"figures": "No maps: there is no embeddings.h5ad with 2-D coordinates."}
     content = {"figures": figures}
     return Section("maps", "Maps of the embeddings", content, _absent(content, reasons))
+
+
+def _shapes(results: Results, settings: ReportSettings) -> list[Section]:
+    """A chapter where the study has models of contours."""
+    found = results.shape_spaces(list(settings.representations))
+    content = {"invariance": invariances(found), "back": ways_back(found), "spaces": spaces(found)}
+    reasons = {
+        "invariance": "No table of invariances: all vectors of the objects looked at are the same.",
+        "back": "No way back: no model of this study decodes outlines from its vectors.",
+    }
+    return [Section("shapes", "The space of shapes", content, _absent(content, reasons))] if found else []
 
 
 def _models(results: Results, settings: ReportSettings) -> Section:

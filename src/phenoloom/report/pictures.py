@@ -27,12 +27,15 @@ CHANNEL_COLOURS = ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.2, 0.6, 1.0), (1.0, 0.6,
 
 @dataclass(frozen=True)
 class Picture:
-    """A raster (data address) or a drawing, with a text that stands for it and an optional drawing laid over it."""
+    """A raster (data address) or a drawing, with a text that stands for it, an optional drawing laid over it and a note
+    under it.
+    """
 
     alt: str
     source: str = ""
     drawing: Markup | None = None
     size: tuple[int, int] = (SIDE, SIDE)
+    note: str = ""
 
 
 @dataclass(frozen=True)

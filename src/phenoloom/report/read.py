@@ -37,6 +37,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class ShapeSpace:
+    """What a model of contours knows of shapes, of one split: the arrays that `shape_summary` names."""
+
+    representation: str
+    split: str
+    arrays: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
 class Maps:
     """2-D maps: `obs` has a row for each row of the index, `points` its coordinates (n, 2) by representation, NaN for
     rows that are not on the map, `made` how each map was made (`method`, `split`), `card` what the file says of itself.
@@ -133,6 +142,11 @@ class Results:
         path = self.folder / "embeddings.h5ad"
         return _read_maps(path) if path.exists() else None
 
+    def shape_spaces(self, representations: Sequence[str]) -> list[ShapeSpace]:
+        """Of those of the representations that have one, that of the first split."""
+        found = [sorted((self.folder / "embeddings" / name).glob("*.shapes.npz")) for name in representations]
+        return [_read_space(paths[0]) for paths in found if paths]
+
     @cached_property
     def benchmarks(self) -> pd.DataFrame | None:
         """A row a measured job: its rule and the columns of Snakemake's benchmark file."""
@@ -182,6 +196,11 @@ def _read_run(card: Path) -> Run:
         metrics=_read_curve(metrics) if metrics.exists() else None,
         reconstructions=reconstructions if reconstructions.exists() else None,
     )
+
+
+def _read_space(path: Path) -> ShapeSpace:
+    with np.load(path, allow_pickle=False) as arrays:
+        return ShapeSpace(path.parent.name, path.name.partition(".")[0], dict(arrays))
 
 
 def _read_curve(path: Path) -> pd.DataFrame:

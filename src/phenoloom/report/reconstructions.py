@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..distances import align, classical_mds, distance_matrices
+from ..poses import posed
 from .numbers import amount
 from .pictures import Gallery, Picture, colours_of, contour_picture, contrast_limits, explain, tile_picture
 from .read import Results, Run
@@ -27,8 +28,9 @@ def _model_pairs(run: Run, channels: Sequence[str]) -> Gallery:
     with np.load(run.reconstructions, allow_pickle=False) as arrays:
         before, after = arrays["inputs"][:PAIRS].astype(np.float64), arrays["outputs"][:PAIRS].astype(np.float64)
     if before.ndim == 3:
-        pairs = enumerate(zip(before, after, strict=True), 1)
-        pictures = [_overlaid(a, in_pose_of(b, a), f"Contour {i}") for i, (a, b) in pairs]
+        # A model of distance matrices knows neither pose nor start nor direction, so none of them is its error.
+        pairs = enumerate(zip(before, posed(after, before), strict=True), 1)
+        pictures = [_overlaid(a, b, f"Contour {i}") for i, (a, b) in pairs]
         caption = f"{run.model}, {run.split}: contours (filled) and what the model decodes from their vectors (line)."
         return Gallery(caption, [(f"{run.model}: input and output", pictures)])
     names = list(channels) if len(channels) == before.shape[1] else [f"channel {i}" for i in range(before.shape[1])]
@@ -42,18 +44,6 @@ def _model_pairs(run: Run, channels: Sequence[str]) -> Gallery:
     ]
     caption = f"{run.model}, {run.split}: tiles as the model sees them, and what it decodes, with the input's limits."
     return Gallery(caption, groups, explain(names, limits))
-
-
-def in_pose_of(outline: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An outline (n, 2) moved onto the reference, from the start and in the direction that fit it best.
-
-    A model of distance matrices knows neither pose nor start nor direction, so none of them is its error.
-    """
-    starts = (np.arange(len(outline))[:, None] + np.arange(len(outline))) % len(outline)
-    candidates = np.concatenate([outline[starts], outline[::-1][starts]])
-    moved = align(candidates, np.broadcast_to(reference, candidates.shape))
-    best: NDArray[np.float64] = moved[np.square(moved - reference).sum(axis=(1, 2)).argmin()]
-    return best
 
 
 def matrix_gallery(results: Results, seed: int) -> Gallery | None:

@@ -1,0 +1,146 @@
+"""How near outlines come back from few numbers: autoencoders beside Fourier series and aligned principal components.
+
+The error is the mean distance between an outline and what comes back, both ways, in % of its diameter, on outlines that
+nothing was fitted to. A Fourier series of K harmonics has 4 K numbers, pose and start among them; models and principal
+components know neither, and are compared in the best pose. Principal components are those of outlines in the poses that
+fit their mean best, as in VAMPIRE.
+
+With `--study results/mpeg7` its models with a decoder (split fold-0) on its test fold; without, made-up outlines and an
+autoencoder that is trained for a moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from phenoloom.config.model import ShapeModel
+from phenoloom.contours import standard_contours
+from phenoloom.objectives import Objective
+from phenoloom.polygons import Polygons
+from phenoloom.poses import contour_distance, diameters, mean_outline, posed, reconstruction_errors
+from phenoloom.roles import TEST, TRAIN, fold_table, row_roles
+from phenoloom.views import ShapeView
+from phenoloom.weights import initial_objective, load_objective, read_card
+
+Outlines = NDArray[np.float32]
+NUMBERS = (4, 8, 16, 32, 64, 128)
+MEAN_OF = 500
+
+
+def fourier_errors(test: Outlines, numbers: int) -> NDArray[np.float64]:
+    """Elliptic Fourier series of numbers / 4 harmonics: of points at equal steps, the complex series of as many."""
+    harmonics = min(numbers // 4, (test.shape[1] - 1) // 2)
+    series = np.fft.fft(test[..., 0] + 1j * test[..., 1].astype(np.float64), axis=1)
+    series[:, harmonics + 1 : test.shape[1] - harmonics] = 0
+    back = np.fft.ifft(series, axis=1)
+    found: NDArray[np.float64] = contour_distance(np.stack([back.real, back.imag], 2), test) / diameters(test)
+    return found
+
+
+class Aligned:
+    """Outlines in the poses that fit the mean of the train side best."""
+
+    def __init__(self, train: Outlines, test: Outlines) -> None:
+        mean = mean_outline(train[:MEAN_OF])
+        self.train, self.test = (posed(part, np.broadcast_to(mean, part.shape)) for part in (train, test))
+
+    def errors(self, numbers: int) -> NDArray[np.float64]:
+        """Of test outlines from so many principal components of the train side."""
+        flat = self.train.reshape(len(self.train), -1)
+        fitted = PCA(min(numbers, *flat.shape), svd_solver="full").fit(flat)
+        back = fitted.inverse_transform(fitted.transform(self.test.reshape(len(self.test), -1)))
+        return reconstruction_errors(back.reshape(self.test.shape), self.test)
+
+
+@torch.inference_mode()
+def model_errors(objective: Objective, test: Outlines) -> NDArray[np.float64] | None:
+    back = objective.reconstruct(torch.from_numpy(test))
+    return None if back is None else reconstruction_errors(back.numpy(), test)
+
+
+def of_study(study: Path) -> tuple[Outlines, Outlines]:
+    """Train and test outlines of fold-0, of scale 1."""
+    index = pq.read_table(study / "index.parquet", columns=["id", "image_id", "plate", "well"]).to_pandas()
+    view = ShapeView(index, sorted((study / "shapes").glob("*.json")))
+    outlines = np.empty((len(view), *view.item), np.float32)
+    view.read(np.arange(len(view)), outlines)
+    roles = row_roles(index[view.found], fold_table(study / "folds.parquet"), "fold-0")
+    return outlines[roles == TRAIN], outlines[roles == TEST]
+
+
+def made_up(count: int) -> Outlines:
+    rng = np.random.default_rng(0)
+    t = np.arange(640) * 2 * np.pi / 640
+    waves = sum(rng.normal(size=(count, 1)) / k * np.cos(k * t + rng.uniform(0, 6, (count, 1))) for k in range(2, 9))
+    radius = 1 + 0.2 * waves
+    fine = np.stack([1.3 * radius * np.cos(t), radius * np.sin(t)], axis=2)
+    outlines = standard_contours(Polygons.from_array(fine), 64)[0]
+    return (outlines / np.sqrt(np.square(outlines).sum(2).mean(1))[:, None, None]).astype(np.float32)
+
+
+def briefly_trained(train: Outlines, steps: int) -> Objective:
+    settings = {"view": "shapes", "width": 8, "latent": 16, "objective": {"name": "ae"}}
+    objective = initial_objective(ShapeModel.model_validate(settings), train.shape[1], 0).train()
+    optimiser = torch.optim.AdamW(objective.parameters(), 3e-3)
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        loss = objective(torch.from_numpy(train[rng.choice(len(train), 64)])).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return objective.eval()
+
+
+def models_of(study: Path) -> dict[str, tuple[int, Objective]]:
+    found = {}
+    for folder in sorted((study / "models").glob("*/fold-0")):
+        if (folder / "model.yaml").exists() and isinstance((card := read_card(folder)).model, ShapeModel):
+            found[folder.parent.name] = card.model.latent, load_objective(folder, card)
+    return found
+
+
+def row(name: str, numbers: int, errors: NDArray[Any], fourier: NDArray[Any]) -> dict[str, Any]:
+    percent = 100 * errors
+    # As many numbers as coordinates give every outline back.
+    ratio = float(np.mean(fourier) / np.mean(errors)) if np.mean(errors) > 1e-6 else np.nan
+    return {"way": name, "numbers": numbers, "mean %": percent.mean(), "95 %": np.quantile(percent, 0.95), "x": ratio}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer outlines and steps")
+    parser.add_argument("--study", type=Path, help="results folder of a study with models of contours")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.study:
+        train, test = of_study(arguments.study)
+        models = models_of(arguments.study)
+    else:
+        outlines = made_up(600 if arguments.quick else 3000)
+        train, test = outlines[::2], outlines[1::2]
+        models = {"ours, trained for a moment": (16, briefly_trained(train, 100 if arguments.quick else 2000))}
+    aligned = Aligned(train, test)
+    fourier = {numbers: fourier_errors(test, numbers) for numbers in NUMBERS}
+    rows = [row("Fourier series", numbers, errors, errors) for numbers, errors in fourier.items()]
+    rows += [row("aligned components", numbers, aligned.errors(numbers), fourier[numbers]) for numbers in NUMBERS]
+    for name, (latent, objective) in models.items():
+        errors = model_errors(objective, test)
+        if errors is not None:
+            rows.append(row(name, latent, errors, fourier.get(latent, fourier_errors(test, latent))))
+    print(
+        f"{len(test)} test outlines, {len(train)} to fit to; x: times nearer than the Fourier series of as many numbers"
+    )
+    print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+
+
+if __name__ == "__main__":
+    main()
