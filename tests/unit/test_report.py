@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from phenoloom.report.numbers import count, duration, listing, memory, percent, 
 from phenoloom.report.pictures import colours_of, composite, contrast_limits, tile_picture
 from phenoloom.report.read import Results
 from phenoloom.report.representations import Scoreboard, kind_of
-from phenoloom.report.samples import sample_rows
+from phenoloom.report.samples import sample_gallery, sample_rows
 from phenoloom.report.score_tables import confusions, pairs
 from phenoloom.report.summary import summary, warnings
 from phenoloom.report.svg import CATEGORIES, GLYPHS, colour, tick_labels, ticks
@@ -389,7 +390,7 @@ def test_a_multi_label_study_has_average_precision_and_no_confusion(tmp_path: Pa
 def test_many_classes_give_the_commonest_errors_and_a_bounded_gallery(tmp_path: Path) -> None:
     study = MadeUp(classes=[f"class {i:02d}" for i in range(48)], plates=["P1", "P2"], wells=240, cells=1, models=False)
     page = render(study, tmp_path)
-    assert "The 24 rarest classes are not shown." in page.text
+    assert "The 24 other classes, none of them commoner, are not shown." in page.text
     assert "commonest of" in page.text
     assert "no label, or a rare one" in page.text
 
@@ -403,6 +404,20 @@ def test_a_composite_is_black_at_the_low_limit_and_its_colour_at_the_high_one() 
     tile = np.array([[[100, 300]], [[50, 50]]], np.uint16)
     shown = composite(tile, np.array([[100.0, 300.0], [50.0, 90.0]]), colours_of(["DNA", "actin"]))
     assert shown.tolist() == [[[0, 0, 0], [255, 0, 255]]]
+
+
+@pytest.mark.parametrize(("sizes", "common"), [([1.0, 1.0, 1.2], True), ([1.0, 1.0, 1.0, 1.0, 9.0], False)])
+def test_outlines_share_a_scale_unless_it_would_shrink_many_of_them_to_dots(
+    sizes: list[float], common: bool, tmp_path: Path
+) -> None:
+    folder, benchmarks = write_results(MadeUp(tiles=False), tmp_path)
+    for store in (folder / "shapes").glob("*.zarr"):
+        contours = zarr.open_array(store / "contours", mode="r+")
+        contours[:] = contours[:] * np.resize(sizes, contours.shape[0])[:, None, None]
+    gallery = sample_gallery(Results(folder, benchmarks), 6, 0)
+    assert gallery is not None
+    assert ("all at one scale" in gallery.caption) == common
+    assert ("each scaled to its frame" in gallery.caption) != common
 
 
 def test_red_green_and_blue_keep_their_colours() -> None:

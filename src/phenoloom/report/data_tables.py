@@ -11,6 +11,8 @@ from .read import Results
 from .table import Cell, Column, Table, number, text
 
 QUARANTINE_ROWS = 200
+TALL = 24
+"""Classes beyond which their table scrolls in a frame of its own."""
 
 STAGE_NAMES = {
     "sheet": "sheet of images",
@@ -84,7 +86,7 @@ def classes(results: Results) -> Table | None:
         Column("folds", True, "folds that test it"),
         Column("state"),
     ]
-    return Table(f"Classes, by number of {unit}s", columns, rows)
+    return Table(f"Classes, by number of {unit}s", columns, rows, tall=len(rows) > TALL)
 
 
 def quarantine(results: Results) -> Table | None:

@@ -85,9 +85,8 @@ def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
     rest = results.index["label"].explode().nunique() - len(chosen) if "label" in results.index else 0
     if rest <= 0:
         return gallery
-    return Gallery(
-        f"{gallery.caption} The {count(rest)} rarest classes are not shown.", gallery.groups, gallery.channels
-    )
+    caption = f"{gallery.caption} The {count(rest)} other classes, none of them commoner, are not shown."
+    return Gallery(caption, gallery.groups, gallery.channels)
 
 
 def _tile_gallery(chosen: Groups, stores: dict[str, Path], shapes: Shapes, results: Results) -> Gallery:
@@ -127,7 +126,7 @@ def _contour_gallery(chosen: Groups, shapes: Shapes) -> Gallery:
     }
     extents = np.asarray([np.abs(o).max() for group in outlines.values() for o in group])
     # Sizes are comparable in most studies; where they are not, a common scale would shrink objects to dots.
-    common = float(extents.max()) if np.median(extents) > extents.max() / 4 else None
+    common = float(extents.max()) if np.quantile(extents, 0.1) > extents.max() / 4 else None
     groups = [
         (
             label,
