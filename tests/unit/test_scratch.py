@@ -111,7 +111,7 @@ def test_jobs_of_one_machine_share_a_copy_until_the_last_one_ends(tmp_path: Path
     other = context.Process(target=_reader, args=(study.tiles, local, entered, leave))
     other.start()
     entered.wait()
-    inode = next(local.glob("*/tiles/0000.json")).stat().st_ino
+    inode = next(local.glob("*/*/tiles/0000.json")).stat().st_ino
     with staged_stores(study.tiles, local) as copies:
         assert copies[0].stat().st_ino == inode
     assert copies[0].exists()
