@@ -3,8 +3,8 @@
 A step is all that training does: tiles of the camera's integers to normalised and augmented inputs, forward and
 backward pass. The peak is that of all tensors, on a CPU by the profiler, on a GPU by its allocator; weights and their
 gradients count, as they do in training. `at once` computes all channels in one pass (`at_once: 16`), as a plain fold of
-channels into the batch does; `blocks again` is `training.gradient_checkpointing`. Weights and the sum of their gradients
-weigh more the smaller the batch is: of a small one they are all that there is. Usage: python benchmarks/bench_channels.py [--quick]
+channels into the batch does; `blocks again` is `training.gradient_checkpointing`. Weights and the sum of their
+gradients weigh more the smaller the batch is. Usage: python benchmarks/bench_channels.py [--quick]
 """
 
 from __future__ import annotations

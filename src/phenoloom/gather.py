@@ -194,8 +194,8 @@ def _add(image: Image, channel: str, path: str) -> None:
         what = f"channel {channel!r} of image" if channel else "image"
         raise PhenoloomError(
             f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that tells "
-            f"them apart to the pattern, or narrow it; call it `{{z}}` for focal planes, `{{t}}` for time points, and say in "
-            "`source.planes` what becomes of them"
+            f"them apart to the pattern, or narrow it; call it `{{z}}` for focal planes, `{{t}}` for time points, and "
+            "say in `source.planes` what becomes of them"
         )
     image.files[channel] = path
 

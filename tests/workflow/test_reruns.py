@@ -102,6 +102,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     f"{SHAPE_MODEL}.variants": (None, set()),
     f"{IMAGE_MODEL}.objective.name": (None, set()),
     f"{SHAPE_MODEL}.objective.name": (None, set()),
+    f"{SHAPE_MODEL}.training.foreground_exponent": (None, set()),  # contours have none
     f"{IMAGE_MODEL}.width": (8, TRAIN),
     f"{IMAGE_MODEL}.input_size": (64, TRAIN),
     f"{IMAGE_MODEL}.latent": (32, TRAIN),
@@ -149,6 +150,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
             "final_learning_rate": 0.000123,
             "final_weight_decay": 0.123,
             "ema": 0.9,
+            **({"foreground_exponent": 1.0} if model == IMAGE_MODEL else {}),
         }.items()
     },
     **{
@@ -245,6 +247,7 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("ae-resnet18", "augment.rotate", True, {}),
     ("ae-resnet18", "augment.crop", 0.5, {}),
     ("ae-resnet18", "augment.elastic", 0.1, {}),
+    ("ae-resnet18", "augment.crop_tries", 4, {}),
     ("ae-resnet18", "augment.blur", 1.5, {}),
     ("ae-resnet18", "augment.drop_channel", 0.25, {}),
     *(
