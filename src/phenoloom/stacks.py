@@ -86,17 +86,18 @@ def project(stack: NDArray[Any], planes: Planes, plane: tuple[int, int] = (-1, -
         if chosen >= count:
             raise ImageError(f"expected at least {chosen + 1} planes along {name}, found {count}")
         stack = np.take(stack, [max(chosen, 0)], axis) if policy in (None, ALL) else _reduced(stack, axis, policy)
-    return stack[0, 0]
+    image: NDArray[Any] = stack[0, 0]
+    return image
 
 
 def _reduced(stack: NDArray[Any], axis: int, policy: Policy) -> NDArray[Any]:
     """One plane along an axis, which stays with length 1."""
     count = stack.shape[axis]
     if policy == "max":
-        return stack.max(axis, keepdims=True)
+        return np.asarray(stack.max(axis, keepdims=True))
     if policy == "mean":
         mean = stack.mean(axis, dtype=np.float64, keepdims=True)
-        return (np.rint(mean) if stack.dtype.kind in "iu" else mean).astype(stack.dtype)
+        return np.asarray((np.rint(mean) if stack.dtype.kind in "iu" else mean).astype(stack.dtype))
     if policy == "sharpest":
         others = stack.shape[1 - axis]
         chosen = [_sharpest(np.take(stack, i, 1 - axis)) for i in range(others)]
