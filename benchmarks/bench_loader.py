@@ -167,6 +167,14 @@ def main() -> None:
     for name, rows in results.items():
         wall, cpu = (statistics.median(r[i] for r in rows) for i in (0, 1))
         print(f"{name:28} {count / wall:8.0f} tiles/s  {base[0] / wall:5.1f}x wall  {base[1] / cpu:5.1f}x CPU")
+    limit, ours = (
+        [statistics.median(r[i] for r in results[name]) for i in (0, 1)]
+        for name in ("limit: decompress only", "our threads")
+    )
+    print(
+        f"bound: {WORKERS} threads that do nothing but decompress are {WORKERS * base[0] / limit[0]:.1f}x wall and "
+        f"{base[1] / limit[1]:.1f}x CPU; ours uses {limit[1] / ours[1]:.0%} of its CPU time for that"
+    )
 
 
 if __name__ == "__main__":

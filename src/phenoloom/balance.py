@@ -6,6 +6,7 @@ Everything is a function of the seed and the epoch, so that a training that goes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,18 +70,49 @@ def interleaved(parts: Sequence[Rows], seed: Sequence[int], epoch: int) -> Rows:
     return np.asarray(np.concatenate(parts)[order], np.int64)
 
 
-class Balanced:
-    """The order of a training on several studies: `rows` by study, in an epoch of `length` items."""
+def weighted(rows: Rows, weights: Floats, quota: int, seed: Sequence[int], epoch: int) -> Rows:
+    """`quota` of the rows, each as often as `quota` times its share of the weights says, rounded down or up.
 
-    def __init__(self, rows: Mapping[str, Rows], balance: Balance, parts: Floats) -> None:
-        self.rows = dict(rows)
+    Systematic sampling (Madow 1949) over an order of the epoch's own: the expectation is exact.
+    """
+    generator = np.random.default_rng([*seed, epoch])
+    order = generator.permutation(len(rows))
+    # The last sum is exact, so that the number of rows is.
+    sums = np.cumsum(weights[order]) * (quota / weights.sum())
+    sums[-1] = quota
+    reached = np.floor(np.concatenate([[0.0], sums]) + generator.random()).astype(np.int64)
+    return np.asarray(generator.permutation(np.repeat(rows[order], np.diff(reached))), np.int64)
+
+
+def foreground_weights(foreground: NDArray[np.floating[Any]], exponent: float, study: str) -> Floats:
+    """Weights of tiles by their share of foreground (n,); raises PhenoloomError where no tile has any."""
+    weights = np.asarray(foreground, np.float64) ** exponent
+    if not weights.sum() > 0:
+        raise PhenoloomError(
+            f"`training.foreground_exponent` is {exponent:g}, and no tile of {study} has foreground; set it to 0, or "
+            "correct `source.masks`"
+        )
+    return weights
+
+
+class Balanced:
+    """The order of a training on one study or several: `rows` by study, in an epoch of `length` items.
+
+    `parts` are the shares of the studies; rows of a study come equally often, or by its `weights`.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, Rows], balance: Balance, parts: Floats, weights: Mapping[str, Floats] | None = None
+    ) -> None:
+        self.rows, self.weights = dict(rows), dict(weights or {})
         self.length = balance.epoch_items or sum(map(len, rows.values()))
         self.quotas = dict(zip(rows, quotas(self.length, parts), strict=True))
 
     def epoch(self, seed: int, epoch: int) -> Rows:
         """Rows of one epoch; every batch that is cut from them holds each study by its share."""
-        drawn = [
-            passes(rows, self.quotas[name], [seed, number], epoch)
-            for number, (name, rows) in enumerate(self.rows.items(), 1)
-        ]
+        drawn = [self._drawn(name, [seed, number], epoch) for number, name in enumerate(self.rows, 1)]
         return interleaved(drawn, [seed, 0], epoch)
+
+    def _drawn(self, name: str, seed: Sequence[int], epoch: int) -> Rows:
+        rows, quota, weights = self.rows[name], self.quotas[name], self.weights.get(name)
+        return passes(rows, quota, seed, epoch) if weights is None else weighted(rows, weights, quota, seed, epoch)

@@ -27,6 +27,7 @@ from .masks import read_labels, segment
 from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
 from .reading import AS_THE_STUDY, Reading
+from .stacks import Where
 from .store import TileWriter
 from .tiletable import TileTable
 from .tiling import Place, around_objects, cut, grid, inside
@@ -132,7 +133,7 @@ class _Conversion:
             return Converted(reason=str(error))
 
     def _image(self, row: dict[str, Any]) -> NDArray[Any]:
-        image = self.reading.read([self.root / file for file in row["files"]], len(self.settings.channels))
+        image = _read(self.settings, row, self.reading)
         if image.dtype != self.dtype:
             raise ImageError(
                 f"expected pixels of type {self.dtype.name} like the study's first image, found {image.dtype.name}"
@@ -253,8 +254,15 @@ def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:
 def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
     """Rows of the sheet in its order, only the columns that matter here."""
     with pq.ParquetFile(sheet) as file:
-        for batch in file.iter_batches(columns=["image_id", "files", "mask", "shard"]):
+        stacked = [name for name in ("grid", "plane") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=["image_id", "files", "mask", "shard", *stacked]):
             yield from batch.to_pylist()
+
+
+def _read(settings: ConvertSettings, row: dict[str, Any], reading: Reading) -> NDArray[Any]:
+    """The image of a row of the sheet, (c, h, w)."""
+    files = [Path(settings.root) / file for file in row["files"]]
+    return reading.read(files, len(settings.channels), settings.planes, Where.of(row))
 
 
 def _reference_dtype(settings: ConvertSettings, sheet: Path, reading: Reading) -> np.dtype[Any]:
@@ -262,8 +270,7 @@ def _reference_dtype(settings: ConvertSettings, sheet: Path, reading: Reading) -
     reason = ""
     for row in _sheet_rows(sheet):
         try:
-            files = [Path(settings.root) / file for file in row["files"]]
-            return reading.read(files, len(settings.channels)).dtype
+            return _read(settings, row, reading).dtype
         except ImageError as error:
             reason = reason or f" (the first: {error})"
     raise PhenoloomError(

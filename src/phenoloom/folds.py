@@ -24,7 +24,7 @@ from .manifest import file_digest, provenance, table_facts, table_metadata, writ
 from .stratify import missing, stratify
 from .units import unit_ids
 
-COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest"]
+COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest", "stack"]
 
 Labels = tuple[str, ...]
 """Classes of one unit, sorted: none (unlabelled), one, or several (multi-label)."""
@@ -118,6 +118,9 @@ def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str]
     kind = settings.folds.group
     columns = {"object": "unit", "image": "image_id", "plate": "plate", "group": "group"}
     groups = _units_of(rows, "well") if kind == "well" else rows[columns[kind]]
+    if "stack" in rows and kind in ("object", "image"):
+        # Planes of one stack show the same cells.
+        groups = rows["stack"].where(rows["stack"].notna(), groups)
     absent = groups.isna() | (groups == "")
     labelled = absent & rows["label"].map(bool)
     if labelled.any():

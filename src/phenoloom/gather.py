@@ -23,6 +23,10 @@ class Image:
     fields: dict[str, str]
     row: int | None
     files: dict[str, str] = field(default_factory=dict)
+    stack: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Where the pattern tells planes apart: the file of each time point, focal plane and channel."""
+    whole: str | None = None
+    """Id of the stack or film that the image is a plane of."""
 
 
 def file_pattern(source: Source) -> Pattern | None:
@@ -110,11 +114,43 @@ def _from_files(
                 f"plate, well, field or image, which would tell what belongs together; add one, or use `columns`"
             )
         kept = {name: text for name, text in fields.items() if name in needed and name != CHANNEL}
-        image = images.setdefault(image_id, Image(image_id, kept, row))
+        whole = image_id
+        place, suffix = _plane(source, fields)
+        image_id += suffix
+        image = images.setdefault(image_id, Image(image_id, kept, row, whole=whole if suffix else None))
         _refuse_disagreement(image, kept, same, path)
         image.fields = {name: text for name, text in image.fields.items() if kept.get(name) == text}
-        _add(image, _channel(names, fields[CHANNEL], path) if channelled else "", path)
+        channel = _channel(names, fields[CHANNEL], path) if channelled else ""
+        if place is None:
+            _add(image, channel, path)
+        else:
+            _add_plane(image, (*place, channel), path)
     return list(images.values())
+
+
+def _plane(source: Source, fields: dict[str, str]) -> tuple[tuple[str, str] | None, str]:
+    """Time point and focal plane of a file where the study projects them, and what an id ends with where it keeps all.
+
+    None where the pattern tells no such thing, or the study says nothing of it.
+    """
+    texts, suffix, projected = {"t": "", "z": ""}, "", False
+    for axis in texts:
+        policy = getattr(source.planes, axis) if source.planes else None
+        if axis in fields and policy == "all":
+            suffix += f"/{axis}{fields[axis]}"
+        elif axis in fields and policy:
+            texts[axis], projected = fields[axis], True
+    return ((texts["t"], texts["z"]) if projected else None), suffix
+
+
+def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
+    if place in image.stack:
+        raise PhenoloomError(
+            f"Two files are one plane of image {image.image_id!r}: {image.stack[place]!r} and {path!r}; add the field "
+            "that tells them apart to the pattern, or narrow it"
+        )
+    image.stack[place] = path
+    image.files.setdefault(place[2], path)
 
 
 def _from_table(source: Source, annotations: Annotations, masks: frozenset[str]) -> list[Image]:
@@ -158,7 +194,8 @@ def _add(image: Image, channel: str, path: str) -> None:
         what = f"channel {channel!r} of image" if channel else "image"
         raise PhenoloomError(
             f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that tells "
-            f"them apart to the pattern, or narrow it"
+            f"them apart to the pattern, or narrow it; call it `{{z}}` for focal planes, `{{t}}` for time points, and "
+            "say in `source.planes` what becomes of them"
         )
     image.files[channel] = path
 

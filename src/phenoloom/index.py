@@ -49,7 +49,8 @@ def make_index(
     manifest.unlink(missing_ok=True)
     ordered = sorted(shards, key=lambda path: path.stem)
     manifests = [read_manifest(path) for path in ordered]
-    images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET])
+    stacked = {"stack"} & set(pq.read_schema(sheet).names)
+    images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
     arrays = _merged_arrays(ordered, manifests)
     totals = _write_rows(images, ordered, manifests, index)
@@ -131,7 +132,7 @@ def _join(rows: pa.Table, images: pa.Table, path: Path) -> pa.Table:
             f"{path} holds image {stranger.as_py()!r}, which the sheet does not have in shard {shard}; the sheet is "
             f"newer than the shard: rerun the shard's step"
         )
-    for name in FROM_SHEET:
+    for name in [name for name in (*FROM_SHEET, "stack") if name in found.column_names]:
         rows = rows.append_column(images.schema.field(name), found[name])
     rows = rows.append_column("shard", pa.array([shard] * rows.num_rows, pa.string()))
     return rows.append_column("position", pa.array(np.arange(rows.num_rows)))

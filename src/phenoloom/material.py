@@ -25,7 +25,7 @@ from .views import ShapeView, TileView
 
 LEAST_ROWS = 4
 UNIT_COLUMNS = ["id", "image_id", "plate", "well"]
-LABEL = "label"
+LABEL, FOREGROUND = "label", "foreground"
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ def read_rows(settings: PretrainSettings, index: Path, known: Sequence[str] = ()
     """Rows of an index with the columns that training needs, and `known` ones."""
     there = set(pq.read_schema(index).names)
     statistics = ["shard", "position", "channel_mean", "channel_std"]
+    wanted = [FOREGROUND] if settings.model.training.foreground_exponent else []
     columns = [
-        *dict.fromkeys([*UNIT_COLUMNS, *known, *({LABEL} & there)]),
+        *dict.fromkeys([*UNIT_COLUMNS, *wanted, *known, *({LABEL} & there)]),
         *(statistics if isinstance(settings.model, ImageModel) else []),
     ]
     table: pd.DataFrame = pq.read_table(index, columns=columns).to_pandas()

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from . import distributed
-from .balance import Balanced
+from .balance import Balanced, foreground_weights
 from .computing import compile_networks, recompute_blocks
 from .config.model import ImageModel
 from .config.settings import PretrainSettings
@@ -24,7 +24,7 @@ from .errors import PhenoloomError
 from .fitting import fit
 from .inputs import preparation
 from .manifest import provenance, write_atomically
-from .material import Material, StudyPart, fingerprint, gather
+from .material import FOREGROUND, Material, StudyPart, fingerprint, gather
 from .mixed_view import MixedView
 from .mixture import Other, gather_mixture, sampled
 from .monitors import choose_sample
@@ -138,16 +138,26 @@ def _write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced | None]:
-    """Orders of training and of validation in which studies come by their shares; validation looks at as many rows as
-    there are.
+    """Orders of training and of validation other than each row once: by shares of studies, or by foreground.
+
+    Validation takes as many rows as there are, and knows no foreground: every tile counts alike.
     """
-    if not isinstance(material.view, MixedView):
+    training, several = settings.model.training, isinstance(material.view, MixedView)
+    if not several and not training.foreground_exponent:
         return [None, None]
-    starts = dict(zip((part.name for part in material.studies), material.view.starts, strict=False))
-    parts = np.array([part.share for part in material.studies])
-    train = {part.name: part.train + starts[part.name] for part in material.studies}
-    held = {part.name: part.validation + starts[part.name] for part in material.studies}
-    return [Balanced(train, settings.model.training.balance, parts), Balanced(held, Balance(), parts)]
+    train, held, weights = {settings.study: material.train}, {settings.study: material.validation}, {}
+    parts = np.ones(1)
+    if isinstance(material.view, MixedView):
+        starts = dict(zip((part.name for part in material.studies), material.view.starts, strict=False))
+        parts = np.array([part.share for part in material.studies])
+        train = {part.name: part.train + starts[part.name] for part in material.studies}
+        held = {part.name: part.validation + starts[part.name] for part in material.studies}
+    if training.foreground_exponent:
+        foreground = material.table[FOREGROUND].to_numpy(np.float64)
+        exponent = training.foreground_exponent
+        weights = {name: foreground_weights(foreground[rows], exponent, name) for name, rows in train.items()}
+    balance = training.balance if several else Balance()
+    return [Balanced(train, balance, parts, weights), Balanced(held, Balance(), parts) if several else None]
 
 
 def _points(material: Material) -> int | None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import ImageError
-from .tiff import TIFF_MAGIC, read_tiff
+from .tiff import TIFF_MAGIC, Axes, read_tiff
 
 PIXELS: tuple[str, ...] = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 """Pixel types that the store holds without loss."""
@@ -104,22 +104,37 @@ def _planes(file: Path, channels: int) -> NDArray[Any]:
     raise ImageError(f"expected {channels} channels, found {found} pages or colours in {file.name}")
 
 
+def read_pages(file: Path) -> tuple[NDArray[Any], Axes]:
+    """All planes of a file, (planes, h, w), and the axes that they lie along, slowest first (`tiff.read_tiff`)."""
+    planes, axes = _read_with_axes(file, palette_indices=False, stack=True)
+    if planes.dtype.name not in PIXELS:
+        raise ImageError(f"expected pixels of type {', '.join(PIXELS)}, found {planes.dtype.name} in {file.name}")
+    _refuse_empty(planes, file)
+    _refuse_not_finite(planes, [file])
+    return planes, axes
+
+
 def _read(file: Path, *, palette_indices: bool) -> NDArray[Any]:
     """All planes of a file, (planes, h, w), whatever their number and dtype."""
+    return _read_with_axes(file, palette_indices=palette_indices, stack=False)[0]
+
+
+def _read_with_axes(file: Path, *, palette_indices: bool, stack: bool) -> tuple[NDArray[Any], Axes]:
     try:
         with file.open("rb") as opened:
             magic = opened.read(8)
             if not magic:
                 raise ImageError(f"expected an image, found a file of zero bytes: {file.name}")
             if magic.startswith(TIFF_MAGIC):
-                return read_tiff(opened, file.name)
+                return read_tiff(opened, file.name, stack=stack)
             kind = next((kind for start, kind in _KINDS.items() if magic.startswith(start)), None)
             if kind is None:
                 raise ImageError(
                     f"expected a TIFF, PNG, JPEG or BMP image, found bytes {magic!r} at the start of {file.name}"
                 )
             data = magic + opened.read()
-        return _DECODERS[kind](data, palette_indices)
+        planes = _DECODERS[kind](data, palette_indices)
+        return planes, [("C", len(planes))]
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise ImageError(f"expected a file, found none at {file}") from None
     except PermissionError:

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .config.planes import Planes
 from .errors import ImageError
 from .readers import read_image
+from .stacks import Where, read_projected
+
+ONE_PLANE = Where()
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,15 @@ class Reading:
     of_pages: int = 0
     dtype: str | None = None
 
-    def read(self, files: Sequence[Path], channels: int) -> NDArray[Any]:
-        """One image (c, h, w); raises ImageError like `read_image`, and for another type of pixels."""
-        image = read_image(files, channels if self.pages is None else self.of_pages)
+    def read(
+        self, files: Sequence[Path], channels: int, planes: Planes | None = None, where: Where = ONE_PLANE
+    ) -> NDArray[Any]:
+        """One image (c, h, w); raises ImageError like `read_image`, and for another type of pixels.
+
+        With a policy of `planes`, files may be stacks, and `where` says which files and planes the image is made of.
+        """
+        count = channels if self.pages is None else self.of_pages
+        image = read_image(files, count) if planes is None else read_projected(files, count, planes, where)
         if self.dtype and image.dtype.name != self.dtype:
             raise ImageError(
                 f"expected pixels of type {self.dtype} like those that the model was trained on, "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .gather import Image, file_pattern, gather_images, mask_files
 from .manifest import Quarantine, atomic_path, file_digest, refuse_too_many, write_manifest
 from .outlines import read_outlines
 from .shards import assign_shards
+from .stacks import stack_size
 from .wells import row_and_column, same_well
 
 EXAMPLES = 10
@@ -37,14 +40,19 @@ class Rows:
     unannotated: list[str] = field(default_factory=list)
 
 
-def sheet_schema(multi_label: bool) -> pa.Schema:
-    """Columns of every sheet, whatever is null in it."""
+def sheet_schema(multi_label: bool, planes: bool = False) -> pa.Schema:
+    """Columns of every sheet, whatever is null in it; where the study says what becomes of `planes`, three more.
+
+    These are the id of the stack that the image is a plane of, the number of time points and focal planes that its
+    files spread over, and the time point and focal plane that are meant (-1: by the study's policy).
+    """
     text, texts = pa.string(), pa.list_(pa.string())
     names = ["image_id", "plate", "well", "row", "column", "field"]
     return pa.schema(
         [(name, text) for name in names]
         + [("files", texts), ("mask", text), ("label", texts if multi_label else text), ("group", text)]
         + [("shard", text), ("bytes", pa.int64()), ("line", pa.int64())]
+        + ([("stack", text), *((name, pa.list_(pa.int32())) for name in ("grid", "plane"))] if planes else [])
     )
 
 
@@ -69,7 +77,7 @@ def make_sheet(settings: SheetSettings, sheet: Path, manifest: Path) -> None:
     shards = assign_shards(columns["plate"], columns["well"], columns["bytes"], settings.shards)
     for row, shard in zip(rows.used, shards, strict=True):
         row["shard"] = shard
-    table = pa.Table.from_pylist(rows.used, sheet_schema(source.label_separator is not None))
+    table = pa.Table.from_pylist(rows.used, sheet_schema(source.label_separator is not None, source.planes is not None))
     with atomic_path(sheet) as temporary:
         pq.write_table(table, temporary)
     _write_manifest(settings, manifest, sheet, annotations, rows)
@@ -92,11 +100,12 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
             row["bytes"] = sum(root.size(file) for file in row["files"])
             if shared:
                 row["mask"] = _mask(image, shared, masks, root)
+            planes = _planes(row, image, source, root)
         except ImageError as error:
             file = next(iter(image.files.values()), "")
             rows.quarantine.append({"image_id": image.image_id, "file": file, "reason": str(error)})
         else:
-            rows.used.append(row)
+            rows.used += planes
     return annotations, rows
 
 
@@ -152,11 +161,58 @@ def _number_lines(images: list[Image], annotations: Annotations, source: Source)
 
 
 def _channel_files(image: Image, source: Source) -> list[str]:
+    if image.stack:
+        return _stack_files(image, [""] if "" in image.files else list(source.channels))
     if "" in image.files:
         return [image.files[""]]
     if missing := [channel for channel in source.channels if channel not in image.files]:
         raise ImageError(f"there is no file for channel {', '.join(map(repr, missing))}")
     return [image.files[channel] for channel in source.channels]
+
+
+def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
+    """The rows of an image: itself, or each plane of its files that is to be an image of its own."""
+    if source.planes is None:
+        return [row]
+    row |= {"stack": image.whole, "grid": _grid(image) if image.stack else None, "plane": [-1, -1]}
+    kept = [axis == "all" for axis in (source.planes.t, source.planes.z)]
+    if image.stack or not any(kept):
+        return [row]
+    files = [root.path(file) for file in row["files"]]
+    counts = stack_size(files, len(source.channels), source.planes)
+    points = [range(n) if keep and n > 1 else [-1] for n, keep in zip(counts, kept, strict=True)]
+    places = list(itertools.product(*points))
+    if len(places) == 1:
+        return [row]
+
+    def name(place: tuple[int, ...]) -> str:
+        return "".join(f"/{axis}{n:03d}" for axis, n in zip("tz", place, strict=True) if n >= 0)
+
+    return [
+        {
+            **row,
+            "image_id": row["image_id"] + name(place),
+            "stack": row["image_id"],
+            "plane": list(place),
+            "bytes": row["bytes"] // len(places),
+        }
+        for place in places
+    ]
+
+
+def _grid(image: Image) -> list[int]:
+    return [len({place[axis] for place in image.stack}) for axis in (0, 1)]
+
+
+def _stack_files(image: Image, channels: Sequence[str]) -> list[str]:
+    """The files of a stack, channels of the first focal plane of the first time point first."""
+    times, depths = (sorted({place[axis] for place in image.stack}, key=natural) for axis in (0, 1))
+    wanted = list(itertools.product(times, depths, channels))
+    if missing := [place for place in wanted if place not in image.stack]:
+        t, z, channel = missing[0]
+        what = ", ".join(f"{name} {text!r}" for name, text in (("t", t), ("z", z), ("channel", channel)) if text)
+        raise ImageError(f"there is no file for {what}; {len(missing)} of {len(wanted)} planes are missing")
+    return [image.stack[place] for place in wanted]
 
 
 def _mask(image: Image, shared: list[str], masks: dict[tuple[str, ...], str], root: Root) -> str:

@@ -38,15 +38,20 @@ _NO_COMPRESSION, _NO_PREDICTOR, _HORIZONTAL = 1, 1, 2
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def read_tiff(file: IO[bytes], name: str) -> NDArray[Any]:
-    """All full-resolution planes of a TIFF or BigTIFF, (planes, h, w), in native byte order and C-contiguous.
+Axes = list[tuple[str, int]]
+
+
+def read_tiff(file: IO[bytes], name: str, *, stack: bool = False) -> tuple[NDArray[Any], Axes]:
+    """All full-resolution planes of a TIFF or BigTIFF, (planes, h, w), in native byte order and C-contiguous, and the
+    axes that planes lie along with their sizes, slowest first (C where the file tells nothing).
 
     Pages come in file order, of an OME-TIFF in the order that its metadata gives; several colours a page follow each
-    other. Raises ImageError if pages differ in shape or dtype, or if the file ends before its last strip does.
+    other. Raises ImageError if pages differ in shape or dtype, if the file ends before its last strip does, and unless
+    `stack` if there are several focal planes or time points.
     """
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tif:
-        pages = _pages(tif, name)
+        pages, axes = _pages(tif, name, stack)
         first = pages[0]
         planes_a_page = first.imagedepth * first.samplesperpixel
         shape = (len(pages) * planes_a_page, first.imagelength, first.imagewidth)
@@ -64,24 +69,33 @@ def read_tiff(file: IO[bytes], name: str) -> NDArray[Any]:
         out = np.empty(shape, first.dtype.newbyteorder("="))
         for number, page in enumerate(pages):
             _read_page(page, file, out[number * planes_a_page : (number + 1) * planes_a_page], name)
-    return out
+    if planes_a_page > 1 or not axes:
+        # Several colours a page follow each other.
+        axes = [*axes, ("C", len(out) // math.prod(n for _, n in axes))]
+    return out, axes
 
 
-def _pages(tif: tifffile.TiffFile, name: str) -> list[tifffile.TiffPage]:
-    """The file's full-resolution pages in channel order."""
-    pages = list(tif.pages)
-    if tif.is_ome and len(pages) > 1:
+def _pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[tifffile.TiffPage], Axes]:
+    """The file's full-resolution pages in the order of its axes, and these as far as it tells them."""
+    pages, axes = list(tif.pages), Axes()
+    if (tif.is_ome or tif.is_imagej) and len(pages) > 1:
         series = tif.series[0]
-        others = [axis for axis, n in zip(series.axes, series.shape, strict=True) if axis in "ZT" and n > 1]
-        if others:
-            raise ImageError(f"expected one plane a channel, found OME axes {series.axes} of {series.shape} in {name}")
-        if any(page is None for page in series.pages):
-            raise ImageError(f"expected all planes of the OME metadata in the file, found some missing in {name}")
-        pages = [pages[page.index] for page in series.pages]
+        axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS" and n > 1]
+        if not stack and any(axis in "ZT" for axis, _ in axes):
+            kind = "OME" if tif.is_ome else "ImageJ"
+            raise ImageError(
+                f"expected one plane a channel, found {kind} axes {series.axes} of {series.shape} in {name}; say in "
+                "`source.planes` what becomes of focal planes and time points"
+            )
+        if tif.is_ome:
+            if any(page is None for page in series.pages):
+                raise ImageError(f"expected all planes of the OME metadata in the file, found some missing in {name}")
+            pages = [pages[page.index] for page in series.pages]
     pages = [page for page in pages if not page.is_reduced and not page.is_mask]
     if not pages:
         raise ImageError(f"expected at least one full-resolution page, found none in {name}")
-    return pages
+    # Thumbnails among the pages belong to no axis.
+    return pages, axes if math.prod(n for _, n in axes) == len(pages) else []
 
 
 def _refuse_truncated(page: tifffile.TiffPage, size: int, name: str) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .config.model import Augment
+from .crop_places import move_to_signal
 
 KNOTS = 4
 """Random displacements of the elastic deformation along each axis; between them it is smooth."""
@@ -23,6 +24,8 @@ def warp(
     tile, because those of a cell may be its phenotype. What lies outside the tile is mirrored.
     """
     matrices = draw_matrices(len(tiles), settings, scale, generator)
+    if settings.crop_tries > 1 and scale[0] < 1:
+        matrices = move_to_signal(matrices, tiles, settings.crop_tries, generator)
     grid = F.affine_grid(matrices, [len(tiles), 1, *size], align_corners=False)
     if settings.elastic:
         grid = grid + displacement(len(tiles), size, settings.elastic, generator)

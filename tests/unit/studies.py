@@ -103,6 +103,7 @@ class StudyOnDisk:
                 writer.append(writer.encode(tile))
                 row = {"id": f"{image}#{item:04d}", "image_id": image, "plate": self.plate, "well": f"W{well:02d}"}
                 row |= {"field": "0", "object": item, "label": kind, "shard": shard, "position": position}
+                row["foreground"] = np.float32((well % 4 + 1) / 8)
                 row["digest"] = f"{self.plate}-{self.seed}-{well}"
                 row["channel_mean"] = tile.mean((1, 2)).astype(np.float32).tolist()
                 row["channel_std"] = tile.std((1, 2)).astype(np.float32).tolist()

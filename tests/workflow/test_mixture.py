@@ -102,6 +102,16 @@ def test_other_tiles_of_the_other_study_train_what_has_seen_them_again(trained: 
     assert not any(job.startswith("embed:vqvae") for job in planned)
 
 
+def test_another_balance_trains_what_has_seen_several_studies_again(trained: Workspace, tmp_path: Path) -> None:
+    workspace = trained.copy(tmp_path / "work")
+    files = studies()
+    files[STUDY]["models"][MODEL]["training"] |= {"balance": {"weights": {"foreign": 2}}}
+    write(workspace, files, [STUDY])
+    planned = workspace.planned()
+    assert f"pretrain:{MODEL}.on-foreign" in planned
+    assert f"pretrain:{MODEL}" not in planned
+
+
 def test_a_study_that_is_not_there_or_lacks_the_view_stops_the_plan_with_a_sentence(tmp_path: Path) -> None:
     workspace = new_workspace(tmp_path / "work")
     for change, sentence in (

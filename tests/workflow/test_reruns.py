@@ -42,6 +42,8 @@ PLACEMENT: dict[str, Any] = {
     "collapse.least_spread": 0.00001,
     "collapse.least_information": 0.00001,
 }
+# Of models that are trained on one study.
+UNUSED: dict[str, Any] = {"balance.size_exponent": 0.5, "balance.weights": {"a": 2.0}, "balance.epoch_items": 100}
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "title": ("Another title", REPORT),
     "licence": ("CC-BY-4.0", REPORT),
@@ -75,6 +77,9 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.label_separator": (";", SHEET),
     "source.classes": ({"control": "untreated"}, SHEET),
     "source.pixel_size_um": (0.5, CONVERT),
+    "source.planes.z": ("max", SHEET),
+    "source.planes.t": ("first", SHEET),
+    "source.planes.axes": ("C", SHEET),
     "tiles.mode": ("grid", {"convert", "index"} | FOLDS),
     "tiles.size": (72, CONVERT),
     "tiles.stride": (32, CONVERT),
@@ -97,6 +102,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     f"{SHAPE_MODEL}.variants": (None, set()),
     f"{IMAGE_MODEL}.objective.name": (None, set()),
     f"{SHAPE_MODEL}.objective.name": (None, set()),
+    f"{SHAPE_MODEL}.training.foreground_exponent": (None, set()),  # contours have none
     f"{IMAGE_MODEL}.width": (8, TRAIN),
     f"{IMAGE_MODEL}.input_size": (64, TRAIN),
     f"{IMAGE_MODEL}.latent": (32, TRAIN),
@@ -144,12 +150,13 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
             "final_learning_rate": 0.000123,
             "final_weight_decay": 0.123,
             "ema": 0.9,
+            **({"foreground_exponent": 1.0} if model == IMAGE_MODEL else {}),
         }.items()
     },
     **{
         f"{model}.training.{key}": (value, set())  # where and how a model trains is no reason to train it again
         for model in (IMAGE_MODEL, SHAPE_MODEL)
-        for key, value in PLACEMENT.items()
+        for key, value in (PLACEMENT | UNUSED).items()
     },
     "representations.regionprops.descriptors": ("fourier", {"describe"} | VECTORS),
     "representations.vqvae.model": ("shape-ae", VECTORS),
@@ -229,6 +236,8 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("ae-resnet18", "contrast.temperature", 0.123, {"contrast": {"pairs": "views"}}),
     ("ae-resnet18", "contrast.projection", 77, {"contrast": {"pairs": "views"}}),
     ("ae-resnet18", "channels.mode", "separate", {}),
+    ("ae-resnet18", "channels.names", ["protein", "DNA", "cell body"], {}),
+    ("ae-resnet18", "channels.aliases", {"DNA": "nucleus"}, {"channels": {"names": ["nucleus", "DNA"]}}),
     ("ae-resnet18", "channels.combine", "mean", {"channels": {"mode": "separate"}}),
     ("ae-resnet18", "channels.at_once", 2, {"channels": {"mode": "separate"}}),
     ("ae-resnet18", "channels.inputs", 4, {"channels": {"mode": "replicate"}}),
@@ -238,6 +247,7 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("ae-resnet18", "augment.rotate", True, {}),
     ("ae-resnet18", "augment.crop", 0.5, {}),
     ("ae-resnet18", "augment.elastic", 0.1, {}),
+    ("ae-resnet18", "augment.crop_tries", 4, {}),
     ("ae-resnet18", "augment.blur", 1.5, {}),
     ("ae-resnet18", "augment.drop_channel", 0.25, {}),
     *(

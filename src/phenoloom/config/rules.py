@@ -27,6 +27,7 @@ from .settings import (
     SheetSettings,
     SimulateSettings,
 )
+from .training import Balance
 
 
 def raw_root(name: str, study: Study, config: Config) -> str:
@@ -71,12 +72,13 @@ class RuleSettings:
 
     def sheet(self) -> SheetSettings:
         # What a mask means, and what a simulation holds, matters to later and earlier steps, not to the sheet.
-        masks = self.study.source.masks
+        masks, source_planes = self.study.source.masks, self.study.source.planes
         source = self.study.source.model_copy(
             update={
                 "root": ".",
                 "simulate": None,
                 "pixel_size_um": None,
+                "planes": source_planes and source_planes.as_the_sheet_sees(),
                 "masks": Masks(files=masks.files) if masks and masks.files else None,
             }
         )
@@ -98,6 +100,7 @@ class RuleSettings:
             masks=self.study.source.masks,
             tiles=self.study.tiles,
             max_rejected_fraction=self.study.max_rejected_fraction,
+            planes=self.study.source.planes,
         )
 
     def index(self) -> IndexSettings:
@@ -131,16 +134,19 @@ class RuleSettings:
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
+        # Where a model trains is no reason to train it again, nor is how it would be balanced with other studies.
+        training = loaded.training.without_placement()
         entry = self.study.trained_as(model)
         mixture = None
         if entry and entry.trained_on:
             mixture = Mixture(studies=sorted(entry.trained_on), shared_groups=entry.shared_groups)
+        else:
+            training = training.model_copy(update={"balance": Balance()})
         return PretrainSettings(
             study=self.name,
             algorithm=ALGORITHM["pretrain"],
             model_name=model,
-            # Where a model trains is no reason to train it again.
-            model=loaded.model_copy(update={"training": loaded.training.without_placement()}),
+            model=loaded.model_copy(update={"training": training}),
             split=split,
             seed=self.study.seed,
             mixture=mixture,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from .planes import Planes
 from .representation import Representation
 from .section import Descriptor, Fraction, Name, Section, Unit
 
@@ -98,7 +99,16 @@ class Source(Section):
     outlines: Outlines | None = Field(None, description="outlines given as points, for studies without images")
     label_separator: str | None = Field(None, description="separator of several labels in one cell (multi-label)")
     classes: dict[str, str] = Field(default_factory=dict, description="label in the table -> name of the class")
+    planes: Planes | None = Field(
+        None, description="what becomes of focal planes (`{z}`) and time points (`{t}`); none: such images are refused"
+    )
     pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm")
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A key that came after the first sheets were made: without it their digests are as they were.
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "planes" or value is not None}
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Source:

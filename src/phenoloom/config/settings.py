@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from .model import ImageModel, ShapeModel
+from .planes import Planes
 from .sections import (
     Classify,
     Descriptor,
@@ -89,6 +90,12 @@ class ConvertSettings(Settings):
     masks: Masks | None
     tiles: Tiles
     max_rejected_fraction: float
+    planes: Planes | None = None
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "planes" or value is not None}
 
 
 class IndexSettings(Settings):

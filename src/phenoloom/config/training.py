@@ -15,6 +15,7 @@ CANONICAL = "canonical"
 LATER = (
     "optimizer", "betas", "momentum", "final_learning_rate", "final_weight_decay", "accumulate", "ema",
     "compile", "gradient_checkpointing", "collapse", "balance", "seed",
+    "foreground_exponent",
 )  # fmt: skip
 """Keys that came after the first models were trained: at their defaults they leave those digests as they were."""
 
@@ -123,6 +124,12 @@ class Training(Section):
     patience: int = Field(20, ge=1, description="epochs without a better validation loss before training stops")
     balance: Balance = Field(
         default_factory=Balance, description="how often a training on several studies takes an item of each"
+    )
+    foreground_exponent: Annotated[float, Field(ge=0, le=4)] = Field(
+        0.0,
+        description="how often training takes a tile grows with this power of its share of foreground, in an epoch of "
+        "the same length; validation takes each once. For grids with much background; of tiles of objects it would "
+        "favour large ones. 0: each once, so that every tile counts alike",
     )
     collapse: Collapse = Field(
         default_factory=Collapse, description="when a training counts as collapsed and stops; changes no result"
