@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .cli_models import add_model_commands
+from .cli_training import add_training_commands
 from .config import settings as s
-from .config.training import Collapse, Conduct
 from .errors import PhenoloomError
 
 Command = Callable[[argparse.Namespace], None]
@@ -70,24 +70,6 @@ def _folds(a: argparse.Namespace) -> None:
     from .folds import make_folds
 
     make_folds(s.FoldsSettings.parse(a.settings), a.index, a.folds, a.output)
-
-
-def _pretrain(a: argparse.Namespace) -> None:
-    from .pretrain import pretrain
-    from .scratch import scratch_folder, staged_stores
-    from .world import World
-
-    world = World(a.nodes, a.devices)
-    floors = Collapse(
-        epochs=a.collapse_epochs,
-        least_rank=a.least_rank,
-        least_spread=a.least_spread,
-        least_information=a.least_information,
-    )
-    conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
-    settings = s.PretrainSettings.parse(a.settings)
-    with staged_stores(a.stores, scratch_folder(a.scratch)) as stores:
-        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -200,22 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     path(add("distances", _distances, "store one shard's distance matrices"), "shapes")
     path(add("describe", _describe, "compute one shard's classical descriptors"), "shapes")
     path(add("folds", _folds, "split the study's groups into folds"), "index", "folds")
-    pretrain = add("pretrain", _pretrain, "train one model on one split's train groups")
-    path(pretrain, "index", "folds")
-    paths(pretrain, "stores")
-    threads(pretrain)
-    scratch(pretrain, "where the stores are copied to before they are read")
-    pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
-    pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
-    pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")
-    pretrain.add_argument("--compile", action="store_true", help="compile the networks")
-    pretrain.add_argument("--gradient-checkpointing", action="store_true", help="save memory by computing blocks twice")
-    floors = Collapse()
-    pretrain.add_argument("--collapse-epochs", type=int, default=floors.epochs, help="epochs under a floor; 0: any")
-    pretrain.add_argument("--least-rank", type=float, default=floors.least_rank, help="floor of the effective rank")
-    pretrain.add_argument("--least-spread", type=float, default=floors.least_spread, help="floor of the spread")
-    information = "floor of what codes tell, in nats"
-    pretrain.add_argument("--least-information", type=float, default=floors.least_information, help=information)
+    add_training_commands(add)
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", required=False)

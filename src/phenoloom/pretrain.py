@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,10 @@ from .objectives import Objective
 from .pairs import pair_keys
 from .preparation import preparation_of
 from .resume import ResumeFolder, remove_leftovers
-from .training import Pretraining
+from .training import Pretraining, Watch
 from .training_data import Prepare, TrainingData
 from .views import ShapeView, TileView
-from .weights import CARD, WEIGHTS, Card, initial_objective, save_card, save_weights
+from .weights import CARD, WEIGHTS, Card, Tuned, initial_objective, save_card, save_weights
 from .world import ALONE, World, training_device
 
 METRICS, THROUGHPUT, EXAMPLES = "metrics.csv", "throughput.csv", "reconstructions.npz"
@@ -50,6 +50,7 @@ def pretrain(
     world: World = ALONE,
     accelerator: str = "auto",
     conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    tuned: Tuned | None = None,
 ) -> None:
     """Write `model.safetensors`, `metrics.csv`, `reconstructions.npz` and at last `model.yaml` to the folder `output`.
 
@@ -57,7 +58,8 @@ def pretrain(
 
     `stores` are the shard manifests of the model's view, `threads` decode ahead of the step. Arithmetic on a CPU uses
     `training.threads` threads whatever `threads` is, because the order of sums, and so the weights, depends on it.
-    With a `world` of several processes each of them calls this, and the first one writes.
+    With a `world` of several processes each of them calls this, and the first one writes. `tuned` says how those of the
+    `settings` were chosen that a search has found.
     Raises PhenoloomError for too few rows, for a loss that is not finite and for an embedding that collapsed; the last
     good state then stays in `resume/`.
     """
@@ -65,9 +67,39 @@ def pretrain(
     if first:
         for name in (CARD, METRICS, THROUGHPUT, EXAMPLES, WEIGHTS):
             remove_leftovers(output / name)
-    training = settings.model.training
-    torch.set_num_threads(training.threads)
     material = gather(settings, index, folds, stores)
+    with fitted(settings, material, stores, output, threads, world, accelerator, conduct) as module:
+        if not first:
+            return
+        module.objective.load_state_dict(module.progress.best)
+        examples = _examples(module, material.validation[:EXAMPLE_COUNT])
+    save_weights(output, module.progress.best)
+    _write_rows(output / METRICS, module.progress.history)
+    _write_rows(output / THROUGHPUT, module.progress.speeds)
+    if examples:
+        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
+    save_card(output, _card(settings, material, module, stores, tuned))
+    module.resume.remove()
+
+
+@contextmanager
+def fitted(
+    settings: PretrainSettings,
+    material: Material,
+    stores: Sequence[Path],
+    output: Path,
+    threads: int,
+    world: World = ALONE,
+    accelerator: str = "auto",
+    conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    watch: Watch | None = None,
+) -> Iterator[Pretraining]:
+    """A training that went through, continued from its state in `output` if there is one; the state stays there.
+
+    `watch` looks at its progress after each epoch, and may stop it.
+    """
+    first, training = world.rank() == 0, settings.model.training
+    torch.set_num_threads(training.threads)
     seed = stable_seed(settings.seed, settings.split)
     pl.seed_everything(seed, verbose=False)
     device = training_device(accelerator, world.rank() % world.devices)
@@ -88,19 +120,10 @@ def pretrain(
         data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys)
         name = f"{settings.model_name} {settings.split}"
         module = Pretraining(name, objective, training, data, seed, resume, conduct.collapse)
+        module.watch = watch
         with recorded_use(device, output / SUFFIX) if first else nullcontext():
             fit(module, settings, output, device, world)
-        if not first:
-            return
-        objective.load_state_dict(module.progress.best)
-        examples = _examples(module, material.validation[:EXAMPLE_COUNT])
-    save_weights(output, module.progress.best)
-    _write_rows(output / METRICS, module.progress.history)
-    _write_rows(output / THROUGHPUT, module.progress.speeds)
-    if examples:
-        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, _card(settings, material, module, seed, stores))
-    resume.remove()
+        yield module
 
 
 def _prepare(settings: PretrainSettings, normaliser: Normaliser | None, objective: Objective) -> Prepare:
@@ -142,7 +165,7 @@ def _write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def _card(
-    settings: PretrainSettings, material: Material, module: Pretraining, seed: int, stores: Sequence[Path]
+    settings: PretrainSettings, material: Material, module: Pretraining, stores: Sequence[Path], tuned: Tuned | None
 ) -> Card:
     view, normaliser = material.view, material.normaliser
     return Card(
@@ -150,7 +173,7 @@ def _card(
         study=settings.study,
         split=settings.split,
         seed=settings.seed,
-        initial_seed=seed,
+        initial_seed=module.seed,
         **provenance(settings),
         model=settings.model,
         supervision=settings.model.supervision if isinstance(settings.model, ImageModel) else "none",
@@ -167,4 +190,5 @@ def _card(
         validation_groups=material.groups(material.validation),
         rows_without_shape=material.without_shape,
         preparation=preparation_of(stores),
+        tuned=tuned,
     )

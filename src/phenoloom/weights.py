@@ -15,12 +15,22 @@ from torch import Tensor
 
 from .config.model import ImageModel, ShapeModel
 from .config.sections import Section
+from .config.tune import Value
 from .errors import PhenoloomError
 from .manifest import write_atomically
 from .objectives import Objective, build_objective
 from .preparation import Preparation
 
 WEIGHTS, CARD = "model.safetensors", "model.yaml"
+
+
+class Tuned(Section):
+    """How a search chose the settings of a model, in the train groups of its split."""
+
+    metric: str
+    value: float
+    trials: int
+    settings: dict[str, Value]
 
 
 class Card(Section):
@@ -50,6 +60,7 @@ class Card(Section):
     validation_groups: int
     rows_without_shape: int
     preparation: Preparation | None = None
+    tuned: Tuned | None = None
 
     @property
     def size(self) -> int:

@@ -25,6 +25,7 @@ from .settings import (
     ReportSettings,
     SheetSettings,
     SimulateSettings,
+    TuneSettings,
 )
 
 
@@ -132,6 +133,21 @@ class RuleSettings:
             split=split,
             seed=self.study.seed,
         )
+
+    def tune(self, model: str, split: str) -> TuneSettings:
+        found = load_model(model, self.study, self.config_dir)
+        assert found.tune is not None
+        # How many jobs share the work is no reason to do it again.
+        shared = found.tune.model_copy(update={"workers": 1})
+        trained = self.pretrain(model, split)
+        return TuneSettings(
+            **self._base("tune"),
+            tune=shared,
+            **{name: getattr(trained, name) for name in ("model_name", "model", "split", "seed")},
+        )
+
+    def choose(self, model: str, split: str) -> TuneSettings:
+        return self.tune(model, split).model_copy(update={"algorithm": ALGORITHM["choose"]})
 
     def embed(self, representation: str, split: str) -> EmbedSettings:
         entry = self.study.representations[representation]

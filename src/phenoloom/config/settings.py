@@ -28,6 +28,7 @@ from .sections import (
     Unit,
 )
 from .training import CANONICAL
+from .tune import Tune
 
 S = TypeVar("S", bound="Settings")
 
@@ -40,6 +41,8 @@ ALGORITHM: Mapping[str, int] = {
     "distances": 1,
     "describe": 1,
     "folds": 1,
+    "tune": 1,
+    "choose": 1,
     "pretrain": 2,
     "embed": 1,
     "classify": 2,
@@ -127,6 +130,14 @@ class PretrainSettings(Settings):
     model: ImageModel | ShapeModel
     split: str
     seed: int
+
+
+class TuneSettings(Settings):
+    model_name: str
+    model: ImageModel | ShapeModel
+    split: str
+    seed: int
+    tune: Tune
 
 
 class EmbedSettings(Settings):
