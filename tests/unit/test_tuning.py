@@ -43,7 +43,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
 
 
 def settings(split: str = "fold-0", epochs: int = 2, **search: Any) -> TuneSettings:
-    base = shape_settings(split, training={"epochs": epochs})
+    # Half of the wells decide, so that they have both classes.
+    base = shape_settings(split, training={"epochs": epochs, "validation_fraction": 0.5})
     values = {"ranges": RATES, "trials": 6, "random_trials": 2, **search}
     return TuneSettings(
         algorithm=1, study="toy", model_name="shape-ae", model=base.model, split=split, seed=0, tune=Tune(**values)
@@ -105,8 +106,8 @@ def test_the_search_finds_the_least_of_a_function_known_in_closed_form(
     assert chosen["value"] == table["val_loss"].min()
     assert chosen["settings"][RATE] == table[RATE][table["val_loss"].idxmin()]
     assert abs(math.log10(chosen["settings"][RATE]) + 2) < 0.1
-    # Not by luck: after the random ones, trials lie nearer to the best place than an even draw does.
-    assert np.abs(np.log10(table[RATE][20:]) + 2).mean() < 0.5 * np.abs(np.log10(table[RATE][:10]) + 2).mean()
+    # Not by luck: of trials drawn evenly half lie more than 0.75 powers of ten from the best place.
+    assert np.median(np.abs(np.log10(table[RATE][20:]) + 2)) < 0.5
 
 
 def test_more_is_better_where_the_metric_says_so(

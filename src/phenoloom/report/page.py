@@ -18,6 +18,7 @@ from .reconstructions import matrix_gallery, model_gallery
 from .render import render
 from .representations import DUMMY, MAIN_METRIC, Scoreboard
 from .samples import sample_gallery
+from .searches import search_tables
 from .summary import summary, warnings
 
 HEADLINE = "headline.json"
@@ -129,6 +130,7 @@ def _maps(results: Results, settings: ReportSettings) -> Section:
 
 def _models(results: Results, settings: ReportSettings) -> Section:
     content = {
+        "searches": search_tables(results.folder / "tuning"),
         "curves": curve_figures(results.runs),
         "pairs": model_gallery(results.runs, results.channels),
         "matrices": matrix_gallery(results, settings.seed),
