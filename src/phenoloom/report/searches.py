@@ -25,9 +25,10 @@ def search_tables(folder: Path) -> list[Table]:
 
 def _table(path: Path) -> Table:
     chosen: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    metric, keys = chosen["metric"], list(chosen["settings"])
+    metric = chosen["metric"]
     # Settings are words of a YAML file: a choice may be called NA.
     trials = pd.read_csv(path.with_name("trials.tsv"), sep="\t", dtype=str, keep_default_na=False)
+    keys = [name for name in trials.columns if name in chosen["settings"]]
     value = pd.to_numeric(trials[metric], errors="coerce")
     order = {state: place for place, state in enumerate(STATES)}
     best = _best(trials, value, chosen["value"])
