@@ -197,10 +197,8 @@ class _One:
         return costs
 
     def _time(self, rule: str, jobs: int) -> Cost:
-        if rule in {"pretrain", "embed"}:
-            return self._networks(rule)
-        if rule == "tune":
-            return self._searching()
+        if rule in {"pretrain", "embed", "tune"}:
+            return self._searching() if rule == "tune" else self._networks(rule)
         grid = self.study.tiles is not None and self.study.tiles.mode == "grid" and self.study.source.masks is None
         step = "convert-grid" if rule == "convert" and grid else rule
         work = {
