@@ -123,6 +123,12 @@ class RuleSettings:
         )
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
+        trained = self._trained(model, split)
+        if load_model(model, self.study, self.config_dir).tune is None:
+            return trained
+        return trained.model_copy(update={"search": self.tune(model, split).digest()})
+
+    def _trained(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
         return PretrainSettings(
             study=self.name,
@@ -139,7 +145,7 @@ class RuleSettings:
         assert found.tune is not None
         # How many jobs share the work is no reason to do it again.
         shared = found.tune.model_copy(update={"workers": 1})
-        trained = self.pretrain(model, split)
+        trained = self._trained(model, split)
         return TuneSettings(
             **self._base("tune"),
             tune=shared,

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from .model import ImageModel, ShapeModel
 from .sections import (
@@ -126,10 +126,18 @@ class FoldsSettings(Settings):
 
 
 class PretrainSettings(Settings):
+    """`search` is the digest of the search that chooses settings before this training; models without one lack it."""
+
     model_name: str
     model: ImageModel | ShapeModel
     split: str
     seed: int
+    search: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_search(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "search" or value is not None}
 
 
 class TuneSettings(Settings):
