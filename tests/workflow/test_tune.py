@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from phenoloom.config.tune import Range, Tune
+
 from .conftest import STUDY, TINY, Workspace, new_workspace
+from .test_reruns import settings_of
 
 SEARCH = {"ranges": {"training.learning_rate": {"low": 0.0001, "high": 0.01, "log": True}}, "trials": 2, "workers": 2}
 
@@ -58,6 +61,42 @@ def test_nothing_is_searched_again_for_another_number_of_workers_and_all_for_ano
     assert not {"tune", "pretrain", "embed", "classify"} & planned
     workspace.write_study(searching(trials=3))
     assert {"tune", "choose", "tune:fold-0", "tune:0", "pretrain:shape-ae", "embed"} <= workspace.planned()
+
+
+RATE = {"low": 0.0001, "high": 0.01}
+CHANGES: dict[str, Any] = {
+    "ranges.low": {"ranges": {"training.learning_rate": {**RATE, "low": 0.001}}},
+    "ranges.high": {"ranges": {"training.learning_rate": {**RATE, "high": 0.02}}},
+    "ranges.log": {"ranges": {"training.learning_rate": {**RATE, "log": True}}},
+    "ranges.step": {"ranges": {"training.learning_rate": {**RATE, "step": 0.0001}}},
+    "ranges.choices": {"ranges": {"training.learning_rate": {"choices": [0.1, 0.2]}}},
+    "trials": {"trials": 7},
+    "workers": {"workers": 5},
+    "metric": {"metric": "knn_accuracy"},
+    "epochs": {"epochs": 9},
+    "random_trials": {"random_trials": 2},
+    "pruner": {"pruner": "halving"},
+    "pruned_after": {"pruned_after": 2},
+}
+
+
+def test_every_key_of_a_search_is_changed_once() -> None:
+    inner = {f"ranges.{name}" for name in Range.model_fields}
+    assert CHANGES.keys() == (Tune.model_fields.keys() - {"ranges"}) | inner
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_changed_key_of_a_search_reaches_search_choice_and_training_and_no_other_rule(key: str) -> None:
+    before, after = (
+        settings_of("shape-ae", {"tune": {"ranges": {"training.learning_rate": RATE}, **changes}})
+        for changes in ({}, CHANGES[key])
+    )
+    reached = set() if key == "workers" else {"tune", "choose", "pretrain"}
+    assert {rule for rule in before if before[rule] != after[rule]} == reached
+
+
+def test_a_model_without_a_search_has_the_settings_that_it_had_before_there_were_any() -> None:
+    assert '"search"' not in settings_of("shape-ae", {})["pretrain"]
 
 
 def test_a_model_that_declares_no_search_has_none_in_its_plan(finished: Workspace, tmp_path: Path) -> None:
