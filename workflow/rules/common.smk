@@ -154,15 +154,11 @@ def get_training(wildcards):
 
 
 def get_chosen(wildcards):
-    """The settings that a search has chosen, for a model that declares one.
-
-    All that they depend on is input or parameter of the training too, so that it need not follow their time: a search
-    that other workers share is looked at again, and nothing is trained anew.
-    """
+    """The settings that a search has chosen, for a model that declares one."""
     if get_model(wildcards.study, wildcards.model).tune is None:
         return {}
     folder = f"{RESULTS}/{wildcards.study}/tuning/{wildcards.model}/{wildcards.split}"
-    return {"chosen": ancient(f"{folder}/chosen.yaml")}
+    return {"chosen": f"{folder}/chosen.yaml"}
 
 
 def get_embed_input(wildcards):

@@ -22,7 +22,7 @@ rule tune:
         slurm_partition=get_training_partition,
         gpu=get_trial_gpus,
         gpu_model=get_trial_gpu_model,
-        # Not parameters: where a trial runs, and how many jobs share them, is no reason to search again.
+        # Not parameters: where a trial runs, and how many jobs share the trials, is no reason to search again.
         placement=get_trial_placement,
         staging=get_staging,
         workers=lambda wildcards: get_model(
