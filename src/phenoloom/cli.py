@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .cli_models import add_model_commands
+from .cli_training import add_training_commands
 from .config import settings as s
-from .config.training import Collapse, Conduct
 from .errors import PhenoloomError
 
 Command = Callable[[argparse.Namespace], None]
@@ -70,27 +70,6 @@ def _folds(a: argparse.Namespace) -> None:
     from .folds import make_folds
 
     make_folds(s.FoldsSettings.parse(a.settings), a.index, a.folds, a.output)
-
-
-def _pretrain(a: argparse.Namespace) -> None:
-    from .mixture import Other, staged_studies
-    from .pretrain import pretrain
-    from .scratch import scratch_folder
-    from .views import stores_in
-    from .world import World
-
-    world = World(a.nodes, a.devices)
-    floors = Collapse(
-        epochs=a.collapse_epochs,
-        least_rank=a.least_rank,
-        least_spread=a.least_spread,
-        least_information=a.least_information,
-    )
-    conduct = Conduct(a.compile, a.gradient_checkpointing, floors)
-    settings = s.PretrainSettings.parse(a.settings)
-    others = [Other.parse(argument) for argument in a.also]
-    with staged_studies(stores_in(a.stores, a.index), others, scratch_folder(a.scratch)) as (stores, theirs):
-        pretrain(settings, a.index, a.folds, stores, a.output, a.threads, world, a.accelerator, conduct, theirs)
 
 
 def _embed(a: argparse.Namespace) -> None:
@@ -205,23 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     path(add("distances", _distances, "store one shard's distance matrices"), "shapes")
     path(add("describe", _describe, "compute one shard's classical descriptors"), "shapes")
     path(add("folds", _folds, "split the study's groups into folds"), "index", "folds")
-    pretrain = add("pretrain", _pretrain, "train one model on one split's train groups")
-    path(pretrain, "index", "folds", "stores")
-    threads(pretrain)
-    scratch(pretrain, "where the stores are copied to before they are read")
-    also = "a further study that is trained on: its name, index, folds, and the folder of the model's view"
-    pretrain.add_argument("--also", action="append", nargs=4, default=[], metavar="STUDY", help=also)
-    pretrain.add_argument("--nodes", type=int, default=1, help="machines that train together, each started by srun")
-    pretrain.add_argument("--devices", type=int, default=1, help="processes on each machine")
-    pretrain.add_argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on")
-    pretrain.add_argument("--compile", action="store_true", help="compile the networks")
-    pretrain.add_argument("--gradient-checkpointing", action="store_true", help="save memory by computing blocks twice")
-    floors = Collapse()
-    pretrain.add_argument("--collapse-epochs", type=int, default=floors.epochs, help="epochs under a floor; 0: any")
-    pretrain.add_argument("--least-rank", type=float, default=floors.least_rank, help="floor of the effective rank")
-    pretrain.add_argument("--least-spread", type=float, default=floors.least_spread, help="floor of the spread")
-    information = "floor of what codes tell, in nats"
-    pretrain.add_argument("--least-information", type=float, default=floors.least_information, help=information)
+    add_training_commands(add)
     embed = add("embed", _embed, "compute one representation's vectors")
     path(embed, "index", "folds")
     path(embed, "model", "stores", required=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from .config import load_model
 from .config.rules import splits
 from .config.sections import Study
+from .config.tune import Tune
 from .descriptors import DESCRIPTORS
 from .errors import PhenoloomError
 from .flops import ModelCost, model_cost
@@ -86,13 +87,15 @@ def forecast(sizes: Sequence[StudySize], pattern: Study, config_dir: Path, told:
     if not sizes:
         raise PhenoloomError("There is no study to forecast; give a table with at least one")
     pattern = pattern.model_copy(update={"source": pattern.source.model_copy(update={"simulate": None})})
+    searches = _searches(pattern, config_dir)
     by_rule: dict[str, Cost] = defaultdict(Cost)
     all_of = []
     for size in sizes:
         shards = size.shards or recommended_shards(size.plates, size.bytes)
         study = pattern.model_copy(update={"shards": shards})
         channels = max(1, round(size.channels))
-        one = _One(size, study, _rows(size, study, told), channels, _models(pattern, config_dir, channels), told)
+        models = _models(pattern, config_dir, channels)
+        one = _One(size, study, _rows(size, study, told), channels, models, searches, told)
         all_of.append(one)
         for rule, cost in one.costs().items():
             by_rule[rule] += cost
@@ -141,6 +144,12 @@ def _models(pattern: Study, config_dir: Path, channels: int) -> Models:
     return found
 
 
+def _searches(pattern: Study, config_dir: Path) -> dict[str, Tune]:
+    """The searches for settings, by the models that declare one."""
+    names = {r.model for r in pattern.representations.values() if r.model}
+    return {name: tune for name in sorted(names) if (tune := load_model(name, pattern, config_dir).tune)}
+
+
 def _values(pattern: Study, representation: str, channels: int, models: Models) -> int:
     """Length of a representation's vector."""
     entry = pattern.representations[representation]
@@ -162,6 +171,7 @@ class _One:
     rows: int
     channels: int
     models: Models
+    searches: Mapping[str, Tune]
     told: Assumptions
 
     @property
@@ -178,15 +188,17 @@ class _One:
         """Cost of each rule that has jobs; every job leaves a log, a benchmark and a record of each output."""
         disk = self._disk()
         costs = {}
-        for rule, jobs in jobs_by_rule(self.study).items():
+        for rule, jobs in jobs_by_rule(
+            self.study, {name: tune.workers for name, tune in self.searches.items()}
+        ).items():
             space, files = disk.get(rule, (0.0, jobs))
             cost = Cost(jobs, disk=space, files=files + 3 * jobs)
             costs[rule] = cost + self._time(rule, jobs)
         return costs
 
     def _time(self, rule: str, jobs: int) -> Cost:
-        if rule in {"pretrain", "embed"}:
-            return self._networks(rule)
+        if rule in {"pretrain", "embed", "tune"}:
+            return self._searching() if rule == "tune" else self._networks(rule)
         grid = self.study.tiles is not None and self.study.tiles.mode == "grid" and self.study.source.masks is None
         step = "convert-grid" if rule == "convert" and grid else rule
         work = {
@@ -217,6 +229,20 @@ class _One:
             items = part * (self.told.epochs or epochs) * cost.training if rule == "pretrain" else cost.embedding
             operations = self.rows * items * jobs
             total += self._operations(rule, jobs, operations / 1e9, threads if rule == "pretrain" else 1)
+        return total
+
+    def _searching(self) -> Cost:
+        """Trials of all searches, as if none were stopped early."""
+        total, share = Cost(), _TRAINED_SHARE * (1 - 1 / self.study.folds.count)
+        entries = self.study.representations.items()
+        trained = {
+            (r.model, r.transductive): len(splits(self.study, n)) for n, r in entries if r.model in self.searches
+        }
+        for (model, transductive), count in trained.items():
+            tune, (cost, epochs, threads, _, _) = self.searches[str(model)], self.models[str(model)]
+            each = (tune.epochs or self.told.epochs or epochs) * cost.training * tune.trials
+            operations = self.rows * (_TRAINED_SHARE if transductive else share) * each * count
+            total += self._operations("pretrain", count * tune.workers, operations / 1e9, threads)
         return total
 
     def _operations(self, rule: str, jobs: int, gflop: float, threads: int) -> Cost:

@@ -19,6 +19,8 @@ SHARD_MOST_BYTES = 200 * 10**9
 SHARDS_MOST = 1000
 SAMPLE_BYTES = 2
 
+NO_SEARCH: Mapping[str, int] = {}
+
 _REQUIRED = ("study", "plates", "images", "bytes")
 _OPTIONAL = ("channels", "tiles", "objects", "shards", "dimensions")
 
@@ -52,8 +54,10 @@ def recommended_shards(plates: int, size: int) -> int:
     return max(1, min(SHARDS_MOST, wanted))
 
 
-def jobs_by_rule(study: Study, study_name: str = "") -> dict[str, int]:
-    """Jobs of each rule that the workflow plans for one study; its name tells what is trained on others only."""
+def jobs_by_rule(study: Study, workers: Mapping[str, int] = NO_SEARCH, study_name: str = "") -> dict[str, int]:
+    """Jobs of each rule that the workflow plans for a study; `workers` are those of models that search settings, and
+    `study_name` tells what is trained on others only.
+    """
     descriptors = {r.descriptors for r in study.representations.values() if r.descriptors} - {"intensity"}
     trained = models_of(study, study_name)
     by_rule = {
@@ -65,6 +69,8 @@ def jobs_by_rule(study: Study, study_name: str = "") -> dict[str, int]:
         "describe": study.shards if descriptors else 0,
         "index": 1,
         "folds": 1,
+        "tune": sum(workers.get(model, 0) for model, _ in trained),
+        "choose": sum(model in workers for model, _ in trained),
         "pretrain": len(trained),
         "embed": sum(len(splits(study, name)) for name in study.representations),
         "classify": len(study.representations),

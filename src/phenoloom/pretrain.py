@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,10 @@ from .monitors import choose_sample
 from .pairs import pair_keys
 from .preparation import preparation_of
 from .resume import ResumeFolder, remove_leftovers
-from .training import Pretraining
+from .training import Pretraining, Watch
 from .training_data import TrainingData
 from .views import ShapeView, TileView
-from .weights import CARD, WEIGHTS, Card, Statistics, StudyCard, initial_objective, save_card, save_weights
+from .weights import CARD, WEIGHTS, Card, Statistics, StudyCard, Tuned, initial_objective, save_card, save_weights
 from .world import ALONE, World, training_device
 
 METRICS, THROUGHPUT, EXAMPLES = "metrics.csv", "throughput.csv", "reconstructions.npz"
@@ -52,6 +52,7 @@ def pretrain(
     accelerator: str = "auto",
     conduct: Conduct = Conduct(),  # noqa: B008 - frozen
     others: Sequence[Other] = (),
+    tuned: Tuned | None = None,
 ) -> None:
     """Write `model.safetensors`, `metrics.csv`, `reconstructions.npz` and at last `model.yaml` to the folder `output`.
 
@@ -60,7 +61,7 @@ def pretrain(
     `stores` are the shard manifests of the model's view, `threads` decode ahead of the step. Arithmetic on a CPU uses
     `training.threads` threads whatever `threads` is, because the order of sums, and so the weights, depends on it.
     With a `world` of several processes each of them calls this, and the first one writes. `others` are the studies that
-    the settings name beside the own one.
+    the settings name beside the own one. `tuned` says how those of the `settings` were chosen that a search has found.
     Raises PhenoloomError for too few rows, for a loss that is not finite and for an embedding that collapsed; the last
     good state then stays in `resume/`.
     """
@@ -68,12 +69,43 @@ def pretrain(
     if first:
         for name in (CARD, METRICS, THROUGHPUT, EXAMPLES, WEIGHTS):
             remove_leftovers(output / name)
-    training = settings.model.training
-    torch.set_num_threads(training.threads)
     if settings.mixture:
         material = gather_mixture(settings, index, folds, stores, others)
     else:
         material = gather(settings, index, folds, stores)
+    read = [*(stores if settings.trained_here else []), *(store for other in others for store in other.stores)]
+    with fitted(settings, material, read, output, threads, world, accelerator, conduct) as module:
+        if not first:
+            return
+        module.objective.load_state_dict(module.progress.best)
+        examples = _examples(module, _shown(settings, material)[1][:EXAMPLE_COUNT])
+    save_weights(output, module.progress.best)
+    _write_rows(output / METRICS, module.progress.history)
+    _write_rows(output / THROUGHPUT, module.progress.speeds)
+    if examples:
+        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
+    save_card(output, _card(settings, material, module, stores, tuned))
+    module.resume.remove()
+
+
+@contextmanager
+def fitted(
+    settings: PretrainSettings,
+    material: Material,
+    stores: Sequence[Path],
+    output: Path,
+    threads: int,
+    world: World = ALONE,
+    accelerator: str = "auto",
+    conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    watch: Watch | None = None,
+) -> Iterator[Pretraining]:
+    """A training that went through, continued from its state in `output` if there is one; the state stays there.
+
+    `watch` looks at its progress after each epoch, and may stop it.
+    """
+    first, training = world.rank() == 0, settings.model.training
+    torch.set_num_threads(training.threads)
     # The first draw is that of models from before there were others.
     seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
     pl.seed_everything(seed, verbose=False)
@@ -88,30 +120,24 @@ def pretrain(
     if conduct.compile:
         compile_networks(objective)
     objective = objective.to(device)
-    read = [*(stores if settings.trained_here else []), *(store for other in others for store in other.stores)]
-    resume = ResumeFolder(output, settings.digest(), fingerprint(material, read))
+    resume = ResumeFolder(output, settings.digest(), fingerprint(material, stores))
     prepare = preparation(settings.model, material, objective.makes_views)
-    shown = sampled(material, settings.study) if settings.mixture else (material.train, material.validation)
-    sample = choose_sample(*shown, material.labels, seed)
+    sample = choose_sample(*_shown(settings, material), material.labels, seed)
     keys = pair_keys(material.table, objective.pairs) if objective.pairs else None
     with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
         samplers = _samplers(settings, material)
         data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys, *samplers)
         name = f"{settings.model_name} {settings.split}"
         module = Pretraining(name, objective, training, data, seed, resume, conduct.collapse)
+        module.watch = watch
         with recorded_use(device, output / SUFFIX) if first else nullcontext():
             fit(module, settings, output, device, world)
-        if not first:
-            return
-        objective.load_state_dict(module.progress.best)
-        examples = _examples(module, shown[1][:EXAMPLE_COUNT])
-    save_weights(output, module.progress.best)
-    _write_rows(output / METRICS, module.progress.history)
-    _write_rows(output / THROUGHPUT, module.progress.speeds)
-    if examples:
-        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, _card(settings, material, module, seed, stores))
-    resume.remove()
+        yield module
+
+
+def _shown(settings: PretrainSettings, material: Material) -> tuple[Rows, Rows]:
+    """Rows of training and of validation that monitors and pictures look at."""
+    return sampled(material, settings.study) if settings.mixture else (material.train, material.validation)
 
 
 @torch.inference_mode()
@@ -173,7 +199,7 @@ def _points(material: Material) -> int | None:
 
 
 def _card(
-    settings: PretrainSettings, material: Material, module: Pretraining, seed: int, stores: Sequence[Path]
+    settings: PretrainSettings, material: Material, module: Pretraining, stores: Sequence[Path], tuned: Tuned | None
 ) -> Card:
     normaliser = material.normaliser
     return Card(
@@ -181,7 +207,7 @@ def _card(
         study=settings.study,
         split=settings.split,
         seed=settings.seed,
-        initial_seed=seed,
+        initial_seed=module.seed,
         **provenance(settings),
         model=settings.model,
         supervision=settings.model.supervision if isinstance(settings.model, ImageModel) else "none",
@@ -201,6 +227,7 @@ def _card(
         validation_groups=material.groups(material.validation),
         rows_without_shape=material.without_shape,
         preparation=preparation_of(stores),
+        tuned=tuned,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
@@ -29,6 +30,8 @@ from .throughput import Clock
 from .training_data import TrainingData, cut_parts
 
 SECONDS_BETWEEN_SAVES = 600.0
+Watch = Callable[[Progress], bool]
+"""Looks at a training after each epoch; True stops it."""
 STEPS_BETWEEN_CHECKS = 50
 """Looking at a loss makes the device wait, so that it is done now and then."""
 
@@ -55,6 +58,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.progress, self.clock = Progress(), Clock(data.train)
         self.steps = data.steps(settings.batch_size)
         self.schedules = Schedules(settings, self.steps)
+        self.watch: Watch | None = None
         self.plan: list[Rows] = []
         self.validation_plan: list[Rows] = []
         self._saved = self._told = time.monotonic()
@@ -201,7 +205,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             logged = {k: v for k, v in (row | progress.speeds[-1]).items() if k != "epoch"}
             logger.log_metrics(logged, step=progress.epoch)
         self._tell(row)
-        self.trainer.should_stop = progress.stale >= self.settings.patience
+        self.trainer.should_stop = progress.stale >= self.settings.patience or bool(self.watch and self.watch(progress))
 
     def save(self) -> None:
         """Write the whole training state, which is that of one process or of any number of them."""

@@ -17,6 +17,7 @@ from .channels import Normaliser, Placement, placement
 from .config.model import ImageModel, ShapeModel
 from .config.objectives import Channels
 from .config.sections import Section
+from .config.tune import Value
 from .errors import PhenoloomError
 from .manifest import write_atomically
 from .objectives import Objective, build_objective
@@ -49,6 +50,15 @@ class StudyCard(Section):
     pixel_size_um: float | None
     statistics: Statistics | None
     taken_out: dict[str, int]
+
+
+class Tuned(Section):
+    """How a search chose the settings of a model, in the train groups of its split."""
+
+    metric: str
+    value: float
+    trials: int
+    settings: dict[str, Value]
 
 
 class Card(Section):
@@ -84,6 +94,7 @@ class Card(Section):
     validation_groups: int
     rows_without_shape: int
     preparation: Preparation | None = None
+    tuned: Tuned | None = None
 
     @property
     def size(self) -> int:

@@ -224,3 +224,30 @@ def test_a_lazy_mapping_makes_each_value_once_and_only_when_asked() -> None:
     assert (lazy["a"], lazy["a"], made) == ("A", "A", ["a"])
     with pytest.raises(KeyError):
         lazy["c"]
+
+
+def test_a_search_costs_its_trials_beside_the_training(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG / "models", tmp_path / "models")
+    plain = Study.model_validate(
+        {
+            "title": "t",
+            "licence": "l",
+            "source": {"files": "{image}.tif", "masks": {"files": "{image}.png"}},
+            "shapes": {"points": 32},
+            "folds": {"count": 4},
+            "representations": {"ae": {"model": "shape-ae"}, "raw": {"model": "shape-ae", "untrained": True}},
+        }
+    )
+    search = {"ranges": {"latent": {"low": 8, "high": 64}}, "trials": 12, "workers": 3}
+    searching = plain.model_copy(update={"models": {"shape-ae": {"tune": search}}})
+    size = StudySize("s", plates=4, images=100, bytes=8_000_000, samples=2_000_000, channels=1, objects=5000, shards=3)
+    told = Assumptions(rates=rates(each=1.0), gpu_tflops=0.0)
+    before = forecast([size], plain, tmp_path, told).by_rule
+    after = forecast([size], searching, tmp_path, told).by_rule
+    assert not {"tune", "choose"} & before.keys()
+    assert (after["tune"].jobs, after["choose"].jobs) == (4 * 3, 4)
+    assert after["pretrain"] == before["pretrain"]
+    # A second for a job, and one for each GFLOP.
+    training, tuning = (rule.core_hours[1] * 3600 for rule in (after["pretrain"], after["tune"]))
+    assert tuning - 12 == pytest.approx(12 * (training - 4), rel=1e-9)
+    assert jobs_by_rule(searching, {"shape-ae": 3})["tune"] == 12

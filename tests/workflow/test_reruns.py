@@ -180,7 +180,8 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         inner = list(models_in(field.annotation))
         if name in {"representations", "models"} or not inner:
             yield f"{prefix}{name}"
-        elif name not in NOT_SIMULATED:
+        # What a search depends on stands in `test_tune`.
+        elif name not in NOT_SIMULATED and name != "tune":
             for section in inner:
                 yield from leaves(section, f"{prefix}{name}.")
 
@@ -273,7 +274,9 @@ def settings_of(model: str, overrides: dict[str, Any]) -> dict[str, str]:
     study["representations"] = {"learned": {"model": model}}
     study["models"] = {model: overrides}
     rules = RuleSettings(STUDY, Study.model_validate(study), Config(), REPOSITORY / "config")
+    searched = rules.pretrain(model, "fold-0").search is not None
     return {
+        **({name: getattr(rules, name)(model, "fold-0").canonical() for name in ("tune", "choose") if searched}),
         "convert": rules.convert().canonical(),
         "folds": rules.folds().canonical(),
         "pretrain": rules.pretrain(model, "fold-0").canonical(),

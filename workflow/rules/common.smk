@@ -61,6 +61,7 @@ wildcard_constraints:
     study="|".join(map(re.escape, KNOWN)),
     shard=r"\d{4}",
     split=r"all|fold-\d+",
+    worker=r"\d+",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     representation=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
@@ -218,6 +219,14 @@ def get_also(wildcards):
 def get_training(wildcards):
     """How and where the model trains."""
     return get_model(wildcards.study, wildcards.model).training
+
+
+def get_chosen(wildcards):
+    """The settings that a search has chosen, for a model that declares one."""
+    if get_model(wildcards.study, wildcards.model).tune is None:
+        return {}
+    folder = f"{RESULTS}/{wildcards.study}/tuning/{wildcards.model}/{wildcards.split}"
+    return {"chosen": f"{folder}/chosen.yaml"}
 
 
 def get_embed_input(wildcards):

@@ -1,5 +1,6 @@
 rule pretrain:
     input:
+        unpack(get_chosen),
         index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
         index_manifest=f"{RESULTS}/{{study}}/index.json",
         folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),

@@ -148,6 +148,16 @@ def get_launcher(wildcards):
 def get_placement(wildcards):
     """Options that say where the model trains, and how, as far as no result depends on it."""
     training = get_training(wildcards)
+    # What a search has chosen is input, and this says no more than where it lies.
+    chosen = "".join(
+        f" --chosen {shlex.quote(path)}" for path in get_chosen(wildcards).values()
+    )
+    return f"--nodes {training.nodes} --devices {training.devices} {get_trial_placement(wildcards)}{chosen}"
+
+
+def get_trial_placement(wildcards):
+    """The same of a trial of a search, which trains in one process."""
+    training = get_training(wildcards)
     floors = training.collapse
     flags = "".join(
         f" --{name.replace('_', '-')}"
@@ -155,10 +165,20 @@ def get_placement(wildcards):
         if getattr(training, name)
     )
     return (
-        f"--nodes {training.nodes} --devices {training.devices} --accelerator {training.accelerator}{flags} "
+        f"--accelerator {training.accelerator}{flags} "
         f"--collapse-epochs {floors.epochs} --least-rank {floors.least_rank} --least-spread {floors.least_spread} "
         f"--least-information {floors.least_information}"
     )
+
+
+def get_trial_gpus(wildcards):
+    """The GPU of a trial."""
+    return None if get_training(wildcards).accelerator == "cpu" else 1
+
+
+def get_trial_gpu_model(wildcards):
+    """The type of that GPU, where the site wants it named."""
+    return get_site("gpu_kind") if get_trial_gpus(wildcards) else None
 
 
 def get_embed_gpus(wildcards):

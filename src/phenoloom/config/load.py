@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ..errors import PhenoloomError
 from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Representation, Study
+from .tune import nested
 from .variants import KEY, bases, combinations
 
 M = TypeVar("M", bound=BaseModel)
@@ -129,6 +130,11 @@ def check_mixtures(name: str, studies: Mapping[str, Study], config_dir: Path) ->
     study = studies[name]
     for representation, entry in study.representations.items():
         view = view_of(entry, study, config_dir)
+        if entry.trained_on and entry.model and load_model(entry.model, study, config_dir).tune:
+            raise PhenoloomError(
+                f"{name}: representation {representation!r} is `trained_on` several studies, and {entry.model} searches its "
+                "settings (`tune`) in one; search first, and write what it chose into a model file without `tune`"
+            )
         for other in entry.trained_on:
             if other not in studies:
                 _read_text(config_dir / "studies" / f"{other}.yaml")
@@ -186,11 +192,24 @@ def _validated_model(path: Path, name: str, suffix: str, text: str, changes: _Ch
             raise PhenoloomError(f"{where}: `variants` lists no {suffix[1:]!r}{hint}")
         values = _merge({key: value for key, value in values.items() if key != KEY}, listed[suffix])
         where = f"{where}, variant {suffix[1:]!r}"
+    model = _model_of(values, where)
+    for key, allowed in model.tune.ranges.items() if model.tune else ():
+        for value in allowed.ends:
+            _model_of(_merge(values, nested({key: value})), f"{where}, `tune.ranges.{key}` at {value}")
+    return model
+
+
+def _model_of(values: Mapping[str, Any], where: str) -> ImageModel | ShapeModel:
     try:
         return _model_adapter().validate_python(values)
     except ValidationError as error:
         model: type[BaseModel] = ShapeModel if values.get("view") == "shapes" else ImageModel
         raise PhenoloomError(_sentences(error, model, where)) from None
+
+
+def with_values(model: ImageModel | ShapeModel, values: Mapping[str, Any], where: str) -> ImageModel | ShapeModel:
+    """A model with other values by dotted key; raises PhenoloomError where they do not fit together."""
+    return _model_of(_merge(model.model_dump(mode="json"), nested(values)), where)
 
 
 @cache

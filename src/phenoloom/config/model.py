@@ -10,6 +10,8 @@ from .objectives import Channels, Contrast, ImageObjective
 from .sections import Fraction, Section
 from .shapes import ShapeAugment, ShapeObjective
 from .training import CANONICAL, Training
+from .tune import DESCRIPTION as TUNE
+from .tune import Tune
 from .variants import DESCRIPTION, Variants
 
 
@@ -78,6 +80,7 @@ class ImageModel(Section):
     contrast: Contrast | None = Field(None, description="a contrastive term beside the objective")
     augment: Augment = Field(default_factory=Augment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
+    tune: Tune | None = Field(None, exclude=True, description=TUNE)
     variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
     @property
@@ -138,6 +141,7 @@ class ShapeModel(Section):
     objective: ShapeObjective = Field(description="what is optimised")
     augment: ShapeAugment = Field(default_factory=ShapeAugment, description="augmentations")
     training: Training = Field(default_factory=Training, description="training")
+    tune: Tune | None = Field(None, exclude=True, description=TUNE)
     variants: Variants | None = Field(None, exclude=True, description=DESCRIPTION)
 
     @model_validator(mode="after")

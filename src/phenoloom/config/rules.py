@@ -26,6 +26,7 @@ from .settings import (
     ReportSettings,
     SheetSettings,
     SimulateSettings,
+    TuneSettings,
 )
 from .training import Balance
 
@@ -133,6 +134,12 @@ class RuleSettings:
         )
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
+        trained = self._trained(model, split)
+        if load_model(model, self.study, self.config_dir).tune is None:
+            return trained
+        return trained.model_copy(update={"search": self.tune(model, split).digest()})
+
+    def _trained(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
         # Where a model trains is no reason to train it again, nor is how it would be balanced with other studies.
         training = loaded.training.without_placement()
@@ -151,6 +158,21 @@ class RuleSettings:
             seed=self.study.seed,
             mixture=mixture,
         )
+
+    def tune(self, model: str, split: str) -> TuneSettings:
+        found = load_model(model, self.study, self.config_dir)
+        assert found.tune is not None
+        # How many jobs share the work is no reason to do it again.
+        shared = found.tune.model_copy(update={"workers": 1})
+        trained = self._trained(model, split)
+        return TuneSettings(
+            **self._base("tune"),
+            tune=shared,
+            **{name: getattr(trained, name) for name in ("model_name", "model", "split", "seed")},
+        )
+
+    def choose(self, model: str, split: str) -> TuneSettings:
+        return self.tune(model, split).model_copy(update={"algorithm": ALGORITHM["choose"]})
 
     def embed(self, representation: str, split: str) -> EmbedSettings:
         entry = self.study.representations[representation]

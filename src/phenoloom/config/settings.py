@@ -29,6 +29,7 @@ from .sections import (
     Unit,
 )
 from .training import CANONICAL
+from .tune import Tune
 
 S = TypeVar("S", bound="Settings")
 
@@ -41,6 +42,8 @@ ALGORITHM: Mapping[str, int] = {
     "distances": 1,
     "describe": 1,
     "folds": 1,
+    "tune": 1,
+    "choose": 1,
     "pretrain": 2,
     "embed": 2,
     "classify": 2,
@@ -137,21 +140,32 @@ class Mixture(Section):
 
 
 class PretrainSettings(Settings):
+    """`search` is the digest of the search that chooses settings before this training; models without one lack it."""
+
     model_name: str
     model: ImageModel | ShapeModel
     split: str
     seed: int
     mixture: Mixture | None = None
+    search: str | None = None
 
     @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_not(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "mixture" or value is not None}
+        return {name: value for name, value in values.items() if name not in {"mixture", "search"} or value is not None}
 
     @property
     def trained_here(self) -> bool:
         """Whether the study itself is trained on."""
         return self.mixture is None or self.study in self.mixture.studies
+
+
+class TuneSettings(Settings):
+    model_name: str
+    model: ImageModel | ShapeModel
+    split: str
+    seed: int
+    tune: Tune
 
 
 class EmbedSettings(Settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .load import load_model
 from .rules import RuleSettings, model_split, splits
 from .sections import Study
 
@@ -47,6 +48,7 @@ def jobs_of(settings: RuleSettings) -> Iterator[Job]:
     yield from _shard_jobs(settings)
     yield Job("index", (), ("index.parquet", "index.json", "quarantine.tsv"))
     yield Job("folds", (), ("folds.parquet", "folds.json"))
+    yield from _search_jobs(settings)
     for model, split in models_of(study, settings.name):
         files = ("model.safetensors", "model.yaml", "metrics.csv")
         yield Job("pretrain", (model, split), tuple(f"models/{model}/{split}/{name}" for name in files))
@@ -74,3 +76,15 @@ def _shard_jobs(settings: RuleSettings) -> Iterator[Job]:
     for rule, (folder, suffixes) in rules.items():
         for shard in shards_of(study):
             yield Job(rule, (shard,), tuple(f"{folder}/{shard}.{suffix}" for suffix in suffixes))
+
+
+def _search_jobs(settings: RuleSettings) -> Iterator[Job]:
+    """Searches for settings: those of each split see its train groups alone."""
+    trained = models_of(settings.study, settings.name)
+    found = {model: load_model(model, settings.study, settings.config_dir).tune for model in dict(trained)}
+    for model, split in trained:
+        folder, tune = f"tuning/{model}/{split}", found[model]
+        if tune:
+            for worker in range(tune.workers):
+                yield Job("tune", (model, split, str(worker)), (f"{folder}/worker-{worker}.json",))
+            yield Job("choose", (model, split), (f"{folder}/chosen.yaml", f"{folder}/trials.tsv"))

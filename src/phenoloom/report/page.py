@@ -18,6 +18,7 @@ from .reconstructions import matrix_gallery, model_gallery
 from .render import render
 from .representations import DUMMY, MAIN_METRIC, Scoreboard
 from .samples import sample_gallery
+from .searches import search_tables
 from .shape_space import invariances, spaces, ways_back
 from .summary import summary, warnings
 from .training_sets import seen_table
@@ -144,6 +145,7 @@ def _shapes(results: Results, settings: ReportSettings) -> list[Section]:
 def _models(results: Results, settings: ReportSettings) -> Section:
     content = {
         "seen": seen_table(results.runs),
+        "searches": search_tables(results.folder / "tuning"),
         "curves": curve_figures(results.runs),
         "pairs": model_gallery(results.runs, results.channels),
         "matrices": matrix_gallery(results, settings.seed),

@@ -38,6 +38,8 @@ FLOW = (
     "distances",
     "describe",
     "folds",
+    "tune",
+    "choose",
     "pretrain",
     "embed",
     "classify",
