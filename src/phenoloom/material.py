@@ -126,9 +126,10 @@ def open_view(
 
 def divide(settings: PretrainSettings, table: pd.DataFrame, study: str) -> tuple[Rows, Rows, Normaliser | None]:
     """Positions of the rows to train on and to validate on, and the statistics of the former."""
+    whose = f" of {study}" if study != settings.study else ""
     if len(table) < LEAST_ROWS:
         raise PhenoloomError(
-            f"{settings.model_name} needs at least {LEAST_ROWS} {settings.model.view} of {study} outside the test "
+            f"{settings.model_name} needs at least {LEAST_ROWS} {settings.model.view}{whose} outside the test "
             f"groups of {settings.split}, found {len(table)}; add data or use fewer folds"
         )
     held = hold_out(table["unit_group"], table["id"], settings.model.training.validation_fraction, settings.seed)
