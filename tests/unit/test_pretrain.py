@@ -321,7 +321,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(study: StudyOnDisk, tmp
 
 def test_too_few_rows_are_refused_with_their_number(tmp_path: Path) -> None:
     small = StudyOnDisk(tmp_path, wells=4, per_well=1)
-    with pytest.raises(PhenoloomError, match="at least 4 tiles of toy outside the test groups of fold-0, found 3"):
+    with pytest.raises(PhenoloomError, match="at least 4 tiles outside the test groups of fold-0, found 3"):
         gather(image_settings(), small.index, small.folds, small.tiles)
 
 
