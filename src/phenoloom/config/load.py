@@ -132,8 +132,8 @@ def check_mixtures(name: str, studies: Mapping[str, Study], config_dir: Path) ->
         view = view_of(entry, study, config_dir)
         if entry.trained_on and entry.model and load_model(entry.model, study, config_dir).tune:
             raise PhenoloomError(
-                f"{name}: representation {representation!r} is `trained_on` several studies, and {entry.model} searches "
-                "its settings (`tune`) in one; search first, and write what it chose into a model file without `tune`"
+                f"{name}: representation {representation!r} is `trained_on` several studies, and {entry.model} "
+                "searches its settings (`tune`) in one; search first, then write what it chose into a model file"
             )
         for other in entry.trained_on:
             if other not in studies:
