@@ -132,6 +132,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
         for model in (IMAGE_MODEL, SHAPE_MODEL)
         for key, value in {
             "epochs": 2,
+            "seed": 7,
             "batch_size": 16,
             "learning_rate": 0.0123,
             "weight_decay": 0.0123,
