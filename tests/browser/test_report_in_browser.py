@@ -86,7 +86,8 @@ def test_every_image_is_shown(browser: Browser, results: Path) -> None:
 def test_links_of_the_contents_lead_to_headed_sections(browser: Browser, results: Path) -> None:
     page = Visit(browser, results / PAGES[0]).page
     anchors = page.eval_on_selector_all("nav a[href^='#']", "links => links.map(l => l.getAttribute('href'))")
-    assert len(anchors) == 8
+    assert len(anchors) == 9
+    assert "#shapes" in anchors
     for anchor in anchors:
         assert page.locator(f"{anchor} h2").count() == 1
 
