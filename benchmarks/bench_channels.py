@@ -16,13 +16,13 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from phenoloom.preparing import augmented
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from phenoloom.channels import Normaliser
 from phenoloom.computing import recompute_blocks
 from phenoloom.config.model import ImageModel
+from phenoloom.inputs import augmented
 from phenoloom.objectives import Step
 from phenoloom.weights import initial_objective
 

@@ -112,8 +112,8 @@ def gather_mixture(
     material = Material(
         view,
         table,
-        np.concatenate([part.train + start for part, start in zip(parts, view.starts, strict=False)]),
-        np.concatenate([part.validation + start for part, start in zip(parts, view.starts, strict=False)]),
+        np.concatenate([part.train + start for part, start in zip(parts, view.starts[:-1], strict=True)]),
+        np.concatenate([part.validation + start for part, start in zip(parts, view.starts[:-1], strict=True)]),
         None,
         without,
         inputs=inputs,

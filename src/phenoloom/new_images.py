@@ -82,7 +82,8 @@ def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
         }
     )
     files = Masks(files=masks.files) if masks and masks.files else None
-    source = Source(files=pattern.text, channels=named, masks=files, columns=_columns(new))
+    planes = made.convert.planes and made.convert.planes.as_the_sheet_sees()
+    source = Source(files=pattern.text, channels=named, planes=planes, masks=files, columns=_columns(new))
     contours = made.contours and made.contours.model_copy(
         update={"study": study, "max_rejected_fraction": new.max_rejected_fraction}
     )

@@ -174,7 +174,7 @@ def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced |
     train, held, weights = {settings.study: material.train}, {settings.study: material.validation}, {}
     parts = np.ones(1)
     if isinstance(material.view, MixedView):
-        starts = dict(zip((part.name for part in material.studies), material.view.starts, strict=False))
+        starts = dict(zip((part.name for part in material.studies), material.view.starts[:-1], strict=True))
         parts = np.array([part.share for part in material.studies])
         train = {part.name: part.train + starts[part.name] for part in material.studies}
         held = {part.name: part.validation + starts[part.name] for part in material.studies}

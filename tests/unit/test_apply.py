@@ -223,6 +223,20 @@ def test_outlines_are_enough_for_a_model_of_contours(shapes: Finished, tmp_path:
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["max", "all"])
+def test_focal_planes_become_what_they_became_in_the_study(policy: str, tmp_path: Path) -> None:
+    write_images(tmp_path / "raw", by_channel=False, wells=3)
+    for file in (tmp_path / "raw").glob("P*/*.tif"):
+        image = tifffile.imread(file)
+        tifffile.imwrite(file, np.stack([image // 2, image, image // 3]), imagej=True, metadata={"axes": "ZCYX"})
+    source = {"files": ALL_TOGETHER, "channels": ["DNA", "actin"], "planes": {"z": policy}}
+    finished = finish(tmp_path, tmp_path / "raw", study_of(tmp_path / "raw", source=source, tiles={"size": 32}), TILES)
+    apply_model(finished.model, NewImages(finished.raw, ALL_TOGETHER), tmp_path / "new.parquet")
+    table = pd.read_parquet(tmp_path / "new.parquet")
+    same(finished, table)
+    assert table["Metadata_image"].nunique() == {"max": 12, "all": 36}[policy]
+
+
 def test_broken_images_are_counted_and_listed_with_their_reason(
     grid: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
