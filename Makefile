@@ -6,6 +6,9 @@ LOCK := envs/requirements.lock
 INSTALLED := $(VENV)/.installed
 EDITABLE ?= --editable
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# A process a core, each with one thread of its own: more would wait for each other. Files stay whole, for what their
+# tests share is made once.
+PARALLEL := OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help install frozen demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
@@ -37,10 +40,10 @@ demo: install ## run the demo study to its report
 	@echo "Report: results/demo/report/index.html"
 
 test: install ## pass the tests
-	pytest -m "not slow and not browser and not slurm"
+	$(PARALLEL) -m "not slow and not browser and not slurm"
 
 test-slow: install ## pass the tests that take minutes
-	pytest -m slow
+	$(PARALLEL) -m slow
 
 test-browser: install ## pass the tests of the report in Chromium
 	pytest -m browser

@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from ..workflow.conftest import REPOSITORY, STUDY, Workspace, finished, new_workspace  # noqa: F401 - a fixture
+from ..workflow.conftest import (  # noqa: F401 - two are fixtures
+    REPOSITORY,
+    STUDY,
+    Workspace,
+    finished,
+    finished_demo,
+    new_workspace,
+)
 from . import processes
 from .cluster import Cluster, missing_programs
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
-from ..workflow.conftest import Workspace, new_workspace
+from ..workflow.conftest import Workspace, demo_workspace
 from .cluster import Cluster
 from .conftest import ClusterWorkspace, contents
 
@@ -17,27 +15,10 @@ pytestmark = pytest.mark.slurm
 STUDY = "demo"
 
 
-def demo_workspace(folder: Path, repository: Path) -> Workspace:
-    workspace = new_workspace(folder)
-    workspace.write_study(yaml.safe_load((repository / "config" / "studies" / "demo.yaml").read_text()), STUDY)
-    return workspace
-
-
-@pytest.fixture(scope="module")
-def quiet(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The demo as it runs on one machine: the finished one of `make demo`, brought up to date."""
-    workspace = demo_workspace(tmp_path_factory.mktemp("quiet") / "work", repository)
-    if (repository / "results" / STUDY / "report" / "index.html").exists():
-        for name in ("results", ".snakemake"):
-            shutil.copytree(repository / name, workspace.folder / name, copy_function=shutil.copy2, dirs_exist_ok=True)
-    workspace.snakemake()
-    return workspace
-
-
 def test_the_demo_runs_on_the_cluster_to_the_results_of_a_quiet_run_and_has_nothing_left_to_do(
-    cluster: Cluster, quiet: Workspace, repository: Path, tmp_path: Path
+    cluster: Cluster, finished_demo: Workspace, tmp_path: Path
 ) -> None:
-    workspace = ClusterWorkspace(demo_workspace(tmp_path / "work", repository).folder, cluster)
+    workspace = ClusterWorkspace(demo_workspace(tmp_path / "work").folder, cluster)
     workspace.run()
     assert (workspace.folder / "results" / STUDY / "report" / "index.html").stat().st_size > 10_000
     assert (workspace.folder / "results" / "index.html").exists()
@@ -46,5 +27,5 @@ def test_the_demo_runs_on_the_cluster_to_the_results_of_a_quiet_run_and_has_noth
     on_gpus = workspace.cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ReqTRES").splitlines()
     assert any(line.startswith("rule_pretrain") and "gres/gpu=1" in line for line in on_gpus)
     assert not any(line.startswith("rule_convert") and "gpu" in line.partition("|")[2] for line in on_gpus)
-    assert contents(workspace, STUDY) == contents(quiet, STUDY)
+    assert contents(workspace, STUDY) == contents(finished_demo, STUDY)
     assert "Nothing to be done" in workspace.run()

@@ -141,6 +141,24 @@ def new_workspace(folder: Path) -> Workspace:
     return workspace
 
 
+def demo_workspace(folder: Path) -> Workspace:
+    """A workspace with the demo study as the project configures it."""
+    workspace = new_workspace(folder)
+    workspace.write_study(yaml.safe_load((REPOSITORY / "config" / "studies" / "demo.yaml").read_text()), "demo")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The demo, run to its report: where `make demo` has run, a copy of its results, brought up to date."""
+    workspace = demo_workspace(tmp_path_factory.mktemp("demo") / "work")
+    if (REPOSITORY / "results" / "demo" / "report" / "index.html").exists():
+        for name in ("results/demo", "results/benchmarks/demo", "results/logs/demo", ".snakemake"):
+            shutil.copytree(REPOSITORY / name, workspace.folder / name, copy_function=shutil.copy2)
+    workspace.snakemake()
+    return workspace
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The tiny study, run to its report."""

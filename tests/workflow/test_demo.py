@@ -10,19 +10,15 @@ import yaml
 
 from phenoloom.manifest import read_manifest
 
-from .conftest import REPOSITORY, Workspace, new_workspace
+from .conftest import Workspace
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def demo(finished_demo: Workspace) -> Path:
     """Results of the demo study as the project configures it."""
-    workspace = new_workspace(tmp_path_factory.mktemp("demo") / "work")
-    study = yaml.safe_load((REPOSITORY / "config" / "studies" / "demo.yaml").read_text())
-    workspace.write_study(study, "demo")
-    workspace.snakemake()
-    return workspace.folder / "results" / "demo"
+    return finished_demo.folder / "results" / "demo"
 
 
 def mean_macro_f1(demo: Path) -> pd.Series:
