@@ -106,6 +106,46 @@ def test_a_study_may_list_its_own_values_or_none(config_dir: Path) -> None:
     assert list(load(config_dir, models={"mae": {"variants": None}}).representations) == list(STUDY["representations"])
 
 
+def test_what_concatenates_variants_is_one_of_each(config_dir: Path) -> None:
+    """Closed form: keys that parts share have one value, those that only one lists are combined with all others."""
+    write(config_dir, {**MODEL, "variants": {"patch": [4, 8], "training.seed": [0, 1]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [1, 2], "objective.mask_ratio": [0.5, 0.9]}}, "other")
+    parts = {**STUDY["representations"], "another": {"model": "other"}}
+    study = load(config_dir, representations={**parts, "both": {"concatenate": ["masked", "intensity", "another"]}})
+    assert {name: entry.concatenate for name, entry in study.representations.items() if entry.concatenate} == {
+        f"both.patch-{patch}.seed-1.mask_ratio-{ratio}": [
+            f"masked.patch-{patch}.seed-1",
+            "intensity",
+            f"another.seed-1.mask_ratio-{ratio}",
+        ]
+        for patch in (4, 8)
+        for ratio in (0.5, 0.9)
+    }
+    rules = RuleSettings("mine", study, Config(), config_dir)
+    for name, entry in study.representations.items():
+        assert rules.embed(name, "fold-0").concatenate == entry.concatenate
+        assert splits(study, name) == (["all"] if name == "intensity" else [f"fold-{i}" for i in range(5)])
+
+
+def test_a_representation_and_its_untrained_twin_are_concatenated_seed_by_seed(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1, 2]}})
+    study = load(config_dir, representations={"both": {"concatenate": ["masked", "start"]}, **STUDY["representations"]})
+    assert list(study.representations)[:3] == [f"both.seed-{seed}" for seed in range(3)]
+    assert [study.representations[f"both.seed-{seed}"].concatenate for seed in range(3)] == [
+        [f"masked.seed-{seed}", f"start.seed-{seed}"] for seed in range(3)
+    ]
+
+
+def test_parts_without_a_common_value_are_refused(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [2], "patch": [4]}}, "other")
+    parts = {**STUDY["representations"], "another": {"model": "other"}}
+    with pytest.raises(PhenoloomError) as caught:
+        load(config_dir, representations={**parts, "both": {"concatenate": ["masked", "another"]}})
+    assert "'both' concatenates parts that agree in `training.seed`" in str(caught.value)
+    assert "variants` of another list no value in common" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("variants", "sentence"),
     [
