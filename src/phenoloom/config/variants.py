@@ -13,8 +13,8 @@ from pydantic import AfterValidator, Field
 KEY = "variants"
 DESCRIPTION = (
     "values of keys (`patch: [2, 4]`, `objective.mask_ratio: [0.5, 0.75]`); each combination is a model of its own, "
-    "named like `mae-vit-small.patch-2.mask_ratio-0.5`, and a representation of this model, or what concatenates it, is "
-    "one of each"
+    "named like `mae-vit-small.patch-2.mask_ratio-0.5`, and a representation of this model, or what concatenates it, "
+    "is one of each"
 )
 
 
