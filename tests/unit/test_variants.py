@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.config import Config, RuleSettings, Study, load_model, load_study, splits
+from phenoloom.config.families import families, standing
 from phenoloom.config.variants import combinations
 from phenoloom.errors import PhenoloomError
 
@@ -96,6 +97,41 @@ def test_draws_of_a_model_are_variants_and_the_first_is_the_model_as_it_was(conf
     texts = [settings.pretrain(f"mae.seed-{i}", "fold-0").canonical() for i in range(3)]
     assert "seed" not in json.loads(texts[0])["model"]["training"]
     assert [json.loads(text)["model"]["training"]["seed"] for text in texts[1:]] == [1, 2]
+
+
+def test_representations_that_differ_in_their_seed_alone_are_a_family(config_dir: Path) -> None:
+    """One for each combination of the other keys, of trained, untrained and concatenated representations alike."""
+    write(config_dir, {**MODEL, "variants": {"training.seed": [5, 0], "patch": [4, 8]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [7]}}, "once")
+    more = {"once": {"model": "once"}, "both": {"concatenate": ["masked", "intensity"]}}
+    study = load(config_dir, representations={**STUDY["representations"], **more})
+    expected = {
+        f"{name}.patch-{patch}": {f"{name}.seed-{seed}.patch-{patch}": seed for seed in (5, 0)}
+        for name in ("masked", "start", "both")
+        for patch in (4, 8)
+    }
+    assert families(study.representations) == expected
+    rules = RuleSettings("mine", study, Config(), config_dir)
+    assert rules.compare().families == rules.report().families == expected
+    stand = standing(list(study.representations), expected)
+    assert stand == [
+        "intensity",
+        *(f"{name}.patch-{patch}" for name in ("masked", "start") for patch in (4, 8)),
+        "once.seed-7",
+        "both.patch-4",
+        "both.patch-8",
+    ]
+
+
+def test_variants_without_a_seed_are_no_family(config_dir: Path) -> None:
+    assert families(load(config_dir).representations) == {}
+
+
+def test_a_representation_with_the_name_of_a_family_is_refused(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1], "patch": [4]}})
+    taken = {**STUDY["representations"], "masked.patch-4": {"descriptors": "intensity"}}
+    with pytest.raises(PhenoloomError, match=r"Two representations are called .masked.patch-4., one of"):
+        load(config_dir, representations=taken)
 
 
 def test_a_study_may_list_its_own_values_or_none(config_dir: Path) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PhenoloomError
-from .representation import Representation
+from .representation import Draw, Representation
 from .variants import listed, suffix, text
 
+SEED = "training.seed"
 Variants = Mapping[str, Sequence[Any]]
 
 
@@ -39,13 +40,22 @@ def expanded(
     names: dict[str, Representation] = {}
     for name, several in found.items():
         for one in several:
-            full = name + suffix(one.values)
-            if full in names:
-                raise PhenoloomError(
-                    f"Two representations are called {full!r}, one of which is a variant; rename the other"
-                )
-            names[full] = one.entry
+            _refuse_taken(name + suffix(one.values), names)
+            names[name + suffix(one.values)] = one.entry.drawn(_draw(name, one.values))
+    for family in dict.fromkeys(entry.draw.family for entry in names.values() if entry.draw):
+        _refuse_taken(family, names)
     return names
+
+
+def _refuse_taken(name: str, names: Mapping[str, Representation]) -> None:
+    if name in names:
+        raise PhenoloomError(f"Two representations are called {name!r}, one of which is a variant; rename the other")
+
+
+def _draw(name: str, values: Mapping[str, Any]) -> Draw | None:
+    """The draw of a variant with these values: its family is called like it without the seed."""
+    others = {key: value for key, value in values.items() if key != SEED}
+    return Draw(name + suffix(others), int(values[SEED])) if SEED in values else None
 
 
 def _of_model(entry: Representation, variants: Callable[[str], Variants | None]) -> Iterator[_Expanded]:
