@@ -23,8 +23,11 @@ def write_scores(path, values, probe="logistic", metric="macro_f1", folds="diges
     return path
 
 
-def compared(tmp_path, files, names=None):
-    choices = CompareSettings(algorithm=1, study="s", representations=names or [file.stem for file in files])
+def compared(tmp_path, files, names=None, families=None):
+    names = names or [file.stem for file in files]
+    # The settings reach the step as sorted JSON: no order of a mapping may matter.
+    text = CompareSettings(algorithm=1, study="s", representations=names, families=families or {}).canonical()
+    choices = CompareSettings.parse(text)
     compare(choices, files, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet")
     table = pq.read_table(tmp_path / "comparisons.parquet").to_pandas()
     return table.set_index(["kind", "representation", "other"]), pq.read_table(tmp_path / "scores.parquet").to_pandas()
@@ -50,6 +53,73 @@ def test_means_and_paired_differences_have_their_closed_form(tmp_path):
     ]
     assert (table["folds"] == 3).all()
     assert scores["representation"].tolist() == np.repeat(NAMES, 3).tolist()
+
+
+# Two folds of three seeds. Fold means by seed: .5, .6, .7 and .3, .3, .6; seed means by fold: .4, .8 and .3, .5.
+DRAWS = {"net": [(0.3, 0.7), (0.4, 0.8), (0.5, 0.9)], "twin": [(0.2, 0.4), (0.2, 0.4), (0.5, 0.7)]}
+
+
+def draws(tmp_path, seeds, name="net", probe="logistic"):
+    names = [f"{name}.seed-{seed}" for seed in seeds]
+    files = [
+        write_scores(tmp_path / f"{one}.parquet", values, probe) for one, values in zip(names, DRAWS[name], strict=True)
+    ]
+    return files, dict(zip(names, seeds, strict=True))
+
+
+def test_a_family_is_averaged_over_seeds_fold_by_fold(tmp_path):
+    """Closed form: folds and seeds are two margins of one table, each with a spread of its own."""
+    files, members = draws(tmp_path, [2, 10, 1])
+    table, _ = compared(tmp_path, files, families={"net": members})
+    mean = table.loc[("mean", "net", "")]
+    assert mean["value"] == pytest.approx(0.6)
+    assert (mean["sd"], mean["folds"]) == (pytest.approx(np.std([0.4, 0.8], ddof=1)), 2)
+    assert (mean["sd_seeds"], mean["seeds"]) == (pytest.approx(0.1), 3)
+    one = table.loc[("mean", "net.seed-2", "")]
+    assert (one["value"], one["seeds"], np.isnan(one["sd_seeds"])) == (pytest.approx(0.5), 1, True)
+
+
+def test_a_family_is_compared_as_one_with_what_it_is_not(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    first, last = (write_scores(tmp_path / f"{name}.parquet", (0.5, 0.5)) for name in ("first", "last"))
+    table, _ = compared(tmp_path, [first, *files, last], families={"net": members})
+    pairs = [key[1:] for key in table.index if key[0] == "difference" and "net" in key]
+    assert pairs == [("first", "net"), ("net", "last")]
+    for pair, sign in zip(pairs, (-1, 1), strict=True):
+        found = table.loc[("difference", *pair)]
+        assert found["value"] == pytest.approx(sign * 0.1)
+        assert (found["sd"], found["folds"]) == (pytest.approx(np.std([-0.1, 0.3], ddof=1)), 2)
+        assert (found["sd_seeds"], found["seeds"]) == (pytest.approx(0.1), 3)
+    alone = table.loc[("difference", "first", "last")]
+    assert (alone["seeds"], np.isnan(alone["sd_seeds"])) == (1, True)
+
+
+def test_families_of_the_same_seeds_are_paired_seed_by_seed(tmp_path):
+    """The trained network is better by .2, .3 and .1; whichever order its seeds are listed in."""
+    files, members = draws(tmp_path, [0, 1, 2])
+    twins, others = draws(tmp_path, [0, 1, 2], "twin")
+    table, _ = compared(tmp_path, [*files, *twins[::-1]], families={"twin": others, "net": members})
+    found = table.loc[("difference", "net", "twin")]
+    assert found["value"] == pytest.approx(0.2)
+    assert found["sd"] == pytest.approx(np.std([0.1, 0.3], ddof=1))
+    assert (found["sd_seeds"], found["seeds"]) == (pytest.approx(0.1), 3)
+    assert [key[1] for key in table.index if key[0] == "mean"][-2:] == ["net", "twin"]
+
+
+def test_families_of_other_seeds_are_compared_without_pairing_them(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    twins, others = draws(tmp_path, [0, 1, 3], "twin")
+    table, _ = compared(tmp_path, [*files, *twins], families={"net": members, "twin": others})
+    found = table.loc[("difference", "net", "twin")]
+    assert (found["value"], found["sd"]) == (pytest.approx(0.2), pytest.approx(np.std([0.1, 0.3], ddof=1)))
+    assert (found["seeds"], np.isnan(found["sd_seeds"])) == (0, True)
+
+
+def test_a_seed_without_scores_of_a_probe_is_refused(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    write_scores(files[1], (0.5, 0.5), probe="knn")
+    with pytest.raises(PhenoloomError, match=r"net.seed-1 has no macro_f1 of probe logistic on some of the folds"):
+        compared(tmp_path, files, families={"net": members})
 
 
 def test_the_order_is_that_of_the_study_and_not_of_the_files(tmp_path):

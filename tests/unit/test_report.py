@@ -249,14 +249,15 @@ def test_ranking_follows_the_stored_means(board: Scoreboard, study: tuple[MadeUp
 
 
 def test_a_difference_is_mirrored_when_only_the_other_direction_is_stored() -> None:
-    columns = ["kind", "probe", "metric", "representation", "other", "value", "sd", "folds"]
-    rows = pd.DataFrame([("difference", "logistic", "macro_f1", "a", "b", 0.25, 0.1, 5)], columns=columns)
+    columns = ["kind", "probe", "metric", "representation", "other", "value", "sd", "folds", "sd_seeds", "seeds"]
+    rows = pd.DataFrame([("difference", "logistic", "macro_f1", "a", "b", 0.25, 0.1, 5, 0.02, 3)], columns=columns)
     scores = pd.DataFrame({"representation": ["a", "b"], "probe": "logistic", "metric": "macro_f1"})
     board = Scoreboard(scores, rows, {name: {"descriptors": "efd"} for name in "ab"})
     forth, back = board.difference("a", "b"), board.difference("b", "a")
     assert forth is not None
     assert back is not None
     assert (forth.value, back.value, back.sd, back.folds) == (0.25, -0.25, 0.1, 5)
+    assert (back.sd_seeds, back.seeds) == (0.02, 3)
 
 
 def test_confusion_sums_the_folds_and_its_rows_are_the_support(board: Scoreboard) -> None:

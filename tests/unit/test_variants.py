@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.config import Config, RuleSettings, Study, load_model, load_study, splits
+from phenoloom.config.families import families, standing
 from phenoloom.config.variants import combinations
 from phenoloom.errors import PhenoloomError
 
@@ -98,12 +99,87 @@ def test_draws_of_a_model_are_variants_and_the_first_is_the_model_as_it_was(conf
     assert [json.loads(text)["model"]["training"]["seed"] for text in texts[1:]] == [1, 2]
 
 
+def test_representations_that_differ_in_their_seed_alone_are_a_family(config_dir: Path) -> None:
+    """One for each combination of the other keys, of trained, untrained and concatenated representations alike."""
+    write(config_dir, {**MODEL, "variants": {"training.seed": [5, 0], "patch": [4, 8]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [7]}}, "once")
+    more = {"once": {"model": "once"}, "both": {"concatenate": ["masked", "intensity"]}}
+    study = load(config_dir, representations={**STUDY["representations"], **more})
+    expected = {
+        f"{name}.patch-{patch}": {f"{name}.seed-{seed}.patch-{patch}": seed for seed in (5, 0)}
+        for name in ("masked", "start", "both")
+        for patch in (4, 8)
+    }
+    assert families(study.representations) == expected
+    rules = RuleSettings("mine", study, Config(), config_dir)
+    assert rules.compare().families == rules.report().families == expected
+    stand = standing(list(study.representations), expected)
+    assert stand == [
+        "intensity",
+        *(f"{name}.patch-{patch}" for name in ("masked", "start") for patch in (4, 8)),
+        "once.seed-7",
+        "both.patch-4",
+        "both.patch-8",
+    ]
+
+
+def test_variants_without_a_seed_are_no_family(config_dir: Path) -> None:
+    assert families(load(config_dir).representations) == {}
+
+
+def test_a_representation_with_the_name_of_a_family_is_refused(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1], "patch": [4]}})
+    taken = {**STUDY["representations"], "masked.patch-4": {"descriptors": "intensity"}}
+    with pytest.raises(PhenoloomError, match=r"Two representations are called .masked.patch-4., one of"):
+        load(config_dir, representations=taken)
+
+
 def test_a_study_may_list_its_own_values_or_none(config_dir: Path) -> None:
     study = load(config_dir, models={"mae": {"variants": {"patch": [2], "objective.mask_ratio": [0.9]}, "latent": 32}})
     assert [name for name in study.representations if "masked" in name] == ["masked.patch-2.mask_ratio-0.9"]
     model = load_model("mae.patch-2.mask_ratio-0.9", study, config_dir)
     assert (model.patch, model.latent) == (2, 32)
     assert list(load(config_dir, models={"mae": {"variants": None}}).representations) == list(STUDY["representations"])
+
+
+def test_what_concatenates_variants_is_one_of_each(config_dir: Path) -> None:
+    """Closed form: keys that parts share have one value, those that only one lists are combined with all others."""
+    write(config_dir, {**MODEL, "variants": {"patch": [4, 8], "training.seed": [0, 1]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [1, 2], "objective.mask_ratio": [0.5, 0.9]}}, "other")
+    parts = {**STUDY["representations"], "another": {"model": "other"}}
+    study = load(config_dir, representations={**parts, "both": {"concatenate": ["masked", "intensity", "another"]}})
+    assert {name: entry.concatenate for name, entry in study.representations.items() if entry.concatenate} == {
+        f"both.patch-{patch}.seed-1.mask_ratio-{ratio}": [
+            f"masked.patch-{patch}.seed-1",
+            "intensity",
+            f"another.seed-1.mask_ratio-{ratio}",
+        ]
+        for patch in (4, 8)
+        for ratio in (0.5, 0.9)
+    }
+    rules = RuleSettings("mine", study, Config(), config_dir)
+    for name, entry in study.representations.items():
+        assert rules.embed(name, "fold-0").concatenate == entry.concatenate
+        assert splits(study, name) == (["all"] if name == "intensity" else [f"fold-{i}" for i in range(5)])
+
+
+def test_a_representation_and_its_untrained_twin_are_concatenated_seed_by_seed(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1, 2]}})
+    study = load(config_dir, representations={"both": {"concatenate": ["masked", "start"]}, **STUDY["representations"]})
+    assert list(study.representations)[:3] == [f"both.seed-{seed}" for seed in range(3)]
+    assert [study.representations[f"both.seed-{seed}"].concatenate for seed in range(3)] == [
+        [f"masked.seed-{seed}", f"start.seed-{seed}"] for seed in range(3)
+    ]
+
+
+def test_parts_without_a_common_value_are_refused(config_dir: Path) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1]}})
+    write(config_dir, {**MODEL, "variants": {"training.seed": [2], "patch": [4]}}, "other")
+    parts = {**STUDY["representations"], "another": {"model": "other"}}
+    with pytest.raises(PhenoloomError) as caught:
+        load(config_dir, representations={**parts, "both": {"concatenate": ["masked", "another"]}})
+    assert "'both' concatenates parts that agree in `training.seed`" in str(caught.value)
+    assert "variants` of another list no value in common" in str(caught.value)
 
 
 @pytest.mark.parametrize(

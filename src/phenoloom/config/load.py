@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..errors import PhenoloomError
+from .expansion import expanded
 from .model import ImageModel, Model, ShapeModel
 from .sections import Config, Representation, Study
 from .tune import nested
@@ -151,18 +152,10 @@ def _model_file(name: str, config_dir: Path) -> Path:
 
 def _with_variants(study: Study, config_dir: Path) -> dict[str, Representation]:
     """The representations, one for each variant where their model has any; every variant is validated."""
-    found: dict[str, Representation] = {}
-    for name, entry in study.representations.items():
-        variants = load_model(entry.model, study, config_dir).variants if entry.model else None
-        for suffix in combinations(variants) if variants else [""]:
-            if name + suffix in found:
-                raise PhenoloomError(
-                    f"Two representations are called {name + suffix!r}, one of which is a variant; rename the other"
-                )
-            model = entry.model + suffix if entry.model else None
-            if model and suffix:
-                load_model(model, study, config_dir)
-            found[name + suffix] = entry.model_copy(update={"model": model})
+    found = expanded(study.representations, lambda model: load_model(model, study, config_dir).variants)
+    for entry in found.values():
+        if entry.model:
+            load_model(entry.model, study, config_dir)
     return found
 
 

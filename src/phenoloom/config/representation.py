@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from .section import Descriptor, Name, Section
+
+
+class Draw(NamedTuple):
+    """Which of several trainings a representation is: its `seed`, and the name that it shares with the others."""
+
+    family: str
+    seed: int
 
 
 class Representation(Section):
@@ -34,6 +41,19 @@ class Representation(Section):
         description="what becomes of tiles of the other studies whose group has the name of a test group: `drop`, as "
         "they may be the same well or patient; `keep`, where names such as plate1/A01 mean nothing outside of a study",
     )
+
+    _draw: Draw | None = PrivateAttr(None)
+
+    @property
+    def draw(self) -> Draw | None:
+        """Of a variant with a seed of its own, which draw it is."""
+        return self._draw
+
+    def drawn(self, draw: Draw | None) -> Representation:
+        """The same representation, as one of several draws."""
+        copy = self.model_copy()
+        copy._draw = draw
+        return copy
 
     @property
     def encoder(self) -> str | None:

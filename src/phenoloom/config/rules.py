@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .families import families
 from .load import load_model, view_of
 from .sections import Config, Masks, Representation, Study
 from .settings import (
@@ -198,7 +199,11 @@ class RuleSettings:
         )
 
     def compare(self) -> CompareSettings:
-        return CompareSettings(**self._base("compare"), representations=list(self.study.representations))
+        return CompareSettings(
+            **self._base("compare"),
+            representations=list(self.study.representations),
+            families=families(self.study.representations),
+        )
 
     def collect(self) -> CollectSettings:
         return CollectSettings(
@@ -217,6 +222,7 @@ class RuleSettings:
             report=self.study.report,
             unit=self.study.classify.unit,
             representations={k: r.model_dump(mode="json") for k, r in self.study.representations.items()},
+            families=families(self.study.representations),
             seed=self.study.seed,
         )
 

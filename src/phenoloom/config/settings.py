@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from .model import ImageModel, ShapeModel
 from .planes import Planes
@@ -47,7 +47,7 @@ ALGORITHM: Mapping[str, int] = {
     "pretrain": 2,
     "embed": 2,
     "classify": 2,
-    "compare": 1,
+    "compare": 2,
     "collect": 1,
     "report": 1,
     "overview": 1,
@@ -188,8 +188,13 @@ class ClassifySettings(Settings):
     seed: int
 
 
+Families = dict[str, dict[str, int]]
+"""Name of a family -> its members with their seeds: representations that differ in nothing else."""
+
+
 class CompareSettings(Settings):
     representations: list[str]
+    families: Families = Field(default_factory=dict)
 
 
 class CollectSettings(Settings):
@@ -205,6 +210,7 @@ class ReportSettings(Settings):
     report: Report
     unit: Unit
     representations: dict[str, dict[str, Any]]
+    families: Families = Field(default_factory=dict)
     seed: int
 
 

@@ -13,8 +13,20 @@ from pydantic import AfterValidator, Field
 KEY = "variants"
 DESCRIPTION = (
     "values of keys (`patch: [2, 4]`, `objective.mask_ratio: [0.5, 0.75]`); each combination is a model of its own, "
-    "named like `mae-vit-small.patch-2.mask_ratio-0.5`, and a representation of this model is one of each"
+    "named like `mae-vit-small.patch-2.mask_ratio-0.5`, and a representation of this model, or what concatenates it, "
+    "is one of each"
 )
+
+
+def listed(variants: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Values by key of each variant, in the order of the file, the last key fastest; one without any for no keys."""
+    return [dict(zip(variants, values, strict=True)) for values in itertools.product(*variants.values())]
+
+
+def suffix(values: Mapping[str, Any]) -> str:
+    """What a variant with these values adds to a name; nothing where there are none."""
+    words = _words(list(values))
+    return "".join(f".{words[key]}-{text(value)}" for key, value in values.items())
 
 
 def combinations(variants: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
@@ -22,16 +34,15 @@ def combinations(variants: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, A
 
     Raises ValueError for two combinations of one name.
     """
-    words = _words(list(variants))
     found: dict[str, dict[str, Any]] = {}
-    for values in itertools.product(*variants.values()):
-        suffix = "".join(f".{words[key]}-{_text(value)}" for key, value in zip(variants, values, strict=True))
-        if suffix in found:
-            raise ValueError(f"`variants` has {suffix[1:]!r} twice; give each value once")
+    for values in listed(variants):
+        name = suffix(values)
+        if name in found:
+            raise ValueError(f"`variants` has {name[1:]!r} twice; give each value once")
         changes: dict[str, Any] = {}
-        for key, value in zip(variants, values, strict=True):
+        for key, value in values.items():
             _set(changes, key.split("."), value)
-        found[suffix] = changes
+        found[name] = changes
     return found
 
 
@@ -55,14 +66,14 @@ def _words(keys: Sequence[str]) -> dict[str, str]:
     return {key: key.rpartition(".")[2] if counts[key.rpartition(".")[2]] == 1 else key for key in keys}
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     """A value as part of a file's name."""
     if isinstance(value, list):
-        return "_".join(map(_text, value))
-    text = (
+        return "_".join(map(text, value))
+    shown = (
         {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
     )
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text)
+    return re.sub(r"[^A-Za-z0-9._-]", "_", shown)
 
 
 def _set(values: dict[str, Any], parts: Sequence[str], value: Any) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import svg
+from .draws import over_seeds
 from .numbers import plus_minus, score, signed
-from .representations import DUMMY, KIND_NAMES, METRIC_NAMES, Kind, Scoreboard, probe_name
+from .representations import DUMMY, KIND_NAMES, METRIC_NAMES, Kind, Mean, Scoreboard, probe_name
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,20 @@ def score_dots(board: Scoreboard, sample: str) -> DotPlot:
         mean = board.mean(name)
         assert mean is not None
         points = [(f"fold {fold}: {score(value)}", value) for fold, value in folds[name].items()]
-        rows.append(
-            _dots(axis, name, "", board.kind(name), plus_minus(mean.value, mean.sd), mean.value, mean.sd, points)
-        )
+        kind, shown = board.kind(name), plus_minus(mean.value, mean.sd)
+        note = _note(board.draws.note(name, KIND_NAMES[kind]), mean)
+        rows.append(_dots(axis, name, note, kind, shown, mean.value, mean.sd, points))
     references = [(axis(dummies[0]), f"majority dummy {score(dummies[0])}", "dummy")] if dummies else []
     if best := board.ranked("descriptors"):
         value = board.mean(best[0])
         assert value is not None
         references.append((axis(value.value), f"best descriptors {score(value.value)}", "best"))
     metric, probe = METRIC_NAMES["macro_f1"], probe_name(board.main_probe)
-    caption = f"{metric} of {probe} on frozen vectors; {sample}. Small dots: test folds; large mark and bar: mean ± sd."
+    seeds = " (of several seeds, their mean)" if any(map(board.draws.seeds, names)) else ""
+    caption = (
+        f"{metric} of {probe} on frozen vectors; {sample}. Small dots: test folds{seeds}; large mark and bar: "
+        "mean ± sd."
+    )
     return DotPlot(caption, metric, rows, axis.ticks(), references)
 
 
@@ -86,7 +91,8 @@ def difference_dots(board: Scoreboard, pairs: Sequence[tuple[str, str, str]]) ->
     for name, other, role in pairs:
         if mean := board.difference(name, other):
             mine, theirs = board.per_fold(name), board.per_fold(other)
-            found.append((name, f"minus {role} {other}", mean, {k: mine[k] - theirs[k] for k in mine if k in theirs}))
+            note = _note(f"minus {role} {other}", mean)
+            found.append((name, note, mean, {k: mine[k] - theirs[k] for k in mine if k in theirs}))
     if not found:
         return None
     axis = _Axis([0.0, *(v for *_, folds in found for v in folds.values())], step=0.05)
@@ -102,9 +108,14 @@ def difference_dots(board: Scoreboard, pairs: Sequence[tuple[str, str, str]]) ->
     return DotPlot(caption, "difference in macro-F1", rows, axis.ticks(), [(axis(0.0), "no difference", "zero")])
 
 
+def _note(what: str, mean: Mean) -> str:
+    """What a row is, and the spread over seeds where it has several."""
+    return ", ".join(filter(None, (what, over_seeds(mean.sd_seeds))))
+
+
 def _dots(
     axis: _Axis, name: str, note: str, kind: Kind, shown: str, mean: float, sd: float, points: list[tuple[str, float]]
 ) -> Dots:
     sd = sd if math.isfinite(sd) else 0.0
     folds = [(axis(value), title) for title, value in points if math.isfinite(value)]
-    return Dots(name, note or KIND_NAMES[kind], kind, shown, axis(mean), axis(mean - sd), axis(mean + sd), folds)
+    return Dots(name, note, kind, shown, axis(mean), axis(mean - sd), axis(mean + sd), folds)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ..config.settings import OverviewSettings
 from ..errors import PhenoloomError
-from .numbers import MISSING, count, plus_minus, score
+from .draws import over_seeds
+from .numbers import MISSING, amount, count, plus_minus, score
 from .page import HEADLINE
 from .render import render
 from .table import Cell, Column, Table, number, text
@@ -45,8 +47,13 @@ def _row(name: str, title: str, headline: dict[str, Any] | None) -> list[Cell]:
         number(count(facts.get("images")), facts.get("images")),
         number(count(facts.get("objects")), facts.get("objects")),
         number(count(facts.get("classes")), facts.get("classes")),
-        text(best.get("name", MISSING), strong=bool(best)),
-        number(plus_minus(best.get("value"), best.get("sd")), best.get("value"), strong=bool(best)),
+        Cell(best.get("name", MISSING), strong=bool(best), note=_seeds(best)),
+        number(
+            plus_minus(best.get("value"), best.get("sd")),
+            best.get("value"),
+            strong=bool(best),
+            note=over_seeds(best.get("sd_seeds", math.nan)),
+        ),
         _described(described),
         number(score(dummy.get("value")), dummy.get("value")),
     ]
@@ -54,6 +61,10 @@ def _row(name: str, title: str, headline: dict[str, Any] | None) -> list[Cell]:
 
 def _described(entry: dict[str, Any]) -> Cell:
     return number(plus_minus(entry.get("value"), entry.get("sd")), entry.get("value"), note=entry.get("name", ""))
+
+
+def _seeds(entry: dict[str, Any]) -> str:
+    return amount(entry["seeds"], "seed") if "seeds" in entry else ""
 
 
 def _headline(path: Path) -> dict[str, Any] | None:

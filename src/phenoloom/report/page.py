@@ -11,6 +11,7 @@ from ..config.settings import ReportSettings
 from ..manifest import write_atomically
 from . import data_tables, provenance, score_tables
 from .dots import difference_dots, score_dots
+from .draws import Draws
 from .efficiency import efficiency
 from .figures import curve_figures, map_figures
 from .read import Results
@@ -46,7 +47,7 @@ def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, 
     results = Results(study_folder, benchmarks)
     board = None
     if results.scores is not None and results.comparisons is not None:
-        board = Scoreboard(results.scores, results.comparisons, settings.representations)
+        board = Scoreboard(results.scores, results.comparisons, settings.representations, settings.families)
     facts = data_tables.facts(results)
     sections = [
         _data(results, settings),
@@ -101,6 +102,7 @@ def _scores(results: Results, settings: ReportSettings, board: Scoreboard | None
         "sample": sample,
         "dots": score_dots(board, sample),
         "tables": [score_tables.by_probe(board, metric) for metric in board.metrics],
+        "seeds": score_tables.by_seed(board),
         "difference_dots": difference_dots(board, compared),
         "differences": score_tables.differences(board, compared),
         "facts": results.fold_facts,
@@ -125,16 +127,23 @@ def _errors(board: Scoreboard | None) -> Section:
 
 
 def _maps(results: Results, settings: ReportSettings) -> Section:
-    figures = map_figures(results.maps, list(settings.representations)) if results.maps else []
+    draws = Draws(settings.families)
+    figures = map_figures(results.maps, draws.one_of_each(settings.representations)) if results.maps else []
     reasons = {"figures": "No maps: there is no embeddings.h5ad with 2-D coordinates."}
-    content = {"figures": figures}
+    content = {"figures": figures, "told": draws.shown_first(name for name, _ in figures)}
     return Section("maps", "Maps of the embeddings", content, _absent(content, reasons))
 
 
 def _shapes(results: Results, settings: ReportSettings) -> list[Section]:
     """A chapter where the study has models of contours."""
-    found = results.shape_spaces(list(settings.representations))
-    content = {"invariance": invariances(found), "back": ways_back(found), "spaces": spaces(found)}
+    draws = Draws(settings.families)
+    found = results.shape_spaces(draws.one_of_each(settings.representations))
+    content = {
+        "invariance": invariances(found),
+        "back": ways_back(found),
+        "spaces": spaces(found),
+        "told": draws.shown_first(space.representation for space in found),
+    }
     reasons = {
         "invariance": "No table of invariances: all vectors of the objects looked at are the same.",
         "back": "No way back: no model of this study decodes outlines from its vectors.",
@@ -211,4 +220,5 @@ def _scored(board: Scoreboard, name: str, probe: str | None = None) -> dict[str,
     if mean is None:
         return None
     sd = mean.sd if mean.sd == mean.sd else None
-    return {"name": name, "kind": board.kind(name), "value": mean.value, "sd": sd, "folds": mean.folds}
+    facts = {"name": name, "kind": board.kind(name), "value": mean.value, "sd": sd, "folds": mean.folds}
+    return facts | ({"seeds": mean.seeds, "sd_seeds": mean.sd_seeds} if mean.seeds > 1 else {})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
+
+from .draws import Draws
 
 Kind = Literal["descriptors", "learned", "transductive", "untrained"]
 
@@ -48,11 +51,15 @@ _BY_TRAINING: tuple[Kind, ...] = ("descriptors", "untrained", "learned", "transd
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean and standard deviation over folds."""
+    """Mean over folds and seeds, sd over folds (of the means over seeds) and sd over seeds (of the means over folds);
+    NaN where there is one seed only.
+    """
 
     value: float
     sd: float
     folds: int
+    sd_seeds: float = math.nan
+    seeds: int = 1
 
 
 def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
@@ -74,17 +81,25 @@ def probe_name(probe: str) -> str:
 
 
 class Scoreboard:
-    """Scores by representation, probe, metric and fold, with the means that `compare` stored."""
+    """Scores by representation, probe, metric and fold, with the means that `compare` stored.
+
+    A family (`families`: its members with their seeds, by its name) is one representation here, and its members none.
+    """
 
     def __init__(
-        self, scores: pd.DataFrame, comparisons: pd.DataFrame, representations: dict[str, dict[str, Any]]
+        self,
+        scores: pd.DataFrame,
+        comparisons: pd.DataFrame,
+        representations: dict[str, dict[str, Any]],
+        families: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
         self.scores = scores
         self.entries = representations
+        self.draws = Draws(families or {})
         self._means = _by_key(comparisons, "mean", ["representation", "probe", "metric"])
         self._differences = _by_key(comparisons, "difference", ["representation", "other", "probe", "metric"])
         present = set(scores["representation"])
-        self.names = [name for name in representations if name in present]
+        self.names = self.draws.standing(name for name in representations if name in present)
 
     @cached_property
     def probes(self) -> list[str]:
@@ -110,10 +125,10 @@ class Scoreboard:
 
     def kind(self, name: str) -> Kind:
         """Kind of a representation."""
-        return kind_of(self.entries[name], self.entries)
+        return kind_of(self.entries[self.draws.first(name)], self.entries)
 
     def mean(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
-        """Mean over folds, or None where it was not scored."""
+        """Mean over folds, or None where it was not scored; members of families have one too."""
         return self._means.get((name, probe or self.main_probe, metric))
 
     def difference(self, name: str, other: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
@@ -122,21 +137,24 @@ class Scoreboard:
         if found := self._differences.get((name, other, probe, metric)):
             return found
         mirrored = self._differences.get((other, name, probe, metric))
-        return Mean(-mirrored.value, mirrored.sd, mirrored.folds) if mirrored else None
+        return replace(mirrored, value=-mirrored.value) if mirrored else None
 
     def per_fold(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> dict[int, float]:
-        """An overall metric by fold."""
+        """An overall metric by fold, its mean over seeds."""
         rows = self._rows(name, probe or self.main_probe, metric)
-        rows = rows[rows["class"] == ""]
-        return {int(fold): float(value) for fold, value in zip(rows["fold"], rows["value"], strict=True)}
+        means = rows[rows["class"] == ""].groupby("fold")["value"].mean()
+        return {int(fold): float(value) for fold, value in zip(means.index, means, strict=True)}
 
     def per_class(self, name: str, probe: str | None = None) -> pd.DataFrame:
-        """Per-class F1 by class (mean and sd over the folds where the class was tested) and its summed support."""
+        """Per-class F1 by class (mean and sd over the folds where the class was tested, of its mean over seeds) and its
+        summed support.
+        """
         rows = self._rows(name, probe or self.main_probe, "f1")
+        rows = rows.groupby(["fold", "class"], as_index=False).agg(value=("value", "mean"), support=("support", "max"))
         return rows.groupby("class").agg(mean=("value", "mean"), sd=("value", "std"), support=("support", "sum"))
 
     def confusion(self, name: str, probe: str) -> pd.DataFrame | None:
-        """Counts of true (rows) against predicted (columns) classes, summed over folds."""
+        """Counts of true (rows) against predicted (columns) classes, summed over folds and seeds."""
         rows = self._rows(name, probe, "confusion")
         if rows.empty:
             return None
@@ -150,8 +168,11 @@ class Scoreboard:
         return dict(rows.groupby("fold")["value"].max().astype(int))
 
     def total(self, name: str, metric: str) -> int:
-        """A count of the main probe summed over folds, such as `units_missing`; 0 where it is not counted."""
-        return int(self._rows(name, self.main_probe, metric)["value"].sum())
+        """A count of the main probe summed over folds, such as `units_missing`, the largest of any seed; 0 where it is
+        not counted.
+        """
+        rows = self._rows(name, self.main_probe, metric)
+        return int(max(rows.groupby("representation")["value"].sum(), default=0))
 
     def ranked(self, *kinds: Kind, probe: str | None = None) -> list[str]:
         """Representations of these kinds (all kinds when none is given), best mean first."""
@@ -170,9 +191,13 @@ class Scoreboard:
 
     def untrained_twin(self, name: str) -> str | None:
         """The untrained encoder of the same model, if the study scores it."""
-        model = self.entries[name].get("model")
-        twins = [n for n in self.names if self.kind(n) == "untrained" and self.entries[n].get("model") == model]
+        model = self._model(name)
+        twins = [n for n in self.names if self.kind(n) == "untrained" and self._model(n) == model]
         return twins[0] if model and twins and self.kind(name) != "untrained" else None
+
+    def _model(self, name: str) -> str | None:
+        model: str | None = self.entries[self.draws.first(name)].get("model")
+        return model
 
     def _value(self, name: str, probe: str | None) -> float | None:
         mean = self.mean(name, probe)
@@ -180,13 +205,13 @@ class Scoreboard:
 
     def _rows(self, name: str, probe: str, metric: str) -> pd.DataFrame:
         s = self.scores
-        return s[(s["representation"] == name) & (s["probe"] == probe) & (s["metric"] == metric)]
+        return s[s["representation"].isin(self.draws.members(name)) & (s["probe"] == probe) & (s["metric"] == metric)]
 
 
 def _by_key(comparisons: pd.DataFrame, kind: str, keys: list[str]) -> dict[tuple[str, ...], Mean]:
     rows = comparisons[comparisons["kind"] == kind]
-    values = zip(rows["value"], rows["sd"], rows["folds"], strict=True)
+    values = rows[["value", "sd", "folds", "sd_seeds", "seeds"]].itertuples(index=False)
     return {
-        tuple(key): Mean(float(value), float(sd), int(folds))
-        for key, (value, sd, folds) in zip(rows[keys].itertuples(index=False), values, strict=True)
+        tuple(key): Mean(float(value), float(sd), int(folds), float(sd_seeds), int(seeds))
+        for key, (value, sd, folds, sd_seeds, seeds) in zip(rows[keys].itertuples(index=False), values, strict=True)
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from .draws import over_seeds
 from .numbers import MISSING, amount, count, percent, plus_minus, score, signed
 from .representations import (
     DUMMY,
@@ -15,6 +16,7 @@ from .representations import (
     METRIC_NAMES,
     PROBE_HEADS,
     SHUFFLED,
+    Mean,
     Scoreboard,
     probe_name,
 )
@@ -47,22 +49,52 @@ def sample_size(board: Scoreboard, unit: str) -> str:
 
 
 def by_probe(board: Scoreboard, metric: str) -> Table:
-    """One metric: a row a representation, a column a probe, mean ± sd over folds; the best of a column is bold."""
+    """One metric: a row a representation or family, a column a probe, mean ± sd over folds and below it ± sd over
+    seeds; the best of a column is bold.
+    """
     probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in board.names)]
     best = {probe: _best(board, probe, metric) for probe in probes}
     rows = []
     for name in board.ranked() + [n for n in board.names if n not in board.ranked()]:
-        cells = [Cell(name, note=KIND_NAMES[board.kind(name)])]
-        for probe in probes:
-            mean = board.mean(name, probe, metric)
-            shown = plus_minus(mean.value, mean.sd) if mean else MISSING
-            cells.append(number(shown, mean.value if mean else None, strong=name == best[probe]))
-        rows.append(cells)
-    columns = [Column("representation")]
-    columns += [Column(PROBE_HEADS.get(probe, probe), True, probe_name(probe)) for probe in probes]
-    return Table(
-        f"{METRIC_NAMES[metric][0].upper()}{METRIC_NAMES[metric][1:]}, mean ± sd over test folds", columns, rows
-    )
+        what = Cell(name, note=board.draws.note(name, KIND_NAMES[board.kind(name)]))
+        means = {probe: board.mean(name, probe, metric) for probe in probes}
+        rows.append([what, *(_mean_cell(mean, strong=name == best[probe]) for probe, mean in means.items())])
+    return Table(_caption(metric), _probe_columns("representation", probes), rows)
+
+
+def by_seed(board: Scoreboard) -> list[Table]:
+    """Of each metric, every member of every family by itself, in the order of the study and never by rank."""
+    families = [name for name in board.names if board.draws.seeds(name)]
+    note = "What differs between the rows of one representation is luck; a seed chosen by its score is no better."
+    tables = []
+    for metric in board.metrics if families else []:
+        probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in families)]
+        rows = [
+            [
+                Cell(member, note=f"seed {board.draws.seed(member)}"),
+                *(_mean_cell(board.mean(member, probe, metric)) for probe in probes),
+            ]
+            for family in families
+            for member in board.draws.members(family)
+        ]
+        columns = _probe_columns("training", probes)
+        tables.append(Table(f"{_caption(metric)}, of each seed by itself", columns, rows, note, sortable=False))
+    return tables
+
+
+def _caption(metric: str) -> str:
+    name = METRIC_NAMES[metric]
+    return f"{name[0].upper()}{name[1:]}, mean ± sd over test folds"
+
+
+def _probe_columns(first: str, probes: Sequence[str]) -> list[Column]:
+    return [Column(first), *(Column(PROBE_HEADS.get(probe, probe), True, probe_name(probe)) for probe in probes)]
+
+
+def _mean_cell(mean: Mean | None, *, strong: bool = False) -> Cell:
+    if mean is None:
+        return number(MISSING, None, strong=strong)
+    return number(plus_minus(mean.value, mean.sd), mean.value, strong=strong, note=over_seeds(mean.sd_seeds))
 
 
 def _best(board: Scoreboard, probe: str, metric: str) -> str | None:
@@ -98,7 +130,12 @@ def differences(board: Scoreboard, compared: Sequence[Pair]) -> Table | None:
                     text(name),
                     text(f"{other} ({role})"),
                     text(probe_name(probe)),
-                    number(signed(mean.value, mean.sd), mean.value, strong=mean.value <= 0),
+                    number(
+                        signed(mean.value, mean.sd),
+                        mean.value,
+                        strong=mean.value <= 0,
+                        note=over_seeds(mean.sd_seeds),
+                    ),
                     number(f"{won} of {mean.folds}", won),
                 ]
             )
@@ -129,17 +166,20 @@ def per_class(board: Scoreboard) -> Table | None:
         rows.append(cells)
     columns = [Column("class"), Column("support", True, "test units over all folds"), *(Column(n, True) for n in names)]
     probe = probe_name(board.main_probe)
-    return Table(f"F1 by class, mean over the folds that test it ({probe})", columns, rows)
+    seeds = " and over seeds" if any(map(board.draws.seeds, names)) else ""
+    return Table(f"F1 by class, mean over the folds that test it{seeds} ({probe})", columns, rows)
 
 
 def confusions(board: Scoreboard) -> list[Confusion]:
-    """Confusion of each representation with its best probe, best representation first."""
+    """Confusion of each representation with its best probe, best representation first; seeds are counted together."""
     found = []
     for name in board.ranked():
         probe = board.best_probe(name)
         table = board.confusion(name, probe)
         if table is not None:
-            found.append(_confusion(f"{name}, {probe_name(probe)}", table))
+            seeds = board.draws.seeds(name)
+            title = f"{name}, {probe_name(probe)}{f', counts of {seeds} together' if seeds else ''}"
+            found.append(_confusion(title, table))
     return found
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from ..config.settings import ReportSettings
+from .draws import Draws
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .read import Results
-from .representations import DUMMY, SHUFFLED, Scoreboard, kind_of, probe_name
+from .representations import DUMMY, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
 from .training_sets import size_warnings
-
-NOT_SHOWN_BETTER = "the difference is within one standard deviation of zero over the folds"
 
 
 def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
@@ -28,6 +27,7 @@ def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
     parts = [
         f"The best representation is {best} ({_what(board, best)}): {probe} on its vectors reaches a macro-F1 of "
         f"{plus_minus(mean.value, mean.sd)} over {amount(mean.folds, 'fold')}"
+        + _over_seeds(mean)
         + (f" and {amount(classes, 'class', 'classes')}." if classes else "."),
         *_beside(board, best),
     ]
@@ -43,13 +43,18 @@ def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
 
 
 def _what(board: Scoreboard, name: str) -> str:
-    entry = board.entries[name]
+    members = board.draws.members(name)
+    entry = board.entries[members[0]]
     if entry.get("concatenate"):
-        return f"{listing(entry['concatenate'])} in one vector"
+        return f"{listing([board.draws.family(part) for part in entry['concatenate']])} in one vector"
     if board.kind(name) == "descriptors":
         return "classical descriptors"
+    models = [str(board.entries[member].get("model")) for member in members]
     trained = f", trained on {listing(entry['trained_on'])}" if entry.get("trained_on") else ""
-    return f"the model {entry.get('model')}{trained}{', transductive' if board.kind(name) == 'transductive' else ''}"
+    return (
+        f"the {'models' if len(models) > 1 else 'model'} {listing(models)}{trained}"
+        f"{', transductive' if board.kind(name) == 'transductive' else ''}"
+    )
 
 
 def _beside(board: Scoreboard, best: str) -> Iterator[str]:
@@ -59,7 +64,11 @@ def _beside(board: Scoreboard, best: str) -> Iterator[str]:
     }
     for role, names in rivals.items():
         if names and names[0] != best and (mean := board.mean(names[0])):
-            yield f"{role}, {names[0]}, scored {plus_minus(mean.value, mean.sd)}."
+            yield f"{role}, {names[0]}, scored {plus_minus(mean.value, mean.sd)}{_over_seeds(mean)}."
+
+
+def _over_seeds(mean: Mean) -> str:
+    return f" (± {score(mean.sd_seeds)} over {amount(mean.seeds, 'seed')})" if mean.seeds > 1 else ""
 
 
 def warnings(settings: ReportSettings, results: Results, board: Scoreboard | None) -> list[str]:
@@ -68,7 +77,8 @@ def warnings(settings: ReportSettings, results: Results, board: Scoreboard | Non
     if board is not None:
         found = [*_model_warnings(board), *_control_warnings(board, results), *_unit_warnings(board, results), *found]
     entries = settings.representations
-    transductive = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
+    names = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
+    transductive = Draws(settings.families).standing(names)
     if transductive:
         found.append(
             f"Transductive: the encoder of {listing(transductive)} was trained on the images of the test groups too "
@@ -85,13 +95,19 @@ def _model_warnings(board: Scoreboard) -> Iterator[str]:
         rivals += [(twin, "its own untrained encoder")] if twin else []
         for other, role in rivals:
             difference = board.difference(name, other)
-            if difference is None or difference.value > difference.sd:
+            if difference is None:
                 continue
             shown = signed(difference.value, difference.sd)
+            spreads = {"folds": difference.sd} | ({"seeds": difference.sd_seeds} if difference.seeds > 1 else {})
+            # The sd of a single fold is NaN, and shows nothing.
+            within = [over for over, sd in spreads.items() if not difference.value > sd]
             if difference.value <= 0:
                 yield f"{name} is no better than {role} ({other}): paired difference in macro-F1 {shown}."
-            else:
-                yield f"{name} is not shown to be better than {role} ({other}): {shown}; {NOT_SHOWN_BETTER}."
+            elif within:
+                yield (
+                    f"{name} is not shown to be better than {role} ({other}): {shown}; the difference is within one "
+                    f"standard deviation of zero over the {listing(within)}."
+                )
 
 
 def _control_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
