@@ -71,6 +71,12 @@ def _merge(settings: CompareSettings, paths: list[Path]) -> pd.DataFrame:
     return pd.concat([found[name][0] for name in settings.representations], ignore_index=True)
 
 
+def means_of(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means over folds of scores that no other step has averaged, as `comparisons.parquet` has them."""
+    whole = scores[scores["metric"].isin(SCORED) & (scores["class"] == "")]
+    return pd.DataFrame(_means(whole), columns=COMPARISONS.names[1:])
+
+
 def _means(whole: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     for (name, probe, metric), rows in whole.groupby(["representation", "probe", "metric"], sort=False):
         yield "mean", probe, metric, name, "", *_mean_and_sd(rows["value"].to_numpy(np.float64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -46,8 +46,13 @@ def sample_size(board: Scoreboard, unit: str) -> str:
     return f"{size}{grouped}{', ' if size else ''}{amount(folds, 'test fold')}"
 
 
-def by_probe(board: Scoreboard, metric: str) -> Table:
-    """One metric: a row a representation, a column a probe, mean ± sd over folds; the best of a column is bold."""
+def by_probe(
+    board: Scoreboard, metric: str, over: str = "test folds", beside: Callable[[str, str], str] | None = None
+) -> Table:
+    """One metric: a row a representation, a column a probe, mean ± sd over folds; the best of a column is bold.
+
+    `beside` gives the note under the score of a representation and probe.
+    """
     probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in board.names)]
     best = {probe: _best(board, probe, metric) for probe in probes}
     rows = []
@@ -56,13 +61,12 @@ def by_probe(board: Scoreboard, metric: str) -> Table:
         for probe in probes:
             mean = board.mean(name, probe, metric)
             shown = plus_minus(mean.value, mean.sd) if mean else MISSING
-            cells.append(number(shown, mean.value if mean else None, strong=name == best[probe]))
+            note = beside(name, probe) if beside else ""
+            cells.append(number(shown, mean.value if mean else None, strong=name == best[probe], note=note))
         rows.append(cells)
     columns = [Column("representation")]
     columns += [Column(PROBE_HEADS.get(probe, probe), True, probe_name(probe)) for probe in probes]
-    return Table(
-        f"{METRIC_NAMES[metric][0].upper()}{METRIC_NAMES[metric][1:]}, mean ± sd over test folds", columns, rows
-    )
+    return Table(f"{METRIC_NAMES[metric][0].upper()}{METRIC_NAMES[metric][1:]}, mean ± sd over {over}", columns, rows)
 
 
 def _best(board: Scoreboard, probe: str, metric: str) -> str | None:
