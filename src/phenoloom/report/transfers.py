@@ -107,8 +107,8 @@ def _windows(name: str, source: TransferSource) -> Iterator[str]:
     else:
         if max(there_um, here_um) > SIMILAR * min(there_um, here_um):
             yield (
-                f"Pixels are {there_um:g} µm in {name} and {here_um:g} µm here: lengths in px (region properties, size) "
-                "are not comparable."
+                f"Pixels are {there_um:g} µm in {name} and {here_um:g} µm here: lengths in px (region properties, "
+                "size) are not comparable."
             )
         in_um = f" ({there * there_um:.3g} and {here * here_um:.3g} µm)" if there and here else ""
     if there and here and there != here:
