@@ -26,11 +26,10 @@ from .errors import PhenoloomError
 from .index import make_index
 from .manifest import read_manifest, write_atomically
 from .new_images import NewImages, Steps, steps_for
+from .roles import NEW
 from .sheet import make_sheet
 from .weights import CARD, Card, read_card
 
-NEW = "new"
-"""The role of rows that belong to no split."""
 SHARD = "0000"
 INDEX_COLUMNS = ("id", "image_id", "plate", "well", "shard", "position")
 

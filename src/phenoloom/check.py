@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import RuleSettings, check_mixtures, load_config, load_study, read_yaml
+from .config import RuleSettings, check_mixtures, check_transfers, load_config, load_study, read_yaml
 from .config.lazy import Lazy
 from .config.sections import Config
 from .errors import PhenoloomError
@@ -38,7 +38,9 @@ def check(studies: Sequence[str], config_dir: Path, data_root: str | None) -> No
 def _check_study(name: str, config: Config, config_dir: Path) -> str:
     study = load_study(name, config_dir)
     known = sorted(path.stem for path in (config_dir / "studies").glob("*.yaml"))
-    check_mixtures(name, Lazy(known, lambda other: load_study(other, config_dir)), config_dir)
+    studies = Lazy(known, lambda other: load_study(other, config_dir))
+    check_mixtures(name, studies, config_dir)
+    check_transfers(name, studies, config_dir)
     if study.source.simulate:
         return "valid; its raw data is simulated when it runs"
     settings = RuleSettings(name, study, config, config_dir).sheet()

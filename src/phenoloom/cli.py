@@ -87,6 +87,14 @@ def _classify(a: argparse.Namespace) -> None:
     classify(s.ClassifySettings.parse(a.settings), a.embeddings, a.folds, a.output, a.threads)
 
 
+def _transfer(a: argparse.Namespace) -> None:
+    from .transfer import StudyTables, transfer
+
+    source = StudyTables(a.source_index, a.source_folds, a.source_embeddings)
+    target = StudyTables(a.index, a.folds, a.embeddings)
+    transfer(s.TransferSettings.parse(a.settings), source, target, a.output, a.threads)
+
+
 def _compare(a: argparse.Namespace) -> None:
     from .compare import compare
 
@@ -185,15 +193,20 @@ def _parser() -> argparse.ArgumentParser:
     path(add("describe", _describe, "compute one shard's classical descriptors"), "shapes")
     path(add("folds", _folds, "split the study's groups into folds"), "index", "folds")
     add_training_commands(add)
-    embed = add("embed", _embed, "compute one representation's vectors")
-    path(embed, "index", "folds")
-    path(embed, "model", "stores", required=False)
-    paths(embed, "descriptors", "parts")
-    threads(embed)
+    for name, what in (("embed", "the study's own"), ("transfer_embed", "another study's")):
+        embed = add(name, _embed, f"compute one representation's vectors with {what} encoder")
+        path(embed, "index", "folds")
+        path(embed, "model", "stores", required=False)
+        paths(embed, "descriptors", "parts")
+        threads(embed)
     classify = add("classify", _classify, "score one representation with probes on every fold")
     path(classify, "folds")
     paths(classify, "embeddings")
     threads(classify)
+    tested = add("transfer", _transfer, "score another study's encoder and probes on this one")
+    path(tested, "index", "folds", "source-index", "source-folds")
+    paths(tested, "embeddings", "source-embeddings")
+    threads(tested)
     compare = add("compare", _compare, "put all representations' scores side by side")
     path(compare, "comparisons")
     paths(compare, "scores")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .config.families import standing
-from .config.settings import CompareSettings
+from .config.settings import ALGORITHM, CompareSettings, ReportSettings
 from .errors import PhenoloomError
 from .manifest import provenance, table_metadata, write_atomically
 from .scores import SCHEMA, SCORED, read_scores
@@ -87,6 +87,19 @@ def _merge(settings: CompareSettings, paths: list[Path]) -> pd.DataFrame:
                 "their scores cannot be compared; rerun `classify` for both"
             )
     return pd.concat([found[name][0] for name in settings.representations], ignore_index=True)
+
+
+def means_of(scores: pd.DataFrame, settings: ReportSettings) -> pd.DataFrame:
+    """Means of scores that no other step has averaged, of those representations and whole families that have any."""
+    whole = scores[scores["metric"].isin(SCORED) & (scores["class"] == "")]
+    present = set(whole["representation"])
+    scored = CompareSettings(
+        study=settings.study,
+        algorithm=ALGORITHM["compare"],
+        representations=[name for name in settings.representations if name in present],
+        families={name: members for name, members in settings.families.items() if present >= set(members)},
+    )
+    return pd.DataFrame(_means(_tables(whole, scored), scored), columns=COMPARISONS.names[1:])
 
 
 def _means(tables: Tables, settings: CompareSettings) -> Iterator[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .config.settings import EmbedSettings
 from .errors import PhenoloomError
 from .manifest import atomic_path, provenance, table_metadata
-from .roles import ALL, fold_table, row_groups, row_roles
+from .roles import ALL, NEW, FoldTable, fold_table, row_groups, row_roles
 from .vectors import read_embedding, seen_test_groups
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def embed(
     `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
     kept where all of them have it. Rows without a vector are left out and counted in the
     schema metadata (key `phenoloom`, JSON). What a trained model of contours knows of shapes is written beside it as
-    `<split>.shapes.npz` (`shape_summary`). Raises PhenoloomError for a vector that is not finite, naming its row.
+    `<split>.shapes.npz` (`shape_summary`), but for one of another study (`settings.source`), to which all rows are
+    `new`. Raises PhenoloomError for a vector that is not finite, naming its row.
     """
     output.unlink(missing_ok=True)
     summary = output.with_suffix(SUMMARY)
@@ -88,14 +89,21 @@ def embed(
         vectors = _from_model(settings, frame, stores, model, output.parent, threads)
         features = Features(vectors.values, vectors.found, None, vectors.scale)
     kept = frame[features.found]
-    # Of a part that has seen the test groups nobody may say that it has not.
-    role_split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
     groups = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
-    roles = pa.array(row_roles(kept, split, role_split), pa.string())
-    if settings.model_name and settings.view == "shapes" and not settings.untrained:
+    roles = pa.array(_roles(settings, kept, split, features), pa.string())
+    if settings.model_name and settings.view == "shapes" and not settings.untrained and not settings.source:
         _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
         _summarise(vectors, roles, _metadata(settings, table.filter(pa.array(features.found)), features), summary)
     write_features(settings, table, features, groups, roles, output)
+
+
+def _roles(settings: EmbedSettings, rows: pd.DataFrame, folds: FoldTable, features: Features) -> NDArray[Any]:
+    """What the encoder knows of each row; to that of another study all of them are new."""
+    if settings.source:
+        return np.full(len(rows), NEW, dtype=object)
+    # Of a part that has seen the test groups nobody may say that it has not.
+    split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
+    return row_roles(rows, folds, split)
 
 
 def write_features(
@@ -143,13 +151,20 @@ def _from_model(
     settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
 ) -> Vectors:
     # Torch takes seconds to import, and descriptors do without it.
-    from .encode import encode
+    from .encode import Guest, encode
 
     if model is None:
         raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
     folder = model if model.is_dir() else model.parent
     return encode(
-        frame, stores, folder, split=settings.split, untrained=settings.untrained, threads=threads, scratch=scratch
+        frame,
+        stores,
+        folder,
+        split=settings.split,
+        untrained=settings.untrained,
+        threads=threads,
+        scratch=scratch,
+        guest=Guest(settings.study, settings.source) if settings.source else None,
     )
 
 
@@ -230,7 +245,9 @@ def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
         "missing": int((~features.found).sum()),
         **({"parts": [[part.name, part.features] for part in features.parts]} if features.parts else {}),
         "seen_test_groups": any(part.seen_test_groups for part in features.parts)
-        or (settings.model_name is not None and settings.split == ALL and not settings.untrained),
+        or (
+            settings.model_name is not None and settings.split == ALL and not settings.untrained and not settings.source
+        ),
     }
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,13 @@ class Vectors:
         return self.view.scale if isinstance(self.view, ShapeView) else None
 
 
+class Guest(NamedTuple):
+    """Rows of `study` that are embedded by an encoder of the study `source`."""
+
+    study: str
+    source: str
+
+
 def encode(
     table: pd.DataFrame,
     stores: Sequence[Path],
@@ -54,11 +62,15 @@ def encode(
     untrained: bool,
     threads: int,
     scratch: Path,
+    guest: Guest | None = None,
 ) -> Vectors:
     """Embed the rows of `table` (id, and for tiles shard and position) with the model folder `model`.
 
     Vectors and contours live in files without a name in `scratch`, so memory does not grow with the study. Batches
     follow the ids, not the index, so a vector does not depend on the number of shards to its last bit.
+
+    A `guest` has the rows of another study than the encoder's: its channels go by name, and are normalised by the
+    statistics of the encoder's own tiles. Raises PhenoloomError for other channels and another type of pixels.
     """
     torch.set_num_threads(threads)
     card = read_card(model)
@@ -66,9 +78,11 @@ def encode(
     if card.split != (split if card.trained_here else ALL):
         raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if guest and card.study != guest.source:
+        raise PhenoloomError(f"{model / CARD} was trained for study {card.study}, expected {guest.source}")
     objective = load_objective(model, card, untrained=untrained).to(device)
     view, found = _open_view(table, stores, card, model, scratch)
-    inputs = _inputs(card, split)
+    inputs = _inputs(card, split, _channel_order(view, card, model, guest))
     order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
     use = recorded_use(device, scratch / f"{split}.{SUFFIX}")
@@ -89,12 +103,7 @@ def _open_view(
     table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path, scratch: Path
 ) -> tuple[TileView | ShapeView, NDArray[np.bool_]]:
     if isinstance(card.model, ImageModel):
-        tiles = TileView(table, stores)
-        if tiles.channels != card.channels:
-            raise PhenoloomError(
-                f"{model / CARD} was trained on channels {card.channels}, the tiles have {tiles.channels}; train again"
-            )
-        return tiles, np.ones(len(table), bool)
+        return TileView(table, stores), np.ones(len(table), bool)
     shapes = ShapeView(table, stores, scratch)
     if shapes.item[0] != card.points:
         raise PhenoloomError(
@@ -103,12 +112,44 @@ def _open_view(
     return shapes, shapes.found
 
 
-def _inputs(card: Card, split: str) -> Callable[[Tensor], Tensor]:
+def _channel_order(view: TileView | ShapeView, card: Card, model: Path, guest: Guest | None) -> list[int] | None:
+    """Channels of a guest's tiles in the order of those that were trained on; None where they are as they should be."""
+    if not isinstance(view, TileView) or not isinstance(card.model, ImageModel):
+        return None
+    trained = card.channels or []
+    if not guest:
+        if view.channels != trained:
+            raise PhenoloomError(
+                f"{model / CARD} was trained on channels {card.channels}, the tiles have {view.channels}; train again"
+            )
+        return None
+    order = card.model.channels.places(trained, view.channels)
+    if order is None:
+        raise PhenoloomError(
+            f"{model / CARD} was trained on channels {', '.join(trained)}, and {guest.study} has "
+            f"{', '.join(view.channels)}; name them alike (`source.channels`, or `channels.aliases` of the model)"
+        )
+    # Statistics have the camera's unit, and none of the guest's own may take their place.
+    dtype = card.preparation and card.preparation.dtype
+    if dtype and dtype != view.dtype.name:
+        raise PhenoloomError(
+            f"{model / CARD} was trained on pixels of type {dtype}, and {guest.study} has {view.dtype.name}; give both "
+            "studies images of one type"
+        )
+    return None if order == list(range(len(order))) else order
+
+
+def _inputs(card: Card, split: str, order: list[int] | None) -> Callable[[Tensor], Tensor]:
     """How items become what the network takes."""
     if not isinstance(card.model, ImageModel):
         return lambda batch: batch
     normaliser, placement = card.normaliser(split), card.placement
-    return lambda batch: normaliser(batch) if placement is None else placement(normaliser(batch))
+
+    def prepared(batch: Tensor) -> Tensor:
+        values = normaliser(batch if order is None else batch[:, order])
+        return values if placement is None else placement(values)
+
+    return prepared
 
 
 def _on_disk(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -131,6 +131,8 @@ def _assumptions(
             f"{step}: {rate.start:.2g} s a job + {rate.each:.3g} CPU-s a unit of {rate.unit}, within a factor "
             f"{rate.factor:.3g} ({rate.source}; scaled in proportion)."
         )
+    if pattern.transfer:
+        lines.append(f"Tests of the encoders of {', '.join(pattern.transfer)} (`transfer`) are not counted.")
     lines.append("compare and report: a few seconds a study, not counted.")
     return lines
 

@@ -22,6 +22,7 @@ from .balance import shares
 from .channels import Normaliser, Placement, network_inputs, placement
 from .config.model import ImageModel
 from .config.settings import PretrainSettings
+from .copies import digests_of, with_copies
 from .errors import PhenoloomError
 from .folds import read_folds
 from .material import LABEL, UNIT_COLUMNS, Material, StudyPart, divide, normaliser_of, open_view, read_rows
@@ -164,8 +165,7 @@ def _secret(settings: PretrainSettings, index: Path, folds: Path) -> Secret:
     kind = str(facts.get("group", "object"))
     hidden = table[tested]
     names = _group_names(hidden, kind) if settings.mixture.shared_groups == "drop" else []
-    digests = hidden["digest"].dropna() if "digest" in hidden else []
-    return Secret(kind, frozenset(names), frozenset(digests) - {""})
+    return Secret(kind, frozenset(names), digests_of(hidden))
 
 
 def _taken_out(table: pd.DataFrame, secret: Secret) -> dict[str, NDArray[np.bool_]]:
@@ -173,13 +173,7 @@ def _taken_out(table: pd.DataFrame, secret: Secret) -> dict[str, NDArray[np.bool
     same_group = np.zeros(len(table), bool)
     if secret.groups:
         same_group = _groups_by(table, secret.kind).isin(secret.groups).to_numpy()
-    same_image = np.zeros(len(table), bool)
-    if secret.digests and "digest" in table:
-        same_image = table["digest"].isin(secret.digests).to_numpy()
-    # The other images of a well with a copy of a tested one show the same cells an hour or a field away.
-    groups = table["unit_group"].fillna(table["image_id"])
-    related = groups.isin(set(groups[same_image])).to_numpy()
-    return {SAME_GROUP: same_group, SAME_IMAGE: related & ~same_group}
+    return {SAME_GROUP: same_group, SAME_IMAGE: with_copies(table, secret.digests) & ~same_group}
 
 
 def _groups_by(table: pd.DataFrame, kind: str) -> pd.Series:

@@ -11,6 +11,7 @@ from pathlib import Path
 from .config.rules import splits
 from .config.sections import Study
 from .config.targets import models_of
+from .config.transfer import has_encoder, transferred
 from .errors import PhenoloomError
 
 SHARD_LEAST_BYTES = 50 * 10**9
@@ -20,6 +21,7 @@ SHARDS_MOST = 1000
 SAMPLE_BYTES = 2
 
 NO_SEARCH: Mapping[str, int] = {}
+NO_SOURCES: Mapping[str, Study] = {}
 
 _REQUIRED = ("study", "plates", "images", "bytes")
 _OPTIONAL = ("channels", "tiles", "objects", "shards", "dimensions")
@@ -54,10 +56,16 @@ def recommended_shards(plates: int, size: int) -> int:
     return max(1, min(SHARDS_MOST, wanted))
 
 
-def jobs_by_rule(study: Study, workers: Mapping[str, int] = NO_SEARCH, study_name: str = "") -> dict[str, int]:
+def jobs_by_rule(
+    study: Study,
+    workers: Mapping[str, int] = NO_SEARCH,
+    study_name: str = "",
+    sources: Mapping[str, Study] = NO_SOURCES,
+) -> dict[str, int]:
     """Jobs of each rule that the workflow plans for a study; `workers` are those of models that search settings, and
-    `study_name` tells what is trained on others only.
+    `study_name` tells what is trained on others only. Of the studies that `transfer` names those in `sources` count.
     """
+    tested = [(sources[name], transferred(study, sources[name])) for name in study.transfer if name in sources]
     descriptors = {r.descriptors for r in study.representations.values() if r.descriptors} - {"intensity"}
     trained = models_of(study, study_name)
     by_rule = {
@@ -74,6 +82,10 @@ def jobs_by_rule(study: Study, workers: Mapping[str, int] = NO_SEARCH, study_nam
         "pretrain": len(trained),
         "embed": sum(len(splits(study, name)) for name in study.representations),
         "classify": len(study.representations),
+        "transfer_embed": sum(
+            len(splits(source, name)) for source, names in tested for name in names if has_encoder(name, study)
+        ),
+        "transfer": sum(len(names) for _, names in tested),
         "compare": 1,
         "collect": 1,
         "report": 1,

@@ -16,6 +16,8 @@ from .folds import read_folds
 from .units import unit_ids
 
 ALL, TRAIN, TEST, UNUSED = "all", "train", "test", "unused"
+NEW = "new"
+"""The role of rows that belong to no split of the encoder's study."""
 
 
 @dataclass(frozen=True)

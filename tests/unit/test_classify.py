@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenoloom.classify import classify, shuffled
+from phenoloom.classify import classify
 from phenoloom.config.sections import Classify
 from phenoloom.config.settings import ClassifySettings
 from phenoloom.errors import PhenoloomError
 from phenoloom.manifest import file_digest
+from phenoloom.probing import shuffled
 
 FOLDS = 3
 

@@ -51,7 +51,7 @@ def test_an_unwritable_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    "module", ["convert", "index", "contours", "describe", "folds", "classify", "compare", "sheet"]
+    "module", ["convert", "index", "contours", "describe", "folds", "classify", "compare", "sheet", "transfer"]
 )
 def test_steps_without_networks_do_not_import_torch(module: str) -> None:
     code = f"import sys, phenoloom.{module}; sys.exit('torch' in sys.modules)"

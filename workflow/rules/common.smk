@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from phenoloom.config import (
     RuleSettings,
     check_mixtures,
+    check_transfers,
     load_config,
     load_model,
     load_study,
@@ -38,7 +39,7 @@ def or_stop(load, *arguments):
 
 
 CONFIG = or_stop(load_config, config, "config/config.yaml with --config")
-# A model may be trained on studies that are not run: their tiles are made then, and no more of them.
+# A model may be trained on studies that are not run, or its encoder be another's: what that needs of them is made.
 KNOWN = dict.fromkeys(
     [*CONFIG.studies, *sorted(path.stem for path in CONFIG_DIR.glob("studies/*.yaml"))]
 )
@@ -47,18 +48,20 @@ STUDIES = Lazy(KNOWN, lambda name: or_stop(load_study, name, CONFIG_DIR))
 if workflow.is_main_process:
     for name in CONFIG.studies:
         or_stop(check_mixtures, name, STUDIES, CONFIG_DIR)
+        or_stop(check_transfers, name, STUDIES, CONFIG_DIR)
 
 RESULTS = CONFIG.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 SETTINGS = Lazy(
     KNOWN,
-    lambda name: RuleSettings(name, STUDIES[name], CONFIG, CONFIG_DIR),
+    lambda name: RuleSettings(name, STUDIES[name], CONFIG, CONFIG_DIR, STUDIES),
 )
 
 
 wildcard_constraints:
     study="|".join(map(re.escape, KNOWN)),
+    source="|".join(map(re.escape, KNOWN)),
     shard=r"\d{4}",
     split=r"all|fold-\d+",
     worker=r"\d+",

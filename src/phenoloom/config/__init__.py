@@ -5,6 +5,7 @@ from .model import ImageModel, Model, ShapeModel
 from .rules import RuleSettings, model_split, overview_settings, splits
 from .sections import Config, Study
 from .settings import Settings
+from .transfer import check_transfers
 
 __all__ = [
     "Config",
@@ -15,6 +16,7 @@ __all__ = [
     "ShapeModel",
     "Study",
     "check_mixtures",
+    "check_transfers",
     "load_config",
     "load_model",
     "load_study",

@@ -76,7 +76,7 @@ def load_config(values: Mapping[str, Any], where: str = "config/config.yaml") ->
 
 
 def load_study(name: str, config_dir: Path) -> Study:
-    """Validate `config/studies/<name>.yaml` and everything that it names."""
+    """Validate `config/studies/<name>.yaml` and everything that it names but other studies."""
     path = config_dir / "studies" / f"{name}.yaml"
     study = _validate(Study, read_yaml(path), str(path))
     used = {r.model for r in study.representations.values() if r.model}

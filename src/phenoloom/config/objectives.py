@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -135,6 +136,12 @@ class Channels(Section):
         description="inputs without a channel in `map` or `names`: `zero` (the channel's mean), `mean` of those that "
         "are there, or `repeat:<channel>`",
     )
+
+    def places(self, trained: Sequence[str], found: Sequence[str]) -> list[int] | None:
+        """Where each channel of the study that was trained on is among those of another; None if the sets differ."""
+        known = [self.aliases.get(name, name) for name in found]
+        wanted = [self.aliases.get(name, name) for name in trained]
+        return [known.index(name) for name in wanted] if sorted(known) == sorted(wanted) else None
 
     @model_validator(mode="after")
     def _map_fits(self) -> Channels:

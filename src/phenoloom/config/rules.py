@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .families import families
-from .load import load_model, view_of
+from .lazy import Lazy
+from .load import load_model, load_study, view_of
 from .sections import Config, Masks, Representation, Study
 from .settings import (
     ALGORITHM,
@@ -27,9 +28,12 @@ from .settings import (
     ReportSettings,
     SheetSettings,
     SimulateSettings,
+    TransferSettings,
+    TransferSource,
     TuneSettings,
 )
 from .training import Balance
+from .transfer import not_transferred, transferred
 
 
 def raw_root(name: str, study: Study, config: Config) -> str:
@@ -57,10 +61,16 @@ def model_split(study: str, entry: Representation, split: str) -> str:
 
 
 class RuleSettings:
-    """The settings of every rule of one study; each method is named like its rule."""
+    """The settings of every rule of one study; each method is named like its rule.
 
-    def __init__(self, name: str, study: Study, config: Config, config_dir: Path) -> None:
+    `studies` are all studies by name; where they are not given, the files of the configuration when they are needed.
+    """
+
+    def __init__(
+        self, name: str, study: Study, config: Config, config_dir: Path, studies: Mapping[str, Study] | None = None
+    ) -> None:
         self.name, self.study, self.config, self.config_dir = name, study, config, config_dir
+        self.studies = studies or Lazy(study.transfer, lambda other: load_study(other, config_dir))
 
     def _base(self, rule: str) -> dict[str, Any]:
         return {"study": self.name, "algorithm": ALGORITHM[rule]}
@@ -198,6 +208,22 @@ class RuleSettings:
             seed=self.study.seed,
         )
 
+    def transfer_embed(self, source: str, representation: str, split: str) -> EmbedSettings:
+        """Vectors of this study's rows, made by an encoder of another one."""
+        entry = self.studies[source].representations[representation]
+        update = {"source": source, "view": view_of(entry, self.studies[source], self.config_dir)}
+        return self.embed(representation, split).model_copy(update=update)
+
+    def transfer(self, source: str, representation: str) -> TransferSettings:
+        return TransferSettings(
+            **self._base("transfer"),
+            source=source,
+            representation=representation,
+            folds=self.studies[source].folds.count,
+            classify=self.study.classify,
+            seed=self.study.seed,
+        )
+
     def compare(self) -> CompareSettings:
         return CompareSettings(
             **self._base("compare"),
@@ -224,6 +250,18 @@ class RuleSettings:
             representations={k: r.model_dump(mode="json") for k, r in self.study.representations.items()},
             families=families(self.study.representations),
             seed=self.study.seed,
+            transfer={name: self._source(self.studies[name]) for name in self.study.transfer},
+        )
+
+    def _source(self, source: Study) -> TransferSource:
+        own = self.study
+        reasons = {name: not_transferred(name, own, source) for name in own.representations}
+        return TransferSource(
+            title=source.title,
+            representations=transferred(own, source),
+            left_out={name: reason for name, reason in reasons.items() if reason},
+            window_px=(source.tiles and source.tiles.size, own.tiles and own.tiles.size),
+            pixel_size_um=(source.source.pixel_size_um, own.source.pixel_size_um),
         )
 
 

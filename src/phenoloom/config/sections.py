@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from .planes import Planes
 from .representation import Representation
@@ -204,7 +204,19 @@ class Study(Section):
         min_length=1, description="name -> what gives every unit a vector"
     )
     classify: Classify = Field(default_factory=Classify, description="probes")
+    transfer: list[Name] = Field(
+        default_factory=list,
+        description="other studies whose encoders and probes are tested on this one, in the representations that both "
+        "declare in the same words",
+    )
     report: Report = Field(default_factory=Report, description="the report")
+
+    @field_validator("transfer")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("must name each study once")
+        return names
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Study:

@@ -47,6 +47,7 @@ ALGORITHM: Mapping[str, int] = {
     "pretrain": 2,
     "embed": 2,
     "classify": 2,
+    "transfer": 1,
     "compare": 2,
     "collect": 1,
     "report": 1,
@@ -169,7 +170,10 @@ class TuneSettings(Settings):
 
 
 class EmbedSettings(Settings):
-    """Exactly one of `descriptors`, `model_name` and `concatenate`."""
+    """Exactly one of `descriptors`, `model_name` and `concatenate`.
+
+    `source` is the study whose encoder it is, and whose split, where that is another one than the rows are of.
+    """
 
     representation: str
     split: str
@@ -179,9 +183,25 @@ class EmbedSettings(Settings):
     view: Literal["tiles", "shapes"]
     untrained: bool
     transductive: bool
+    source: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "source" or value is not None}
 
 
 class ClassifySettings(Settings):
+    representation: str
+    folds: int
+    classify: Classify
+    seed: int
+
+
+class TransferSettings(Settings):
+    """`source` is the study that is trained on, by its `folds`; probes and seed are those of the study itself."""
+
+    source: str
     representation: str
     folds: int
     classify: Classify
@@ -203,6 +223,18 @@ class CollectSettings(Settings):
     seed: int
 
 
+class TransferSource(Section):
+    """What a report says of a study whose encoders and probes were tested: the representations that it was tested in,
+    why others were not, and how large its windows and pixels are beside those of the study itself.
+    """
+
+    title: str
+    representations: list[str]
+    left_out: dict[str, str]
+    window_px: tuple[int | None, int | None]
+    pixel_size_um: tuple[float | None, float | None]
+
+
 class ReportSettings(Settings):
     title: str
     licence: str
@@ -212,6 +244,12 @@ class ReportSettings(Settings):
     representations: dict[str, dict[str, Any]]
     families: Families = Field(default_factory=dict)
     seed: int
+    transfer: dict[str, TransferSource] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "transfer" or value}
 
 
 class OverviewSettings(Section):

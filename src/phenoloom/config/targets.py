@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .load import load_model
 from .rules import RuleSettings, model_split, splits
 from .sections import Study
+from .transfer import has_encoder, transferred
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,21 @@ def jobs_of(settings: RuleSettings) -> Iterator[Job]:
             yield Job("embed", (name, split), (f"embeddings/{name}/{split}.parquet",))
     for name in study.representations:
         yield Job("classify", (name,), (f"scores/{name}.parquet",))
+    for source in study.transfer:
+        yield from _transfer_jobs(source, study, settings.studies[source])
     yield Job("compare", (), ("scores.parquet", "comparisons.parquet"))
     yield Job("collect", (), ("embeddings.h5ad",))
     yield Job("report", (), ("report/index.html",))
+
+
+def _transfer_jobs(source: str, study: Study, trained: Study) -> Iterator[Job]:
+    """Tests of another study's encoders; what they make of this study's rows is embedded for it alone."""
+    folder, names = f"transfer/{source}", transferred(study, trained)
+    for name in (name for name in names if has_encoder(name, study)):
+        for split in splits(trained, name):
+            yield Job("transfer_embed", (source, name, split), (f"{folder}/embeddings/{name}/{split}.parquet",))
+    for name in names:
+        yield Job("transfer", (source, name), (f"{folder}/{name}.parquet",))
 
 
 def _shard_jobs(settings: RuleSettings) -> Iterator[Job]:

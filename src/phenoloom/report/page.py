@@ -23,6 +23,7 @@ from .searches import search_tables
 from .shape_space import invariances, spaces, ways_back
 from .summary import summary, warnings
 from .training_sets import seen_table
+from .transfers import transfers
 
 HEADLINE = "headline.json"
 """Written beside the page: the numbers that the page over all studies shows."""
@@ -53,6 +54,7 @@ def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, 
         _data(results, settings),
         _scores(results, settings, board),
         _errors(board),
+        *_transfer(results, settings, board),
         _maps(results, settings),
         *_shapes(results, settings),
         _models(results, settings),
@@ -124,6 +126,16 @@ def _errors(board: Scoreboard | None) -> Section:
         "confusions": "No confusion matrices: units without scores, or with several labels each, have none.",
     }
     return Section("errors", "Errors by class", content, _absent(content, reasons))
+
+
+def _transfer(results: Results, settings: ReportSettings, board: Scoreboard | None) -> list[Section]:
+    """A chapter where the study names others that it is tested with."""
+    if not settings.transfer:
+        return []
+    shown = transfers(results, settings, board)
+    absent = sorted(set(settings.transfer) - {one.source for one in shown})
+    missing = [f"No scores of {name}: `transfer` has not run." for name in absent]
+    return [Section("transfer", "Trained on another study", {"transfers": shown} if shown else {}, missing)]
 
 
 def _maps(results: Results, settings: ReportSettings) -> Section:

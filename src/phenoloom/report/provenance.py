@@ -43,6 +43,8 @@ FLOW = (
     "pretrain",
     "embed",
     "classify",
+    "transfer_embed",
+    "transfer",
     "compare",
     "collect",
 )
@@ -107,6 +109,9 @@ def digests(results: Results, settings: ReportSettings) -> Table:
         facts.append(("folds", _of_table(results.folder / "folds.parquet")))
     facts += [("embed", _of_table(path, 2)) for path in sorted(results.folder.glob("embeddings/*/*.parquet"))]
     facts += [("classify", _of_table(path, 1)) for path in sorted(results.folder.glob("scores/*.parquet"))]
+    carried, tested = "transfer/*/embeddings/*/*.parquet", "transfer/*/*.parquet"
+    facts += [("transfer_embed", _of_table(path, 2)) for path in sorted(results.folder.glob(carried))]
+    facts += [("transfer", _of_table(path, 1)) for path in sorted(results.folder.glob(tested))]
     facts.append(("compare", _of_table(results.folder / "comparisons.parquet")))
     if results.maps is not None:
         facts.append(("collect", results.maps.card))

@@ -147,6 +147,15 @@ class Results:
         found = [sorted((self.folder / "embeddings" / name).glob("*.shapes.npz")) for name in representations]
         return [_read_space(paths[0]) for paths in found if paths]
 
+    def transferred(self, source: str, representations: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+        """Scores of another study's encoders and probes on this one, and what they say of themselves; or None."""
+        paths = [self.folder / "transfer" / source / f"{name}.parquet" for name in representations]
+        there = [path for path in paths if path.exists()]
+        if not there:
+            return None
+        tables = [table for path in there if (table := read_table(path)) is not None]
+        return pd.concat(tables, ignore_index=True), parquet_facts(there[0])
+
     @cached_property
     def benchmarks(self) -> pd.DataFrame | None:
         """A row a measured job: its rule and the columns of Snakemake's benchmark file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -48,18 +48,25 @@ def sample_size(board: Scoreboard, unit: str) -> str:
     return f"{size}{grouped}{', ' if size else ''}{amount(folds, 'test fold')}"
 
 
-def by_probe(board: Scoreboard, metric: str) -> Table:
+def by_probe(
+    board: Scoreboard, metric: str, over: str = "test folds", beside: Callable[[str, str], str] | None = None
+) -> Table:
     """One metric: a row a representation or family, a column a probe, mean ± sd over folds and below it ± sd over
     seeds; the best of a column is bold.
+
+    `beside` gives another note under the score of a representation and probe.
     """
     probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in board.names)]
     best = {probe: _best(board, probe, metric) for probe in probes}
     rows = []
     for name in board.ranked() + [n for n in board.names if n not in board.ranked()]:
         what = Cell(name, note=board.draws.note(name, KIND_NAMES[board.kind(name)]))
-        means = {probe: board.mean(name, probe, metric) for probe in probes}
-        rows.append([what, *(_mean_cell(mean, strong=name == best[probe]) for probe, mean in means.items())])
-    return Table(_caption(metric), _probe_columns("representation", probes), rows)
+        cells = []
+        for probe in probes:
+            note = beside(name, probe) if beside else ""
+            cells.append(_mean_cell(board.mean(name, probe, metric), note, strong=name == best[probe]))
+        rows.append([what, *cells])
+    return Table(_caption(metric, over), _probe_columns("representation", probes), rows)
 
 
 def by_seed(board: Scoreboard) -> list[Table]:
@@ -82,19 +89,20 @@ def by_seed(board: Scoreboard) -> list[Table]:
     return tables
 
 
-def _caption(metric: str) -> str:
+def _caption(metric: str, over: str = "test folds") -> str:
     name = METRIC_NAMES[metric]
-    return f"{name[0].upper()}{name[1:]}, mean ± sd over test folds"
+    return f"{name[0].upper()}{name[1:]}, mean ± sd over {over}"
 
 
 def _probe_columns(first: str, probes: Sequence[str]) -> list[Column]:
     return [Column(first), *(Column(PROBE_HEADS.get(probe, probe), True, probe_name(probe)) for probe in probes)]
 
 
-def _mean_cell(mean: Mean | None, *, strong: bool = False) -> Cell:
+def _mean_cell(mean: Mean | None, note: str = "", *, strong: bool = False) -> Cell:
     if mean is None:
-        return number(MISSING, None, strong=strong)
-    return number(plus_minus(mean.value, mean.sd), mean.value, strong=strong, note=over_seeds(mean.sd_seeds))
+        return number(MISSING, None, strong=strong, note=note)
+    notes = ", ".join(filter(None, (over_seeds(mean.sd_seeds), note)))
+    return number(plus_minus(mean.value, mean.sd), mean.value, strong=strong, note=notes)
 
 
 def _best(board: Scoreboard, probe: str, metric: str) -> str | None:

@@ -1,0 +1,98 @@
+from phenoloom.config.transfer import has_encoder
+
+
+@signed
+def get_transfer_embed_input(wildcards):
+    """What an encoder of the source makes the vectors of this study's rows from: parts, or the model and tiles."""
+    study, source, split = wildcards.study, wildcards.source, wildcards.split
+    entry = STUDIES[source].representations[wildcards.representation]
+    if entry.concatenate:
+        return {
+            "parts": [
+                path
+                for part in entry.concatenate
+                for path in get_transfer_embeddings(study, source, part)
+                if Path(path).stem in ("all", split)
+            ]
+        }
+    view = SETTINGS[study].transfer_embed(source, wildcards.representation, split).view
+    folder = f"{RESULTS}/{source}/models/{entry.encoder}/{split}"
+    return {
+        "stores": get_unindexed(study, view),
+        "weights": f"{folder}/model.safetensors",
+        "model": f"{folder}/model.yaml",
+    }
+
+
+def get_transfer_embeddings(study, source, representation):
+    """Vectors of a study's rows as the source's encoders make them, a table a split; descriptors are the study's own."""
+    if not has_encoder(representation, STUDIES[source]):
+        return get_embeddings(study, representation)
+    folder = f"{RESULTS}/{study}/transfer/{source}/embeddings/{representation}"
+    return [
+        f"{folder}/{split}.parquet" for split in splits(STUDIES[source], representation)
+    ]
+
+
+rule transfer_embed:
+    input:
+        unpack(get_transfer_embed_input),
+        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
+        index_manifest=f"{RESULTS}/{{study}}/index.json",
+        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
+        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+    output:
+        f"{RESULTS}/{{study}}/transfer/{{source}}/embeddings/{{representation}}/{{split}}.parquet",
+    log:
+        f"{LOGS}/{{study}}/transfer_embed/{{source}}-{{representation}}-{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/transfer_embed/{{source}}-{{representation}}-{{split}}.tsv"
+    conda:
+        get_embed_environment
+    resources:
+        mem_mb=memory(3000, per_input_mb=10),
+        runtime=grows(480),
+        slurm_partition=get_embed_partition,
+        gpu=get_embed_gpus,
+        gpu_model=get_embed_gpu_model,
+    params:
+        settings=get_settings("transfer_embed", "source", "representation", "split"),
+        source=get_embed_source,
+    shell:
+        "phenoloom transfer_embed --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "{params.source:q} --threads {threads} --output {output:q} 2> {log:q}"
+
+
+rule transfer:
+    input:
+        embeddings=lambda wildcards: get_transfer_embeddings(
+            wildcards.study, wildcards.source, wildcards.representation
+        ),
+        source_embeddings=lambda wildcards: get_embeddings(
+            wildcards.source, wildcards.representation
+        ),
+        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
+        index_manifest=f"{RESULTS}/{{study}}/index.json",
+        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
+        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        source_index=ancient(f"{RESULTS}/{{source}}/index.parquet"),
+        source_index_manifest=f"{RESULTS}/{{source}}/index.json",
+        source_folds=ancient(f"{RESULTS}/{{source}}/folds.parquet"),
+        source_folds_manifest=f"{RESULTS}/{{source}}/folds.json",
+    output:
+        f"{RESULTS}/{{study}}/transfer/{{source}}/{{representation}}.parquet",
+    log:
+        f"{LOGS}/{{study}}/transfer/{{source}}-{{representation}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{study}}/transfer/{{source}}-{{representation}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(2000, per_input_mb=8),
+        runtime=grows(480),
+    params:
+        settings=get_settings("transfer", "source", "representation"),
+    shell:
+        "phenoloom transfer --settings {params.settings:q} --embeddings {input.embeddings:q} --index {input.index:q} "
+        "--folds {input.folds:q} --source-embeddings {input.source_embeddings:q} --source-index {input.source_index:q} "
+        "--source-folds {input.source_folds:q} --threads {threads} --output {output:q} 2> {log:q}"
