@@ -1,8 +1,9 @@
 """What a job costs on a cluster beside its work: the demo on a throw-away SLURM on this machine.
 
-For each job the accounts know how long it ran, and Snakemake's benchmark files how long the commands in it took. The
-difference is the overhead: a shell and three Snakemakes that start one inside the other. Waiting in the queue is not in
-it. Run from the repository's root where `make slurm` has installed SLURM; `--quick` runs the demo up to its folds.
+For each job the accounts know how long it ran, and Snakemake's benchmark files how long the commands in it took: of a
+job of several, the longest of each rule, added up. In jobs of one command the difference is the overhead: a shell and
+three Snakemakes that start one inside the other. Waiting in the queue is not in it. Run from the repository's root
+where `make slurm` has installed SLURM; `--quick` prepares the demo and trains one model.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -18,13 +20,14 @@ from collections import defaultdict
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+QUICK = ("results/demo/models/shape-ae/fold-0/model.yaml", "results/demo/descriptors/0000.parquet")
 sys.path.insert(0, str(REPOSITORY))
 
 from tests.slurm.cluster import Cluster, missing_programs  # noqa: E402 - the repository's root is on the path now
 
 
-def run_demo(cluster: Cluster, folder: Path, quick: bool) -> None:
-    """Run the demo study in `folder`."""
+def run_demo(cluster: Cluster, folder: Path, quick: bool) -> str:
+    """Run the demo study in `folder` and return what Snakemake said."""
     for name in ("workflow", "config", "envs", "profiles"):
         (folder / name).symlink_to(REPOSITORY / name)
     environment = cluster.environment
@@ -34,16 +37,29 @@ def run_demo(cluster: Cluster, folder: Path, quick: bool) -> None:
     command = ["snakemake", "--workflow-profile", "slurm", "--config", "studies=[demo]"]
     command += ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "1"]
     # Jobs that share two cores would wait for each other, and that is not overhead.
-    command += ["--jobs", "2", *(["--until", "folds", "describe"] if quick else [])]
+    command += ["--jobs", "2", *(["--", *QUICK] if quick else [])]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stdout[-4000:] + done.stderr[-4000:])
+    return done.stdout + done.stderr
 
 
-def work_seconds(folder: Path) -> dict[str, list[float]]:
-    """Seconds of the commands by rule."""
+def members(said: str) -> dict[str, list[Path]]:
+    """Benchmark files of the commands of each job of the cluster, which Snakemake names before it submits the job."""
+    found: dict[str, list[Path]] = {}
+    named: list[Path] = []
+    for line in said.splitlines():
+        if benchmark := re.match(r" +benchmark: (.+)", line):
+            named.append(Path(benchmark[1]))
+        elif submitted := re.search(r"has been submitted with SLURM jobid (\d+)", line):
+            found[submitted[1]], named = named, []
+    return found
+
+
+def work_seconds(benchmarks: list[Path]) -> dict[str, list[float]]:
+    """Seconds of a job's commands by rule."""
     seconds = defaultdict(list)
-    for path in (folder / "results" / "benchmarks" / "demo").rglob("*.tsv"):
+    for path in benchmarks:
         with path.open() as file:
             row = next(csv.DictReader(file, delimiter="\t"))
         seconds[path.parent.name].append(float(row["s"]))
@@ -65,30 +81,36 @@ def main() -> None:
         cluster = Cluster(Path(root, "cluster"))
         try:
             cluster.up()
-            run_demo(cluster, folder, quick)
+            said = run_demo(cluster, folder, quick)
             cluster.wait_for("the accounts", lambda: "RUNNING" not in cluster.client("sacct", "-X", "-n"))
-            rows = cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ElapsedRaw").splitlines()
+            rows = cluster.client("sacct", "-X", "-n", "-P", "--format=JobIDRaw,ElapsedRaw").splitlines()
         finally:
             cluster.down()
-        work = {rule: statistics.median(values) for rule, values in work_seconds(folder).items()}
-    report([(comment, int(elapsed)) for comment, elapsed in (row.split("|") for row in rows)], work)
+        elapsed = dict(row.split("|") for row in rows)
+        jobs = members(said)
+        report([(int(elapsed[job]), work_seconds([folder / path for path in paths])) for job, paths in jobs.items()])
 
 
-def report(jobs: list[tuple[str, int]], work: dict[str, float]) -> None:
-    """Print seconds of whole jobs, of the work in them (the rules' medians) and the ratio of the two."""
+def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
+    """Print seconds of whole jobs, of the work in them and the ratio of that to a job's overhead."""
     kinds: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for comment, elapsed in jobs:
-        name = comment.removeprefix("rule_").partition("_wildcards_")[0]
-        rules = [rule for rule in name.split("_") if rule in work]
-        kinds["+".join(sorted(rules))].append((elapsed, sum(work[rule] for rule in rules)))
-    overheads = [elapsed - seconds for values in kinds.values() for elapsed, seconds in values]
+    for elapsed, work in jobs:
+        kind = " + ".join(f"{len(s)} {rule}" if len(s) > 1 else rule for rule, s in sorted(work.items()))
+        kinds[kind].append((elapsed, sum(max(seconds) for seconds in work.values())))
+    single = [(elapsed, work) for elapsed, work in jobs if sum(map(len, work.values())) == 1]
+    overheads = [elapsed - sum(map(sum, work.values())) for elapsed, work in single]
+    if not overheads:
+        sys.exit("no job has one command alone, so that nothing tells the overhead")
     overhead = statistics.median(overheads)
-    print(f"{'rules in the job':32} jobs  job s  work s  work / overhead")
+    print(f"{'job':76} jobs  job s  work s  work / overhead")
     for kind, values in sorted(kinds.items()):
-        elapsed, seconds = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"{kind:32} {len(values):4}  {elapsed:5.0f}  {seconds:6.1f}  {seconds / overhead:6.1f}")
+        elapsed_s, seconds = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"{kind:76} {len(values):4}  {elapsed_s:5.0f}  {seconds:6.1f}  {seconds / overhead:6.1f}")
+    shorter = [kind for kind, values in kinds.items() if min(seconds for _, seconds in values) < overhead]
+    print(f"\nshorter than the overhead: {', '.join(sorted(shorter)) or 'none'}")
     least, most = min(overheads), max(overheads)
-    print(f"\noverhead a job: median {overhead:.1f} s, from {least:.1f} to {most:.1f} s ({len(jobs)} jobs)")
+    told = f"{len(single)} of {len(jobs)} jobs have one command"
+    print(f"overhead a job: median {overhead:.1f} s, from {least:.1f} to {most:.1f} s ({told})")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ Labels = tuple[str, ...]
 def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Path) -> None:
     """Deal the units of an index into folds and write them with the counts of what was left out, the manifest last.
 
-    Training depends on the small manifest, so that a touched table of a million units trains nothing again.
+    Training depends on the small manifest, so that a touched table of a million units trains nothing again. It holds
+    the digest of the index too: the same folds of other rows are others.
 
     The answer depends on the set of rows, the settings and the seed, not on the order of the rows.
     """
@@ -67,6 +68,7 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
             **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
         },
         content=file_digest([output]),
+        index=file_digest([index]),
         **{name: facts[name] for name in ("classes", "dropped", "merged_duplicates", "ungrouped")},
     )
 

@@ -265,3 +265,4 @@ def test_the_manifest_says_what_takes_part_and_what_was_left_out(tmp_path):
     assert manifest["found"]["units"] == 12
     assert manifest["rejected"] == {"class too small for the folds: rare": 1, "unit without a label": 1}
     assert manifest["content"] == file_digest([tmp_path / "folds.parquet"])
+    assert manifest["index"] == file_digest([index])

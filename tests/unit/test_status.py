@@ -69,7 +69,9 @@ Job 7 has been submitted with SLURM jobid 101 (log: /run/results/logs/slurm/rule
 
 
 def demo() -> RuleSettings:
-    return RuleSettings("demo", load_study("demo", CONFIG), load_config({}, "config.yaml"), CONFIG)
+    """The demo in two shards."""
+    study = load_study("demo", CONFIG).model_copy(update={"shards": 2})
+    return RuleSettings("demo", study, load_config({}, "config.yaml"), CONFIG)
 
 
 def stand(results: Path, run: Run | None = None) -> StudyStatus:
@@ -132,6 +134,14 @@ def test_a_job_that_slurm_ended_without_a_word_is_explained_from_the_log_of_the_
     assert failure.reason.startswith("its time was over")
 
 
+def test_a_member_of_a_group_that_slurm_ended_is_explained_from_the_log_of_the_group(results: Path) -> None:
+    log = write(results / "logs/demo/convert/0001.log", "convert: 10%\n")
+    group_log = write(results / "logs/slurm/group_prepare/100.log", "slurmstepd: error: Detected 1 oom_kill event\n")
+    journal = Journal(failed=frozenset({str(log)}), group_logs={str(log): str(group_log)})
+    (failure,) = stand(results, Run(results.parent, journal=journal)).failures
+    assert (failure.job, failure.reason[:21]) == ("convert 0001", "it ran out of memory;")
+
+
 def test_a_log_with_nothing_but_progress_is_no_failure_unless_snakemake_saw_it_fail(results: Path) -> None:
     log = write(results / "logs/demo/convert/0001.log", "convert: 10%\n")
     assert stand(results).failures == []
@@ -166,6 +176,7 @@ def test_the_journal_tells_started_jobs_from_failed_and_restarted_ones() -> None
     assert journal.awaited == ("98", "99")
     journal = read_journal((JOURNAL + FAILED).splitlines(keepends=True))
     assert (journal.started, journal.failed) == ({logs[one]}, {logs[zero], logs[outline]})
+    assert journal.group_logs == {logs[outline]: "/run/results/logs/slurm/group_outlines/100.log"}
     assert journal.awaited == ("99",)
     journal = read_journal((JOURNAL + FAILED + RESTARTED + "Finished jobid: 8 (Rule: convert)\n").splitlines())
     assert (journal.started, journal.failed) == ({logs[zero], logs[one]}, {logs[outline]})
@@ -271,12 +282,11 @@ def test_the_page_says_counts_failures_queue_and_notes(results: Path) -> None:
 def test_the_command_counts_a_finished_study_and_asks_nothing_of_snakemake(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(results / "demo" / "tiles/0001.json")
     monkeypatch.chdir(results.parent)
     assert status(["demo"], CONFIG, planned=False, as_json=False)
-    assert "total          51/51" in capsys.readouterr().out
-    (results / "demo" / "tiles/0001.json").unlink()
-    write(results / "logs/demo/convert/0001.log", "phenoloom convert: the disk is on fire\n")
+    assert "total          48/48" in capsys.readouterr().out
+    (results / "demo" / "tiles/0000.json").unlink()
+    write(results / "logs/demo/convert/0000.log", "phenoloom convert: the disk is on fire\n")
     assert not status(["demo"], CONFIG, planned=False, as_json=True)
     assert '"done": 1' in capsys.readouterr().out
 

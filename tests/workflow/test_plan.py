@@ -1,8 +1,11 @@
-"""Plans over many studies: as many jobs as the formula says, and one broken study stops them with its sentence."""
+"""Plans over many studies: as many jobs as the formula says, which of them share one of the cluster, what they ask for;
+one broken study stops them with its sentence.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -76,3 +79,96 @@ def test_without_a_partition_for_gpus_all_jobs_have_the_same(finished: Workspace
     for rule in ("pretrain", "convert"):
         assert asked(finished, rule, "--default-resources", "slurm_partition=compute")["slurm_partition"] == "compute"
         assert "slurm_partition" not in asked(finished, rule)
+
+
+PREPARATION = {"simulate", "sheet", "convert", "contours", "distances", "describe", "index", "folds"}
+
+
+@dataclass
+class ClusterJob:
+    """A group, or a job alone: what becomes one job of a cluster, with its members' resources by rule and wildcards."""
+
+    group: str | None
+    members: dict[tuple[str, ...], dict[str, str]]
+
+    @property
+    def rules(self) -> set[str]:
+        """Rules of its members."""
+        return {rule for rule, *_ in self.members}
+
+    def asked(self, name: str) -> list[int]:
+        """What each member asks for of a resource."""
+        return [int(resources.get(name, 0)) for resources in self.members.values()]
+
+
+def cluster_jobs(workspace: Workspace, study: str) -> list[ClusterJob]:
+    """Jobs of a study as Snakemake itself puts them together, from its plan."""
+    jobs: list[ClusterJob] = []
+    grouped = None
+    for line in workspace._dry_run("--forceall", "--config", f"studies=[{study}]").splitlines():
+        if group := re.search(r"Group job (\w+) ", line):
+            grouped = ClusterJob(group[1], {})
+            jobs.append(grouped)
+        elif found := re.match(r"( *)rule (\w+):", line):
+            rule, job = found[2], grouped if found[1] else ClusterJob(None, {})
+            jobs += [] if found[1] else [job]
+        elif found := re.match(r" +wildcards: (.*)", line):
+            key = (rule, *(value for name, value in re.findall(r"(\w+)=([^,]*)", found[1]) if name != "study"))
+            job.members[key] = {}
+        elif (found := re.match(r" +resources: (.*)", line)) and job.members:
+            job.members[key] = dict(pair.split("=", 1) for pair in found[1].split(", "))
+    return jobs
+
+
+def test_a_study_of_one_shard_is_prepared_in_one_job_of_some_hours_and_one_of_more_shard_by_shard(
+    tmp_path: Path,
+) -> None:
+    workspace = many(tmp_path / "work")
+    (whole,) = (job for job in cluster_jobs(workspace, "a") if job.rules & PREPARATION)
+    assert (whole.group, whole.rules) == ("prepare", PREPARATION)
+    minutes = {rule: int(resources["runtime"]) for (rule, *_), resources in whole.members.items()}
+    # Snakemake adds the times of what waits for each other.
+    waiting = (("simulate",), ("sheet",), ("convert",), ("contours", "index"), ("distances", "describe", "folds"))
+    assert sum(max(minutes[rule] for rule in rules) for rules in waiting) <= 6 * 60
+    parts = [job for job in cluster_jobs(workspace, "b") if job.rules & PREPARATION]
+    assert sorted((job.group or "", sorted(job.rules)) for job in parts) == [
+        ("", ["convert"]),
+        ("", ["convert"]),
+        ("outlines", ["contours", "describe", "distances"]),
+        ("outlines", ["contours", "describe", "distances"]),
+        ("prepare", ["sheet", "simulate"]),
+        ("split", ["folds", "index"]),
+    ]
+
+
+def with_folds(workspace: Workspace, count: int, shards: int = 1) -> list[ClusterJob]:
+    """Jobs that embed, in a study that has a model of matrices too."""
+    representations = {**TINY["representations"], "matrix": {"model": "shape-embed"}}
+    folds = {**TINY["folds"], "count": count}
+    workspace.write_study({**TINY, "shards": shards, "folds": folds, "representations": representations}, "many")
+    return [job for job in cluster_jobs(workspace, "many") if "embed" in job.rules]
+
+
+def test_all_folds_of_a_model_along_contours_share_a_job_with_their_probes_and_ask_for_no_gpu(tmp_path: Path) -> None:
+    jobs = with_folds(new_workspace(tmp_path / "work"), 4)
+    members = {frozenset(job.members): job for job in jobs}
+    folds = [f"fold-{fold}" for fold in range(4)]
+    for name, group in (("shape-ae", "probe"), ("shape-and-props", "concatenate")):
+        job = members[frozenset({("classify", name), *(("embed", name, fold) for fold in folds)})]
+        assert job.group == group
+        assert sum(job.asked("gpu")) == 0
+        assert sum(job.asked("mem_mb")) <= 8000
+        assert sum(job.asked("runtime")) <= 24 * 60
+    for name in ("vqvae", "vqvae-untrained", "matrix"):
+        for fold in folds:
+            assert members[frozenset({("embed", name, fold)})].asked("gpu") == [1]
+    assert members[frozenset({("classify", "regionprops"), ("embed", "regionprops", "all")})].group == "probe"
+
+
+def test_what_a_job_asks_for_is_bounded_however_many_folds_and_shards_there_are(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path / "work")
+    most = [max(len(job.members) for job in with_folds(workspace, count)) for count in (10, 11)]
+    assert most == [11, 2]
+    (descriptors,) = (job for job in with_folds(workspace, 2, 101) if ("embed", "regionprops", "all") in job.members)
+    assert descriptors.group is None
+    assert not any("index" in job.rules and job.group for job in cluster_jobs(workspace, "many"))

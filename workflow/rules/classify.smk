@@ -3,8 +3,7 @@ rule classify:
         embeddings=lambda wildcards: get_embeddings(
             wildcards.study, wildcards.representation
         ),
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
     output:
         f"{RESULTS}/{{study}}/scores/{{representation}}.parquet",
     log:
@@ -20,8 +19,9 @@ rule classify:
         runtime=grows(480),
     params:
         settings=get_settings("classify", "representation"),
+        folds=FOLDS,
     shell:
-        "phenoloom classify --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {input.folds:q} "
+        "phenoloom classify --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {params.folds:q} "
         "--threads {threads} --output {output:q} 2> {log:q}"
 
 
@@ -55,8 +55,7 @@ rule compare:
 rule collect:
     input:
         embeddings=get_all_embeddings,
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
     output:
         f"{RESULTS}/{{study}}/embeddings.h5ad",
     log:
@@ -72,6 +71,7 @@ rule collect:
         runtime=grows(240),
     params:
         settings=get_settings("collect"),
+        folds=FOLDS,
     shell:
-        "phenoloom collect --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {input.folds:q} "
+        "phenoloom collect --settings {params.settings:q} --embeddings {input.embeddings:q} --folds {params.folds:q} "
         "--output {output:q} 2> {log:q}"

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 
 from phenoloom.config import (
@@ -71,7 +72,7 @@ wildcard_constraints:
 
 def signed(function):
     """Snakemake asks what a function's arguments are each time it calls one; the answer is kept with the function."""
-    function.__signature__ = inspect.signature(function)
+    overwrite_function_params(function, inspect.signature(function).parameters)
     return function
 
 
@@ -89,11 +90,18 @@ def get_settings(rule, *wildcard_names):
     return signed(settings)
 
 
-def get_shard_files(study, folder, *suffixes):
+# A job that writes a table writes its manifest last, so that the manifest stands for both: rules have the manifest as
+# input and find the table beside it. That a table was deleted is noticed all the same, for every output is a target of
+# rule `all`. Naming the tables too would be a third of all inputs of a large plan.
+INDEX = f"{RESULTS}/{{study}}/index.parquet"
+FOLDS = f"{RESULTS}/{{study}}/folds.parquet"
+SHEET = f"{RESULTS}/{{study}}/sheet.parquet"
+
+
+def get_shard_files(study, folder, suffix):
     return [
         f"{RESULTS}/{study}/{folder}/{shard}.{suffix}"
         for shard in shards_of(STUDIES[study])
-        for suffix in suffixes
     ]
 
 
@@ -135,11 +143,12 @@ def get_index_shards(wildcards):
     return get_shard_files(wildcards.study, folder, "json")
 
 
-def get_masks_store(wildcards):
-    """The tile manifest that contours come from, or nothing where they come from mask files or points."""
+def get_outlined(wildcards):
+    """What contours come from: tiles, which come from the sheet themselves, or mask files or points in the sheet."""
+    folder = f"{RESULTS}/{wildcards.study}"
     if STUDIES[wildcards.study].tiles:
-        return [f"{RESULTS}/{wildcards.study}/tiles/{wildcards.shard}.json"]
-    return []
+        return {"tiles": f"{folder}/tiles/{wildcards.shard}.json"}
+    return {"sheet": f"{folder}/sheet.json"}
 
 
 @cache
@@ -190,13 +199,12 @@ def get_other_tables(wildcards):
 
 
 def get_other_manifests(wildcards):
-    """The manifests of their indexes, folds, and stores of the model's view."""
+    """The manifests of their folds, which came from their indexes, and stores of the model's view."""
     view = get_model(wildcards.study, wildcards.model).view
     return [
         path
         for other in get_others(wildcards)
         for path in (
-            f"{RESULTS}/{other}/index.json",
             f"{RESULTS}/{other}/folds.json",
             *get_unindexed(other, view),
         )
@@ -283,6 +291,34 @@ def get_study_targets(study):
         for job in jobs_of(SETTINGS[study])
         for output in job.outputs
     ]
+
+
+def get_reported(wildcards):
+    """What a study's page comes from: its scores and vectors, and stores that no vector comes from.
+
+    The page reads nearly every output. The others come along, for scores and vectors come from them; naming them again
+    takes more than a tenth of a large plan's time.
+    """
+    study, folder = STUDIES[wildcards.study], f"{RESULTS}/{wildcards.study}"
+    paths = [
+        f"{folder}/{name}"
+        for name in ("scores.parquet", "comparisons.parquet", "embeddings.h5ad")
+    ]
+    entries = study.representations
+    outlined = study.shapes and not (
+        SETTINGS[wildcards.study].describe().descriptors
+        or any(get_view(wildcards.study, name) == "shapes" for name in entries)
+    )
+    if outlined:
+        paths += get_shard_files(wildcards.study, "shapes", "json")
+    if study.shapes and study.shapes.store_distances:
+        paths += get_shard_files(wildcards.study, "distances", "json")
+    if study.transfer:
+        jobs = [
+            job for job in jobs_of(SETTINGS[wildcards.study]) if job.rule == "transfer"
+        ]
+        paths += [f"{folder}/{output}" for job in jobs for output in job.outputs]
+    return paths
 
 
 def get_targets():

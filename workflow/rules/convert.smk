@@ -1,7 +1,6 @@
 rule convert:
     input:
-        sheet=ancient(f"{RESULTS}/{{study}}/sheet.parquet"),
-        manifest=f"{RESULTS}/{{study}}/sheet.json",
+        f"{RESULTS}/{{study}}/sheet.json",
     output:
         table=f"{RESULTS}/{{study}}/tiles/{{shard}}.parquet",
         manifest=f"{RESULTS}/{{study}}/tiles/{{shard}}.json",
@@ -9,18 +8,21 @@ rule convert:
         f"{LOGS}/{{study}}/convert/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/{{study}}/convert/{{shard}}.tsv"
+    group:
+        preparing(None)
     conda:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
         mem_mb=memory(800),
-        runtime=grows(480),
+        runtime=preparation_time(480),
         # Not a parameter: where a store is written first is no reason to write it again.
         staging=get_staging,
     params:
         settings=get_settings("convert"),
+        sheet=SHEET,
     shell:
-        "phenoloom convert {resources.staging} --settings {params.settings:q} --sheet {input.sheet:q} --shard {wildcards.shard} "
+        "phenoloom convert {resources.staging} --settings {params.settings:q} --sheet {params.sheet:q} --shard {wildcards.shard} "
         "--threads {threads} --output {output.manifest:q} 2> {log:q}"
 
 
@@ -38,12 +40,12 @@ rule index:
     benchmark:
         f"{BENCHMARKS}/{{study}}/index/all.tsv"
     group:
-        "split"
+        get_split_group
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1000, per_input_mb=10),
-        runtime=grows(60),
+        runtime=preparation_time(60),
     params:
         settings=get_settings("index"),
     shell:

@@ -1,10 +1,7 @@
 rule embed:
     input:
         unpack(get_embed_input),
-        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
-        index_manifest=f"{RESULTS}/{{study}}/index.json",
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
     output:
         f"{RESULTS}/{{study}}/embeddings/{{representation}}/{{split}}.parquet",
     log:
@@ -16,14 +13,16 @@ rule embed:
     conda:
         get_embed_environment
     resources:
-        mem_mb=memory(3000, per_input_mb=10),
-        runtime=grows(480),
+        mem_mb=get_embed_memory,
+        runtime=get_embed_runtime,
         slurm_partition=get_embed_partition,
         gpu=get_embed_gpus,
         gpu_model=get_embed_gpu_model,
     params:
         settings=get_settings("embed", "representation", "split"),
         source=get_embed_source,
+        index=INDEX,
+        folds=FOLDS,
     shell:
-        "phenoloom embed --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "phenoloom embed --settings {params.settings:q} --index {params.index:q} --folds {params.folds:q} "
         "{params.source:q} --threads {threads} --output {output:q} 2> {log:q}"

@@ -10,12 +10,12 @@ rule folds:
     benchmark:
         f"{BENCHMARKS}/{{study}}/folds/all.tsv"
     group:
-        "split"
+        get_split_group
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1000, per_input_mb=10),
-        runtime=grows(30),
+        runtime=preparation_time(30),
     params:
         settings=get_settings("folds"),
     shell:

@@ -1,10 +1,7 @@
 rule pretrain:
     input:
         unpack(get_chosen),
-        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
-        index_manifest=f"{RESULTS}/{{study}}/index.json",
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
         stores=get_unindexed_stores,
         other_tables=ancient(get_other_tables),
         other_manifests=get_other_manifests,
@@ -41,8 +38,10 @@ rule pretrain:
     params:
         settings=get_settings("pretrain", "model", "split"),
         stores=get_model_stores,
+        index=INDEX,
+        folds=FOLDS,
         folder=subpath(output.model, parent=True),
         also=get_also,
     shell:
-        "{resources.launcher} phenoloom pretrain {resources.placement} {resources.staging} --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "{resources.launcher} phenoloom pretrain {resources.placement} {resources.staging} --settings {params.settings:q} --index {params.index:q} --folds {params.folds:q} "
         "--stores {params.stores:q} {params.also:q} --threads {threads} --output {params.folder:q} 2> {log:q}"

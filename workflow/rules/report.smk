@@ -1,18 +1,6 @@
 rule report:
     input:
-        # What the page reads; the stores' pixels and curves come along with their manifests.
-        lambda wildcards: [
-            path
-            for path in get_study_targets(wildcards.study)
-            if not path.endswith(("index.html", "simulate.json"))
-            # These come along with the index and the vectors; naming them again takes a sixth of a large plan's time.
-            and not path.startswith(
-                (
-                    f"{RESULTS}/{wildcards.study}/tiles/",
-                    f"{RESULTS}/{wildcards.study}/descriptors/",
-                )
-            )
-        ],
+        get_reported,
     output:
         report(
             f"{RESULTS}/{{study}}/report/index.html",
@@ -29,7 +17,7 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=memory(2000, per_input_mb=2),
+        mem_mb=memory(2000, per_input_mb=4),
         runtime=grows(60),
     params:
         settings=get_settings("report"),

@@ -8,27 +8,36 @@ from snakemake.settings.types import DeploymentMethod
 # The Snakemakes that a cluster runs around a job live in the job's memory.
 WRAPPERS_MB = 300
 
+# Embeddings that one job may hold: they run at once, and ask for the memory and the threads of all of them.
+EMBEDDINGS_A_JOB = 10
 
-def grows(base, per_input_mb=0.0):
+# With more shards a job that waits for all of them has more to do than seconds, and needs no company; and each shard that
+# is done makes Snakemake count all that a group waits for: of a thousand shards a million times.
+SHARDS_A_GROUP = 100
+
+
+def grows(base, per_input_mb=0.0, *tables):
     """MB or minutes: `base`, more for each MB of input, and twice as much with each attempt.
 
-    Input that is not there yet counts as nothing: it comes from another job of the same group.
+    `tables` of the study are read without being input. What is not there yet counts as nothing: it comes from another
+    job of the same group.
     """
 
     def amount(wildcards, input, attempt):
-        input_mb = (
-            sum(os.stat(path).st_size for path in input if os.path.isfile(path)) / 1e6
+        read = (
+            [*input, *(table.format(study=wildcards.study) for table in tables)]
             if per_input_mb
-            else 0.0
+            else []
         )
-        return int((base + per_input_mb * input_mb) * 2 ** (attempt - 1))
+        read_mb = sum(os.stat(path).st_size for path in read if os.path.isfile(path))
+        return int((base + per_input_mb * read_mb / 1e6) * 2 ** (attempt - 1))
 
     return signed(amount)
 
 
-def memory(base_mb, per_input_mb=0.0):
+def memory(base_mb, per_input_mb=0.0, *tables):
     """MB of a job: what its process needs, and the Snakemakes around it."""
-    need = grows(base_mb, per_input_mb)
+    need = grows(base_mb, per_input_mb, *tables)
 
     def amount(wildcards, input, attempt):
         return WRAPPERS_MB + need(wildcards, input, attempt)
@@ -36,15 +45,79 @@ def memory(base_mb, per_input_mb=0.0):
     return signed(amount)
 
 
-def get_probe_group(wildcards):
-    """Descriptors are embedded in a second or two: on a cluster their probes run in the same job.
+def preparing(apart):
+    """Group of a step from the raw data to the folds: `apart`, or in a study of one shard that of all such steps.
 
-    What is concatenated too, but apart from its parts, one of which may be trained for days.
+    Each of them takes seconds in a small study, and a cluster job costs seconds itself. The price: where one step fails
+    for good, Snakemake deletes what the others of its group have made, of one shard.
     """
+
+    def group(wildcards):
+        return "prepare" if STUDIES[wildcards.study].shards == 1 else apart
+
+    return signed(group)
+
+
+def get_split_group(wildcards):
+    """Group of index and folds."""
+    shards = STUDIES[wildcards.study].shards
+    if shards == 1:
+        return "prepare"
+    return "split" if shards <= SHARDS_A_GROUP else None
+
+
+def preparation_time(minutes):
+    """Time of such a step. In one group they ask for the sum: with a third each for five hours, then ten and twenty."""
+    whole, share = grows(minutes), grows(minutes / 3)
+
+    def amount(wildcards, input, attempt):
+        asked = share if STUDIES[wildcards.study].shards == 1 else whole
+        return asked(wildcards, input, attempt)
+
+    return signed(amount)
+
+
+def follows_contours(wildcards):
+    """Whether a representation's model goes along the contour: a processor embeds a thousand of them a second."""
     entry = STUDIES[wildcards.study].representations[wildcards.representation]
+    return bool(entry.model) and (
+        get_model(wildcards.study, entry.model).encoder == "cyclic-resnet"
+    )
+
+
+def get_probe_group(wildcards):
+    """What is embedded in seconds: on a cluster all folds of a representation and its probes are one job.
+
+    They belong together anyway: the probes wait for all folds. `--group-components`, which would put folds of different
+    models and studies into one job, makes them wait for each other's trainings. What is concatenated is apart from its
+    parts, one of which may be trained for days.
+    """
+    study = STUDIES[wildcards.study]
+    entry = study.representations[wildcards.representation]
+    if len(splits(study, wildcards.representation)) > EMBEDDINGS_A_JOB:
+        return None
     if entry.concatenate:
         return "concatenate"
-    return "probe" if entry.descriptors else None
+    if entry.descriptors:
+        return "probe" if study.shards <= SHARDS_A_GROUP else None
+    return "probe" if follows_contours(wildcards) else None
+
+
+ALONE, BESIDE_OTHERS = memory(3000, 10, INDEX), memory(1000, 20, INDEX)
+LONG, SHORT = grows(480), grows(240)
+
+
+def get_embed_memory(wildcards, input, attempt):
+    """MB of an embedding: fewer where several run in one job, and more of them with the rows."""
+    several = len(splits(STUDIES[wildcards.study], wildcards.representation)) > 1
+    need = BESIDE_OTHERS if several and get_probe_group(wildcards) else ALONE
+    return need(wildcards, input, attempt)
+
+
+def get_embed_runtime(wildcards, input, attempt):
+    """Minutes of an embedding: half in a group with probes, whose time is added."""
+    need = SHORT if get_probe_group(wildcards) else LONG
+    return need(wildcards, input, attempt)
 
 
 def get_training_threads(wildcards):
@@ -74,7 +147,7 @@ def get_training_partition(wildcards):
 
 
 def get_embed_partition(wildcards):
-    """Where models embed; descriptors go where all else goes."""
+    """Where models embed; what needs no GPU goes where all else goes."""
     return get_partition(get_embed_gpus(wildcards) is not None)
 
 
@@ -182,9 +255,9 @@ def get_trial_gpu_model(wildcards):
 
 
 def get_embed_gpus(wildcards):
-    """A GPU for vectors of a network; descriptors need none."""
+    """A GPU for vectors of a network; descriptors need none, nor do networks along the contour."""
     entry = STUDIES[wildcards.study].representations[wildcards.representation]
-    if entry.model is None:
+    if entry.model is None or follows_contours(wildcards):
         return None
     training = get_model(wildcards.study, entry.model).training
     return 1 if training.accelerator != "cpu" else None
@@ -207,7 +280,7 @@ def get_training_environment(wildcards):
 
 
 def get_embed_environment(wildcards):
-    """Descriptors need no torch at all."""
+    """Only what embeds on a GPU needs torch's build for it."""
     return get_environment(get_embed_gpus(wildcards) is not None)
 
 

@@ -1,8 +1,6 @@
 rule contours:
     input:
-        sheet=ancient(f"{RESULTS}/{{study}}/sheet.parquet"),
-        manifest=f"{RESULTS}/{{study}}/sheet.json",
-        tiles=get_masks_store,
+        unpack(get_outlined),
     output:
         table=f"{RESULTS}/{{study}}/shapes/{{shard}}.parquet",
         manifest=f"{RESULTS}/{{study}}/shapes/{{shard}}.json",
@@ -11,18 +9,21 @@ rule contours:
     benchmark:
         f"{BENCHMARKS}/{{study}}/contours/{{shard}}.tsv"
     group:
-        "outlines"
+        preparing("outlines")
     conda:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
         mem_mb=memory(1500),
-        runtime=grows(240),
+        runtime=preparation_time(240),
     params:
         settings=get_settings("contours"),
-        tiles=lambda wildcards, input: ["--tiles", *input.tiles] if input.tiles else [],
+        sheet=SHEET,
+        tiles=lambda wildcards, input: (
+            ["--tiles", input.tiles] if "tiles" in input.keys() else []
+        ),
     shell:
-        "phenoloom contours --settings {params.settings:q} --sheet {input.sheet:q} --shard {wildcards.shard} "
+        "phenoloom contours --settings {params.settings:q} --sheet {params.sheet:q} --shard {wildcards.shard} "
         "{params.tiles:q} --threads {threads} --output {output.manifest:q} 2> {log:q}"
 
 
@@ -36,12 +37,12 @@ rule distances:
     benchmark:
         f"{BENCHMARKS}/{{study}}/distances/{{shard}}.tsv"
     group:
-        "outlines"
+        preparing("outlines")
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1500),
-        runtime=grows(120),
+        runtime=preparation_time(120),
     params:
         settings=get_settings("distances"),
     shell:
@@ -58,12 +59,12 @@ rule describe:
     benchmark:
         f"{BENCHMARKS}/{{study}}/describe/{{shard}}.tsv"
     group:
-        "outlines"
+        preparing("outlines")
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1500),
-        runtime=grows(120),
+        runtime=preparation_time(120),
     params:
         settings=get_settings("describe"),
     shell:

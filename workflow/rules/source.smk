@@ -11,7 +11,7 @@ rule simulate:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1000),
-        runtime=grows(30),
+        runtime=preparation_time(30),
     params:
         settings=get_settings("simulate"),
         folder=subpath(output[0], parent=True),
@@ -35,7 +35,7 @@ rule sheet:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1500, per_input_mb=20),
-        runtime=grows(60),
+        runtime=preparation_time(60),
     params:
         settings=get_settings("sheet"),
     shell:

@@ -37,10 +37,7 @@ def get_transfer_embeddings(study, source, representation):
 rule transfer_embed:
     input:
         unpack(get_transfer_embed_input),
-        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
-        index_manifest=f"{RESULTS}/{{study}}/index.json",
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
     output:
         f"{RESULTS}/{{study}}/transfer/{{source}}/embeddings/{{representation}}/{{split}}.parquet",
     log:
@@ -50,7 +47,7 @@ rule transfer_embed:
     conda:
         get_embed_environment
     resources:
-        mem_mb=memory(3000, per_input_mb=10),
+        mem_mb=memory(3000, 10, INDEX),
         runtime=grows(480),
         slurm_partition=get_embed_partition,
         gpu=get_embed_gpus,
@@ -58,8 +55,10 @@ rule transfer_embed:
     params:
         settings=get_settings("transfer_embed", "source", "representation", "split"),
         source=get_embed_source,
+        index=INDEX,
+        folds=FOLDS,
     shell:
-        "phenoloom transfer_embed --settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} "
+        "phenoloom transfer_embed --settings {params.settings:q} --index {params.index:q} --folds {params.folds:q} "
         "{params.source:q} --threads {threads} --output {output:q} 2> {log:q}"
 
 
@@ -71,12 +70,8 @@ rule transfer:
         source_embeddings=lambda wildcards: get_embeddings(
             wildcards.source, wildcards.representation
         ),
-        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
-        index_manifest=f"{RESULTS}/{{study}}/index.json",
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
         source_index=ancient(f"{RESULTS}/{{source}}/index.parquet"),
-        source_index_manifest=f"{RESULTS}/{{source}}/index.json",
         source_folds=ancient(f"{RESULTS}/{{source}}/folds.parquet"),
         source_folds_manifest=f"{RESULTS}/{{source}}/folds.json",
     output:
@@ -92,7 +87,9 @@ rule transfer:
         runtime=grows(480),
     params:
         settings=get_settings("transfer", "source", "representation"),
+        index=INDEX,
+        folds=FOLDS,
     shell:
-        "phenoloom transfer --settings {params.settings:q} --embeddings {input.embeddings:q} --index {input.index:q} "
-        "--folds {input.folds:q} --source-embeddings {input.source_embeddings:q} --source-index {input.source_index:q} "
+        "phenoloom transfer --settings {params.settings:q} --embeddings {input.embeddings:q} --index {params.index:q} "
+        "--folds {params.folds:q} --source-embeddings {input.source_embeddings:q} --source-index {input.source_index:q} "
         "--source-folds {input.source_folds:q} --threads {threads} --output {output:q} 2> {log:q}"

@@ -1,9 +1,6 @@
 rule tune:
     input:
-        index=ancient(f"{RESULTS}/{{study}}/index.parquet"),
-        index_manifest=f"{RESULTS}/{{study}}/index.json",
-        folds=ancient(f"{RESULTS}/{{study}}/folds.parquet"),
-        folds_manifest=f"{RESULTS}/{{study}}/folds.json",
+        folds=f"{RESULTS}/{{study}}/folds.json",
         stores=get_unindexed_stores,
     # The journal that all workers write and the states of their trainings lie beside this in undeclared files:
     # Snakemake deletes the declared outputs of a job that failed.
@@ -31,9 +28,11 @@ rule tune:
     params:
         settings=get_settings("tune", "model", "split"),
         stores=get_model_stores,
+        index=INDEX,
+        folds=FOLDS,
     shell:
         "phenoloom tune --worker {wildcards.worker} --workers {resources.workers} {resources.placement} {resources.staging} "
-        "--settings {params.settings:q} --index {input.index:q} --folds {input.folds:q} --stores {params.stores:q} "
+        "--settings {params.settings:q} --index {params.index:q} --folds {params.folds:q} --stores {params.stores:q} "
         "--threads {threads} --output {output:q} 2> {log:q}"
 
 

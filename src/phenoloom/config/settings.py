@@ -41,7 +41,7 @@ ALGORITHM: Mapping[str, int] = {
     "contours": 1,
     "distances": 1,
     "describe": 1,
-    "folds": 1,
+    "folds": 2,
     "tune": 1,
     "choose": 1,
     "pretrain": 2,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 HEADER = re.compile(r"^(?P<indent> *)(?:(?:local)?(?:rule|checkpoint) \w+|(?P<error>Error in rule \w+)):\s*$")
 SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+)")
+GROUP_ERROR = re.compile(r"^Error in group \S+:\s*$")
 FINISHED = re.compile(r"Finished jobid: (\d+)")
 JOB = re.compile(r"^ +jobid: (\d+)")
 LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
@@ -21,14 +22,15 @@ MEMBER_OF_FAILED_GROUP = 8
 @dataclass(frozen=True)
 class Journal:
     """The last run of a folder: logs of the jobs that it started and of those whose last attempt failed, the cluster's
-    numbers of the jobs that it waits for (groups of jobs apart, whose end has no line of its own), and when it began
-    (seconds since the epoch).
+    numbers of the jobs that it waits for (groups of jobs apart, whose end has no line of its own), when it began
+    (seconds since the epoch), and of failed members of a group the log of the cluster's job that ran them.
     """
 
     started: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
     awaited: tuple[str, ...] = ()
     began: float = 0.0
+    group_logs: Mapping[str, str] = field(default_factory=dict)
 
 
 def last_journal(folder: Path) -> Journal:
@@ -46,14 +48,24 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
     """Follow the log from its beginning: of each job the last word counts."""
     state: dict[str, str] = {}
     awaited: dict[str, str] = {}
-    kind = None
+    group_logs: dict[str, str] = {}
+    kind = group_log = None
     for line in lines:
         header = HEADER.match(line)
         if header:
             listed = len(header["indent"]) >= MEMBER_OF_FAILED_GROUP
             kind = "failed" if header["error"] or listed else "started"
+            group_log = group_log if listed else None
+        elif GROUP_ERROR.match(line):
+            kind, group_log = "group", None
         elif kind and (log := LOG.match(line)):
-            state[log["path"].split(", ")[0]] = kind
+            path = log["path"].split(", ")[0]
+            if kind == "group":
+                group_log = path
+            else:
+                state[path] = kind
+                if group_log:
+                    group_logs[path] = group_log
         elif job := SUBMITTED.match(line):
             awaited[job[1]] = job[2]
         elif (job := FINISHED.match(line)) or (kind == "failed" and (job := JOB.match(line))):
@@ -61,4 +73,4 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
         elif not line.startswith(" "):
             kind = None
     started, failed = (frozenset(path for path, s in state.items() if s == name) for name in ("started", "failed"))
-    return Journal(started, failed, tuple(awaited.values()), began)
+    return Journal(started, failed, tuple(awaited.values()), began, group_logs)

@@ -64,7 +64,9 @@ def study_status(settings: RuleSettings, results: Path, run: Run) -> StudyStatus
         if state not in ("running", "waiting") and None not in times:
             state = "done"
         elif state == "failed" or (state is None and not run.live):
-            failure = _failure(settings.name, job, log, logs / "slurm", certain=state == "failed")
+            group_log = run.journal.group_logs.get(str(log))
+            job_log = Path(group_log) if group_log else _job_log(settings.name, job, logs / "slurm")
+            failure = _failure(settings.name, job, log, job_log, certain=state == "failed")
             state = "failed" if failure else None
             status.failures += [failure] if failure else []
         if state is not None:
@@ -79,12 +81,15 @@ def _time_of(path: Path) -> float | None:
         return None
 
 
-def _failure(study: str, job: Job, log: Path, slurm_logs: Path, *, certain: bool) -> Failure | None:
+def _job_log(study: str, job: Job, slurm_logs: Path) -> Path | None:
+    """The newest log of the cluster's own job for a job that was none of a group."""
+    found = (slurm_logs / f"rule_{job.rule}" / "_".join([study, *job.values])).glob("*.log")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _failure(study: str, job: Job, log: Path, job_log: Path | None, *, certain: bool) -> Failure | None:
     """What the logs of a job without outputs say; none if they hold nothing but progress and it is not certain."""
-    text = tail(log)
-    job_logs = (slurm_logs / f"rule_{job.rule}" / "_".join([study, *job.values])).glob("*.log")
-    job_log = max(job_logs, key=lambda path: path.stat().st_mtime, default=None)
-    said = tail(job_log) if job_log else ""
+    text, said = tail(log), tail(job_log) if job_log else ""
     why = reason(text, said)
     if why is None and not certain:
         return None
