@@ -96,4 +96,5 @@ def test_every_study_of_the_project_can_be_planned(
 ) -> None:
     shutil.copytree(repository / "config", tmp_path / "config")
     planned = Workspace(tmp_path).planned("--config", f"studies=[{study}]", f"data_root={data_root}")
-    assert planned >= {"sheet", "contours", "index", "folds", "pretrain:shape-ae", "embed", "classify", "report"}
+    assert planned >= {"sheet", "contours", "index", "folds", "pretrain", "embed", "classify", "report"}
+    assert {job.split(".")[0] for job in planned} & {"pretrain:shape-ae", "pretrain:shape-contrast"}
