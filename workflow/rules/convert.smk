@@ -17,7 +17,7 @@ rule convert:
         mem_mb=memory(800),
         runtime=preparation_time(480),
         # Not a parameter: where a store is written first is no reason to write it again.
-        staging=get_staging,
+        staging=STAGING,
     params:
         settings=get_settings("convert"),
         sheet=SHEET,

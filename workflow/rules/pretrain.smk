@@ -34,7 +34,7 @@ rule pretrain:
         # Not parameters: where and how a model trains is no reason to train it again.
         launcher=get_launcher,
         placement=get_placement,
-        staging=get_staging,
+        staging=STAGING,
     params:
         settings=get_settings("pretrain", "model", "split"),
         stores=get_model_stores,

@@ -263,9 +263,8 @@ def get_embed_gpus(wildcards):
     return 1 if training.accelerator != "cpu" else None
 
 
-def get_staging(wildcards):
-    """The option for a disk of the node's own; its variables are replaced on the node."""
-    return f"--scratch={shlex.quote(CONFIG.scratch)}"
+# The option for a disk of the node's own; its variables are replaced on the node.
+STAGING = f"--scratch={shlex.quote(CONFIG.scratch)}"
 
 
 def get_environment(on_gpu):

@@ -21,7 +21,7 @@ rule tune:
         gpu_model=get_trial_gpu_model,
         # Not parameters: where a trial runs, and how many jobs share the trials, is no reason to search again.
         placement=get_trial_placement,
-        staging=get_staging,
+        staging=STAGING,
         workers=lambda wildcards: get_model(
             wildcards.study, wildcards.model
         ).tune.workers,
