@@ -46,6 +46,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
 }
 
+QUICK = ("ae-resnet18", "mae-vit-small")
+
 
 def peak(work: Callable[[], object], device: torch.device) -> int:
     """Most bytes that tensors held at a time while `work` ran, beyond what they held before."""
@@ -98,12 +100,13 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small batches")
+    parser.add_argument("--quick", action="store_true", help="small batches, a ResNet and a ViT")
     parser.add_argument("--only", choices=FAMILIES, help="one family")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch, size = (4, 64) if arguments.quick else (32, 64)
-    for name in [arguments.only] if arguments.only else FAMILIES:
+    names = QUICK if arguments.quick else tuple(FAMILIES)
+    for name in (arguments.only,) if arguments.only else names:
         few, _ = measure(name, FEW, FEW, batch, size, device)
         print(f"{name}, {batch} tiles of {size} x {size} uint16 on {device.type}; {FEW} channels: {few / 1e6:.0f} MB")
         for way, at_once, blocks in (
