@@ -24,8 +24,11 @@ def test_the_demo_runs_on_the_cluster_to_the_results_of_a_quiet_run_and_has_noth
     assert (workspace.folder / "results" / "index.html").exists()
     jobs = workspace.jobs()
     assert {job.state for job in jobs} == {"COMPLETED"}
-    on_gpus = workspace.cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ReqTRES").splitlines()
-    assert any(line.startswith("rule_pretrain") and "gres/gpu=1" in line for line in on_gpus)
-    assert not any(line.startswith("rule_convert") and "gpu" in line.partition("|")[2] for line in on_gpus)
+    assert len([job for job in jobs if job.comment.startswith("rule_prepare_")]) == 1
+    # Trainings, embeddings and probes of the image model and its untrained twin, probes, preparation and evaluation.
+    assert len(jobs) == 8 + 8 + 2 + 5 + 2 + 2
+    asked = workspace.cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ReqTRES").splitlines()
+    on_gpus = {line.partition("_wildcards")[0].partition("|")[0] for line in asked if "gres/gpu=1" in line}
+    assert on_gpus == {"rule_pretrain", "rule_embed"}
     assert contents(workspace, STUDY) == contents(finished_demo, STUDY)
     assert "Nothing to be done" in workspace.run()
