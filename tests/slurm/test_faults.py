@@ -173,8 +173,11 @@ def test_a_controller_that_crashes_and_restarts_during_a_run_costs_nothing(
     forget(partly, "tiles/0000.json")
     run = partly.start(*CONVERT)
     held = partly.hold("convert", "0000")
-    submitted, saved = time.time(), partly.cluster.folder / "state" / "job_state"
-    wait_until("the controller to have written the job down", lambda: saved.stat().st_mtime > submitted)
+    (job,) = partly.cluster.client("squeue", "-h", "-o", "%i").split()
+    # Whether the running job was written down before this moment cannot be told, and a change makes it so after it.
+    changed, saved = time.time(), partly.cluster.folder / "state" / "job_state"
+    partly.cluster.client("scontrol", "update", f"jobid={job}", "admincomment=runs")
+    wait_until("the controller to have written the job down", lambda: saved.stat().st_mtime > changed)
     partly.cluster.kill_controller()
     os.kill(held, signal.SIGCONT)
     wait_until("the job to end without a controller", lambda: not processes.command(held))

@@ -57,6 +57,7 @@ def write_scores(folder: Path, facts: dict[str, Any] = FACTS, missing: int = 0) 
                 for metric, value in (("units_train", 40 + fold), ("units_test", 20), ("groups_test", 4)):
                     scores.add(probe, metric, value, 20)
                 scores.add(probe, "units_missing", missing, 20)
+            scores.add("logistic-shuffled", "macro_f1", 0.5, 20)
             tables.append(scores)
         Scores.write(tables, facts, folder / "transfer" / "elsewhere" / f"{name}.parquet")
 
@@ -80,7 +81,7 @@ def test_scores_are_means_over_train_sets_with_the_studys_own_below_them(folder:
     found = shown(folder)
     main = found.tables[0]
     assert main.caption == "Macro-F1, mean ± sd over train sets of elsewhere"
-    assert [column.name for column in main.columns] == ["representation", "logistic", "dummy"]
+    assert [column.name for column in main.columns] == ["representation", "logistic", "shuffled", "dummy"]
     assert [row[0].text for row in main.rows] == ["vqvae", "regionprops"]
     # F1 of the two classes, of k wrong ones among ten: 20 / (20 + k) and 2 (10 - k) / (20 - k).
     macro = [(20 / (20 + k) + 2 * (10 - k) / (20 - k)) / 2 for k in range(TRAIN_SETS)]
@@ -119,6 +120,8 @@ def test_what_was_left_out_and_what_is_not_comparable_is_said(folder: tuple[Path
         "1 group of made-up called like a group of elsewhere",
         "Not tested: shape-ae (not declared there).",
         "The pixel size of elsewhere is not known",
+        "above labels shuffled between groups of elsewhere (logistic regression), so nothing of what was learned there "
+        "shows here: regionprops.",
         "Windows are 112 px in elsewhere and 64 px here; models see both resized",
     ):
         assert sentence in told
@@ -127,7 +130,9 @@ def test_what_was_left_out_and_what_is_not_comparable_is_said(folder: tuple[Path
     assert "(28 and 32 µm)" in told
     write_scores(folder[0], FACTS | {"left_out": {}, "copies": 0, "groups_alike": 0})
     quiet = shown(folder, left_out={}, pixel_size_um=(0.5, 0.5), window_px=(64, 64))
-    assert len(quiet.sentences) == 1
+    assert len(quiet.sentences) == 2
+    both = shown(folder, pixel_size_um=(None, None)).sentences
+    assert any("The pixel size of elsewhere and this study is not known" in sentence for sentence in both)
 
 
 def test_the_page_has_the_chapter_where_the_study_names_others(folder: tuple[Path, Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ..compare import means_of
 from ..config.settings import ReportSettings, TransferSource
 from .numbers import MISSING, amount, count, listing, plus_minus, score
 from .read import Results
-from .representations import Scoreboard, probe_name
+from .representations import SHUFFLED, Scoreboard, probe_name
 from .score_tables import by_probe
 from .table import Column, Table, number, text
 from .training_sets import SIMILAR
@@ -42,7 +42,7 @@ def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None
         over = f"train sets of {name}"
         tables = [by_probe(board, metric, over, beside if metric == "macro_f1" else None) for metric in board.metrics]
         sentences = [*_sizes(board, settings, name, facts), *_left_out(board, settings, name, facts, source)]
-        sentences += _windows(name, source)
+        sentences += [*_windows(name, source), *_controls(board, name)]
         found.append(Transfer(name, source.title, sentences, tables, _per_class(board, name, facts)))
     return found
 
@@ -103,9 +103,10 @@ def _windows(name: str, source: TransferSource) -> Iterator[str]:
     (there, here), (there_um, here_um) = source.window_px, source.pixel_size_um
     in_um = ""
     if there_um is None or here_um is None:
-        whose = name if there_um is None else "this study"
+        whose = [who for who, size in ((name, there_um), ("this study", here_um)) if size is None]
         yield (
-            f"The pixel size of {whose} is not known, so lengths in px (region properties, size) may not be comparable."
+            f"The pixel size of {listing(whose)} is not known, so lengths in px (region properties, size) may not be "
+            "comparable."
         )
     else:
         if max(there_um, here_um) > SIMILAR * min(there_um, here_um):
@@ -117,6 +118,20 @@ def _windows(name: str, source: TransferSource) -> Iterator[str]:
     if there and here and there != here:
         told = f"Windows are {there} px in {name} and {here} px here{in_um}"
         yield f"{told}; models see both resized to one size of input."
+
+
+def _controls(board: Scoreboard, name: str) -> Iterator[str]:
+    """Scores that labels without a meaning reach too."""
+    low = []
+    for one in board.ranked():
+        found, shuffled = board.mean(one), board.mean(one, SHUFFLED)
+        if found and shuffled and found.value <= shuffled.value + shuffled.sd:
+            low.append(one)
+    if low:
+        yield (
+            f"No more than one sd above labels shuffled between groups of {name} ({probe_name(board.main_probe)}), so "
+            f"nothing of what was learned there shows here: {listing(low)}."
+        )
 
 
 def _per_class(board: Scoreboard, name: str, facts: dict[str, Any]) -> Table:
@@ -132,8 +147,8 @@ def _per_class(board: Scoreboard, name: str, facts: dict[str, Any]) -> Table:
             shown = MISSING if value is None else score(value)
             cells.append(number(shown, value, shade=value, title=f"{one}, {label}: {plus_minus(value, sd)}"))
         rows.append(cells)
-    columns = [Column("class"), Column(f"in {name}", True, "labelled units"), Column("tested", True, "units")]
+    columns = [Column("class"), Column(f"in {name}", True, "labelled units"), Column("here", True, "labelled units")]
     columns += [Column(one, True) for one in names]
     caption = f"F1 by class, mean over the train sets of {name} ({probe_name(board.main_probe)})"
-    note = "Of classes without a score, `tested` counts the units that were left out." if facts["left_out"] else ""
+    note = "Classes without a score were left out: none of their units was tested." if facts["left_out"] else ""
     return Table(caption, columns, rows, note)

@@ -66,7 +66,7 @@ def _lines(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> li
 
 def _table(study: StudyStatus) -> list[str]:
     columns = [name for name in ("running", "waiting", "failed") if getattr(study.total, name)]
-    width = max(12, len(study.name))
+    width = max(12, len(study.name), *(len(rule) + 2 for rule in study.rules))
     lines = [f"{study.name:{width}} {'done':>6}/{'of':<6}" + "".join(f"{name:>9}" for name in columns)]
     for rule, count in [*study.rules.items(), ("total", study.total)]:
         lines.append(f"  {rule:{width - 2}} {count.done:>6}/{count.expected:<6}" + _cells(count, columns))
