@@ -47,9 +47,8 @@ def test_the_demo_runs_on_the_cluster_to_the_results_of_a_quiet_run_and_has_noth
     jobs = workspace.jobs()
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert len([job for job in jobs if job.comment.startswith("rule_prepare_")]) == 1
-    assert (
-        len(jobs) == 8 + 8 + 2 + 5 + 2 + 2
-    )  # trainings, tables and probes of image models, probe, preparation, report
+    # Trainings; tables and probes of image models; probes of the rest; preparation and report.
+    assert len(jobs) == 8 + (8 + 2) + 7 + 2
     asked = workspace.cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ReqTRES").splitlines()
     on_gpus = {line.partition("_wildcards")[0].partition("|")[0] for line in asked if "gres/gpu=1" in line}
     assert on_gpus == {"rule_pretrain", "rule_embed"}
