@@ -195,50 +195,6 @@ def get_unindexed_stores(wildcards):
     return get_unindexed(wildcards.study, view)
 
 
-def get_others(wildcards):
-    """The other studies that the model is trained on."""
-    entry = STUDIES[wildcards.study].trained_as(wildcards.model)
-    return sorted(set(entry.trained_on) - {wildcards.study}) if entry else []
-
-
-def get_other_tables(wildcards):
-    """Their indexes and folds, which training reads; that they changed is told by their manifests."""
-    return [
-        f"{RESULTS}/{other}/{name}.parquet"
-        for other in get_others(wildcards)
-        for name in ("index", "folds")
-    ]
-
-
-def get_other_manifests(wildcards):
-    """The manifests of their folds, which came from their indexes, and stores of the model's view."""
-    view = get_model(wildcards.study, wildcards.model).view
-    return [
-        path
-        for other in get_others(wildcards)
-        for path in (
-            f"{RESULTS}/{other}/folds.json",
-            *get_unindexed(other, view),
-        )
-    ]
-
-
-def get_also(wildcards):
-    """Arguments that tell the command of the other studies."""
-    view = get_model(wildcards.study, wildcards.model).view
-    return [
-        argument
-        for other in get_others(wildcards)
-        for argument in (
-            "--also",
-            other,
-            f"{RESULTS}/{other}/index.parquet",
-            f"{RESULTS}/{other}/folds.parquet",
-            get_view_folder(other, view),
-        )
-    ]
-
-
 def get_training(wildcards):
     """How and where the model trains."""
     return get_model(wildcards.study, wildcards.model).training

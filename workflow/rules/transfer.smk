@@ -1,39 +1,3 @@
-from phenoloom.config.transfer import has_encoder
-
-
-@signed
-def get_transfer_embed_input(wildcards):
-    """What an encoder of the source makes the vectors of this study's rows from: parts, or the model and tiles."""
-    study, source, split = wildcards.study, wildcards.source, wildcards.split
-    entry = STUDIES[source].representations[wildcards.representation]
-    if entry.concatenate:
-        return {
-            "parts": [
-                path
-                for part in entry.concatenate
-                for path in get_transfer_embeddings(study, source, part)
-                if Path(path).stem in ("all", split)
-            ]
-        }
-    view = SETTINGS[study].transfer_embed(source, wildcards.representation, split).view
-    folder = f"{RESULTS}/{source}/models/{entry.encoder}/{split}"
-    return {
-        "stores": get_unindexed(study, view),
-        "weights": f"{folder}/model.safetensors",
-        "model": f"{folder}/model.yaml",
-    }
-
-
-def get_transfer_embeddings(study, source, representation):
-    """Vectors of a study's rows as the source's encoders make them, a table a split; descriptors are the study's own."""
-    if not has_encoder(representation, STUDIES[source]):
-        return get_embeddings(study, representation)
-    folder = f"{RESULTS}/{study}/transfer/{source}/embeddings/{representation}"
-    return [
-        f"{folder}/{split}.parquet" for split in splits(STUDIES[source], representation)
-    ]
-
-
 rule transfer_embed:
     input:
         unpack(get_transfer_embed_input),
