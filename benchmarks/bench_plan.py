@@ -36,6 +36,8 @@ STUDIES, FOLDS = 115, 5
 MODELS = {"image-a": "vqvae-resnet18", "image-b": "vqvae-resnet18", "shape-a": "shape-ae", "shape-b": "shape-ae"}
 PHASES = {"import": "import", "parse": "parse", "all": "total"}
 TIME_S, MEMORY_MB, PARSE_S = 60.0, 2000.0, 1.0
+# How a plan of thousands of jobs is read: the count of each rule's jobs, without a paragraph on each job.
+SUMMARY = ("--quiet", "rules")
 
 
 def sizes(count: int) -> list[StudySize]:
@@ -99,20 +101,7 @@ def timed_snakemake(arguments: Sequence[str]) -> None:
     from snakemake.workflow import Workflow
 
     imported = time.perf_counter() - start
-    parsed = {"s": 0.0, "depth": 0}
-    include: Callable[..., None] = Workflow.include
-
-    def timed(self: Workflow, *args: Any, **kwargs: Any) -> None:
-        begin = time.perf_counter()
-        parsed["depth"] += 1
-        try:
-            include(self, *args, **kwargs)
-        finally:
-            parsed["depth"] -= 1
-            if not parsed["depth"]:
-                parsed["s"] += time.perf_counter() - begin
-
-    Workflow.include = timed
+    parsed, built = spent_in(Workflow, "include"), spent_in(Workflow, "_build_dag")
     try:
         snakemake.cli.main(list(arguments))
     except SystemExit as leave:
@@ -120,8 +109,27 @@ def timed_snakemake(arguments: Sequence[str]) -> None:
     total = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB
     cpu = time.process_time()
-    phases = {"code": code, "import": imported, "parse": parsed["s"], "total": total, "cpu": cpu, "mb": memory}
-    print(json.dumps(phases))
+    phases = {"code": code, "import": imported, "parse": parsed["s"], "dag": built["s"], "total": total}
+    print(json.dumps({**phases, "cpu": cpu, "mb": memory}))
+
+
+def spent_in(owner: Any, name: str) -> dict[str, float]:
+    """Seconds by the clock in the method of that name, its calls of itself counted once, kept up to date."""
+    method: Callable[..., Any] = getattr(owner, name)
+    spent = {"s": 0.0, "depth": 0}
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        begin = time.perf_counter()
+        spent["depth"] += 1
+        try:
+            return method(*args, **kwargs)
+        finally:
+            spent["depth"] -= 1
+            if not spent["depth"]:
+                spent["s"] += time.perf_counter() - begin
+
+    setattr(owner, name, timed)
+    return spent
 
 
 def snakemake_in(folder: Path, *arguments: str) -> tuple[dict[str, float], str]:
@@ -138,9 +146,9 @@ def snakemake_in(folder: Path, *arguments: str) -> tuple[dict[str, float], str]:
     return phases, done.stdout + done.stderr
 
 
-def plan(folder: Path, archive: Sequence[StudySize]) -> dict[str, float]:
+def plan(folder: Path, archive: Sequence[StudySize], *arguments: str) -> dict[str, float]:
     """One dry run over the archive; its count of jobs must be what the formula says."""
-    phases, text = snakemake_in(folder)
+    phases, text = snakemake_in(folder, *arguments)
     found = re.search(r"^total\s+(\d+)", text, re.MULTILINE)
     jobs = int(found[1]) if found else 0
     expected = 2 + sum(sum(jobs_by_rule(load_study(s.name, folder / "config")).values()) for s in archive)
@@ -158,15 +166,17 @@ def one_job(folder: Path, study: str) -> dict[str, float]:
 
 def grow(folders: dict[int, Path], archive: Sequence[StudySize]) -> None:
     """Plans of growing parts of the archive; the last one is all of it."""
-    print(" studies  shards    jobs  seconds  CPU-s  parse     MB  CPU-s / 1,000 jobs")
+    print(" studies  shards    jobs  seconds  CPU-s  parse    DAG     MB  CPU-s / 1,000 jobs")
     for count, folder in folders.items():
-        done = plan(folder, archive[-count:])
+        done = plan(folder, archive[-count:], *SUMMARY)
         per = 1000 * (done["cpu"] - done["import"]) / done["jobs"]
         counts = f"{count:8d} {done['shards']:7.0f} {done['jobs']:7.0f}"
-        times = f"{done['total']:8.1f} {done['cpu']:6.1f} {done['parse']:6.2f}"
+        times = f"{done['total']:8.1f} {done['cpu']:6.1f} {done['parse']:6.2f} {done['dag']:6.1f}"
         print(f"{counts} {times} {done['mb']:6.0f}  {per:.2f}", flush=True)
     verdict(f"plan of {len(archive)} studies in s", done["total"], TIME_S)
     verdict("its peak memory in MB", done["mb"], MEMORY_MB)
+    printed = plan(folder, archive)
+    print(f"  with a paragraph printed for each job: {printed['total']:.1f} s, {printed['cpu']:.1f} CPU-s")
 
 
 def pay(one: Path, whole: Path, studies: int, study: str, rounds: int) -> None:
