@@ -13,25 +13,15 @@ from .training import CANONICAL
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class AE(Section):
-    """Autoencoder with a vector as its bottleneck."""
+class Variational(Section):
+    """What variational autoencoders share, of tiles and of contours."""
 
-    name: Literal["ae"]
-    pool: int = Field(4, ge=1, description="the feature map is pooled to this height and width before the bottleneck")
-
-
-class VAE(Section):
-    """Variational autoencoder (Kingma and Welling 2014); with `beta` other than 1 a beta-VAE (Higgins et al. 2017)."""
-
-    name: Literal["vae"]
     beta: float = Field(1.0, ge=0, description="weight of the divergence from the prior; 1: the evidence lower bound")
-    pool: int = Field(4, ge=1, description="the feature map is pooled to this height and width before the bottleneck")
 
 
-class VQVAE(Section):
-    """Vector-quantised autoencoder (van den Oord et al. 2017) with an EMA codebook."""
+class Quantised(Section):
+    """What vector-quantised autoencoders share, of tiles and of contours: their EMA codebook."""
 
-    name: Literal["vqvae"]
     codes: int = Field(512, ge=2, description="vectors in the codebook")
     code_dim: int = Field(64, ge=1, description="dimension of a code")
     commitment: float = Field(0.25, ge=0, description="weight of the commitment loss")
@@ -39,6 +29,26 @@ class VQVAE(Section):
     revive_after: int = Field(
         50, ge=1, description="steps without use after which a code is moved to a random encoder output"
     )
+
+
+class AE(Section):
+    """Autoencoder with a vector as its bottleneck."""
+
+    name: Literal["ae"]
+    pool: int = Field(4, ge=1, description="the feature map is pooled to this height and width before the bottleneck")
+
+
+class VAE(Variational):
+    """Variational autoencoder (Kingma and Welling 2014); with `beta` other than 1 a beta-VAE (Higgins et al. 2017)."""
+
+    name: Literal["vae"]
+    pool: int = Field(4, ge=1, description="the feature map is pooled to this height and width before the bottleneck")
+
+
+class VQVAE(Quantised):
+    """Vector-quantised autoencoder (van den Oord et al. 2017) with an EMA codebook."""
+
+    name: Literal["vqvae"]
 
 
 class MAE(Section):

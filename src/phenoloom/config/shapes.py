@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .objectives import OpenFraction, Quantised, Variational
 from .sections import Fraction, Section
 
-OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -44,24 +44,18 @@ class ShapeAE(Reconstruction):
     name: Literal["ae"]
 
 
-class ShapeVAE(Reconstruction):
+class ShapeVAE(Reconstruction, Variational):
     """Variational autoencoder of distance matrices; with `beta` other than 1 a beta-VAE."""
 
     name: Literal["vae"]
-    beta: float = Field(1.0, ge=0, description="weight of the divergence from the prior; 1: the evidence lower bound")
 
 
-class ShapeVQVAE(Reconstruction):
+class ShapeVQVAE(Reconstruction, Quantised):
     """Autoencoder of distance matrices whose vector is cut into tokens, each replaced by a code."""
 
     name: Literal["vqvae"]
     codes: int = Field(128, ge=2, description="vectors in the codebook")
     code_dim: int = Field(8, ge=1, description="dimension of a code")
-    commitment: float = Field(0.25, ge=0, description="weight of the commitment loss")
-    decay: OpenFraction = Field(0.99, description="decay of the codebook's moving average")
-    revive_after: int = Field(
-        50, ge=1, description="steps without use after which a code is moved to a random encoder output"
-    )
 
 
 class ShapeMAE(Reconstruction):
