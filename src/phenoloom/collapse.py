@@ -46,7 +46,8 @@ def collapse_error(name: str, row: Metrics, under: list[str], epochs: int, kept:
     return PhenoloomError(
         f"{name}: the embedding has collapsed: after {epochs} epochs under a floor, epoch {row['epoch']:.0f} has "
         f"{' and '.join(under)}; {kept}. Lower training.learning_rate or training.weight_decay, or raise a term that "
-        "keeps vectors apart (objective.koleo, contrast); lower the floors if such vectors are right for this study"
+        "keeps vectors apart (objective.koleo, contrast; for the outputs of a DINO teacher objective.head_batch_norm); "
+        "lower the floors if such vectors are right for this study"
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from test_autoencoder import blobs
 from torch.nn import functional as F
 
+from phenoloom.augment import random_symmetry, symmetries
 from phenoloom.config.model import ImageModel
 from phenoloom.errors import PhenoloomError
 from phenoloom.nets.heads import DINOHead
@@ -155,6 +156,30 @@ def test_the_head_gives_cosines_with_unit_prototypes() -> None:
     assert torch.allclose(head(torch.ones(1, 6)), expected, atol=1e-6)
 
 
+def test_only_a_batch_normalised_head_tells_vectors_apart_that_have_nearly_all_in_common() -> None:
+    torch.manual_seed(0)
+    vectors = 10 * torch.randn(1, 64) + 0.1 * torch.randn(32, 64)
+
+    def likeness(head: DINOHead) -> float:
+        outputs = head(vectors)
+        return float(F.cosine_similarity(outputs[:, None], outputs[None], dim=-1).mean())
+
+    with torch.no_grad():
+        assert likeness(DINOHead(64, 128, 32, 256)) > 0.99
+        assert likeness(DINOHead(64, 128, 32, 256, batch_norm=True)) < 0.5
+
+
+def test_the_embedding_is_the_mean_over_orientations_where_orientation_means_nothing() -> None:
+    tiles = torch.randn(4, 2, 32, 32)
+    turned = random_symmetry(tiles, generator())
+    with torch.no_grad():
+        either, upright = dino().eval(), dino(augment={"flip": False}).eval()
+        assert torch.allclose(either.embed(tiles), either.embed(turned), atol=1e-5)
+        expected = torch.stack([either.teacher.vectors(view) for view in symmetries(tiles)]).mean(0)
+        assert torch.allclose(either.embed(tiles), expected, atol=1e-5)
+        assert torch.equal(upright.embed(tiles), upright.teacher.vectors(tiles))
+
+
 def test_a_centre_without_outputs_stays() -> None:
     centre = Centre(3, 0.5)
     centre.follow(torch.tensor([[2.0, 4.0, 6.0], [0.0, 0.0, 0.0]]))
@@ -220,7 +245,7 @@ def test_the_embedding_is_the_teachers_and_has_the_size_asked_for() -> None:
     model, tiles = apart(dino(latent=20)).eval(), torch.randn(3, 2, 32, 32)
     with torch.no_grad():
         assert model.embed(tiles).shape == (3, 20)
-        assert torch.equal(model.embed(tiles), model.teacher.project(model.teacher.backbone(tiles)[:, 0]))
+        assert torch.equal(model.embed_once(tiles), model.teacher.project(model.teacher.backbone(tiles)[:, 0]))
         assert model.reconstruct(tiles) is None
     assert model.keeps_last
     assert model.makes_views

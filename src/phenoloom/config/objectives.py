@@ -70,6 +70,11 @@ class DINO(Section):
     prototypes: int = Field(4096, ge=2, description="outputs of the head (65536 in the paper, for millions of images)")
     hidden: int = Field(2048, ge=8, description="hidden values of the head")
     bottleneck: int = Field(256, ge=4, description="values of the head before the prototypes")
+    head_batch_norm: bool = Field(
+        False,
+        description="batch normalisation in the head: keeps the teacher from saying the same of all tiles, as that of "
+        "a ResNet on some hundred tiles soon does (`teacher_information` in `metrics.csv`)",
+    )
     local_crops: int = Field(8, ge=0, description="local crops a tile")
     local_size: int = Field(96, ge=8, description="height and width of a local crop in px")
     global_scale: tuple[Fraction, Fraction] = Field((0.4, 1.0), description="least and largest area of a global crop")

@@ -45,7 +45,7 @@ ALGORITHM: Mapping[str, int] = {
     "tune": 1,
     "choose": 1,
     "pretrain": 2,
-    "embed": 2,
+    "embed": 3,
     "classify": 2,
     "transfer": 1,
     "compare": 2,

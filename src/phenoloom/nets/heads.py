@@ -9,16 +9,20 @@ from .vit import initialise
 
 
 class DINOHead(nn.Module):
-    """Vectors (..., inputs) -> similarities (..., prototypes): three layers, then cosines with unit prototypes.
+    """Vectors (n, inputs) -> similarities (n, prototypes): three layers, then cosines with unit prototypes.
 
-    The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C).
+    The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C). With
+    `batch_norm` the hidden values are batch-normalised, as their own code can do: what all tiles have in common, nearly
+    all that the features of an untrained ResNet say, would else soon be all that the head says.
     """
 
-    def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+    def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int, *, batch_norm: bool = False) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
-        )
+        layers: list[nn.Module] = []
+        for width in (inputs, hidden):
+            layers.append(nn.Linear(width, hidden, bias=not batch_norm))
+            layers += [nn.BatchNorm1d(hidden), nn.GELU()] if batch_norm else [nn.GELU()]
+        self.mlp = nn.Sequential(*layers, nn.Linear(hidden, bottleneck))
         self.last_layer = nn.Linear(bottleneck, prototypes, bias=False)
         initialise(self)
 

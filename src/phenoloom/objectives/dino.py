@@ -2,7 +2,9 @@
 
 A student sees all crops of a tile, a teacher, which is a moving average of the student, sees the two global ones; each
 crop's output of the student should predict the teacher's output for every other global crop. Centring and a low
-temperature of the teacher keep both from collapsing. The embedding is the teacher's class token (or mean feature).
+temperature of the teacher keep both from collapsing. The embedding is the teacher's class token (or mean feature). With
+`augment.flip`, which says that orientation means nothing, it is the mean over the eight flips and right-angle rotations
+of the tile, and so exactly invariant to them: that crops are flipped in training brings it only near.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from ..config.model import ImageModel
 from ..errors import PhenoloomError
 from ..nets.heads import DINOHead
 from ..nets.vit import ViT
-from .architecture import build_encoder
+from .architecture import build_encoder, over_orientations
 from .base import Objective, Outcome, Step, fixed_generator
 from .distillation import Centre, cross_entropies, koleo, patch_cross_entropy, random_patches, sharpened
 
@@ -35,7 +37,13 @@ class Network(nn.Module):
         self.backbone = build_encoder(model, channels, mask_token=settings.ibot > 0)
         features = self.backbone.features
         self.project: nn.Module = nn.Identity() if model.latent == features else nn.Linear(features, model.latent)
-        self.head = DINOHead(model.latent, settings.hidden, settings.bottleneck, settings.prototypes)
+        self.head = DINOHead(
+            model.latent,
+            settings.hidden,
+            settings.bottleneck,
+            settings.prototypes,
+            batch_norm=settings.head_batch_norm,
+        )
 
     def vectors(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Embeddings (b, latent)."""
@@ -57,6 +65,7 @@ class DINO(Objective):
         super().__init__()
         assert isinstance(model.objective, config.DINO)
         self.settings, self.augment, self.size = model.objective, model.augment, model.input_size
+        self.any_orientation = model.augment.flip
         self.student = Network(model, self.settings, channels)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.centre = Centre(self.settings.prototypes, self.settings.centre_momentum)
@@ -114,6 +123,10 @@ class DINO(Objective):
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Vectors (b, latent) of the teacher."""
+        return over_orientations(self.embed_once, inputs, self.any_orientation)
+
+    def embed_once(self, inputs: Tensor) -> Tensor:
+        """Vectors (b, latent) of tiles as they lie."""
         return self.teacher.vectors(inputs).float()
 
     def before_step(self, step: Step) -> None:
