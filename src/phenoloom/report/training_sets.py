@@ -1,16 +1,23 @@
-"""What encoders that were trained on other studies too have seen of each, and what was kept from them."""
+"""What encoders were told beside pixels, and what those trained on other studies too have seen and not seen of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .numbers import MISSING, count
+from .numbers import MISSING, count, listing
 from .read import Run
 from .table import Column, Table, number, text
 
 SIMILAR = 1.25
 """Pixel sizes whose ratio is larger show the same cell at another size."""
+
+TOLD = {
+    "replicates": "tiles of one group in different wells",
+    "wells": "tiles of one well position on different plates",
+    "labels": "tiles of one label",
+}
+"""Supervision of a model -> what its training pulled together (`pairs.KINDS`)."""
 
 
 def seen_table(runs: Sequence[Run]) -> Table | None:
@@ -61,6 +68,19 @@ def size_warnings(runs: Sequence[Run]) -> list[str]:
                 f"{model} was trained on pixels of different sizes ({told}): it sees equal cells at different sizes."
             )
     return found
+
+
+def supervision_warnings(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each kind of knowledge besides pixels that trainings used."""
+    models: dict[str, set[str]] = {}
+    for run in runs:
+        models.setdefault(run.card.get("supervision", "none"), set()).add(run.model)
+    return [
+        f"Not from pixels alone: the training of {listing(sorted(models[kind]))} pulled together {what} of the train "
+        f"folds (contrast.pairs: {kind}), which descriptors and untrained encoders were not told."
+        for kind, what in TOLD.items()
+        if kind in models
+    ]
 
 
 def _parts(runs: Sequence[Run]) -> Iterator[tuple[Run, dict[str, Any]]]:
