@@ -221,6 +221,7 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("dino-vit-small", "objective.prototypes", 77, {}),
     ("dino-vit-small", "objective.hidden", 77, {}),
     ("dino-vit-small", "objective.bottleneck", 77, {}),
+    ("dino-vit-small", "objective.head_batch_norm", True, {}),
     ("dino-vit-small", "objective.local_crops", 3, {}),
     ("dino-vit-small", "objective.local_size", 64, {}),
     ("dino-vit-small", "objective.global_scale", (0.3, 0.9), {}),

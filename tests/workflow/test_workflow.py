@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from phenoloom.manifest import read_manifest
 
@@ -97,4 +98,7 @@ def test_every_study_of_the_project_can_be_planned(
     shutil.copytree(repository / "config", tmp_path / "config")
     planned = Workspace(tmp_path).planned("--config", f"studies=[{study}]", f"data_root={data_root}")
     assert planned >= {"sheet", "contours", "index", "folds", "pretrain", "embed", "classify", "report"}
-    assert {job.split(".")[0] for job in planned} & {"pretrain:shape-ae", "pretrain:shape-contrast"}
+    written = yaml.safe_load((tmp_path / "config" / "studies" / f"{study}.yaml").read_text())
+    models = {entry["model"] for entry in written["representations"].values() if "model" in entry}
+    assert {job.split(".")[0] for job in planned} >= {f"pretrain:{model}" for model in models}
+    assert models
