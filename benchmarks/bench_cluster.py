@@ -97,6 +97,8 @@ def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
     for elapsed, work in jobs:
         kind = " + ".join(f"{len(s)} {rule}" if len(s) > 1 else rule for rule, s in sorted(work.items()))
         kinds[kind].append((elapsed, sum(max(seconds) for seconds in work.values())))
+    # Where Snakemake names the commands of several jobs before it submits any, they go to the wrong job.
+    unclear = sum(not work or sum(max(s) for s in work.values()) > elapsed for elapsed, work in jobs)
     single = [(elapsed, work) for elapsed, work in jobs if sum(map(len, work.values())) == 1]
     overheads = [elapsed - sum(map(sum, work.values())) for elapsed, work in single]
     if not overheads:
@@ -107,7 +109,11 @@ def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
         elapsed_s, seconds = (statistics.median(column) for column in zip(*values, strict=True))
         print(f"{kind:76} {len(values):4}  {elapsed_s:5.0f}  {seconds:6.1f}  {seconds / overhead:6.1f}")
     shorter = [kind for kind, values in kinds.items() if min(seconds for _, seconds in values) < overhead]
-    print(f"\nshorter than the overhead: {', '.join(sorted(shorter)) or 'none'}")
+    if unclear:
+        what = f"{unclear} of {len(jobs)} jobs have no command, or more work than time"
+        print(f"\nshorter than the overhead: NOT KNOWN, {what}")
+    else:
+        print(f"\nshorter than the overhead: {', '.join(sorted(shorter)) or 'none'}")
     least, most = min(overheads), max(overheads)
     told = f"{len(single)} of {len(jobs)} jobs have one command"
     print(f"overhead a job: median {overhead:.1f} s, from {least:.1f} to {most:.1f} s ({told})")

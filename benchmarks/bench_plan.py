@@ -176,7 +176,7 @@ def grow(folders: dict[int, Path], archive: Sequence[StudySize]) -> None:
     verdict(f"plan of {len(archive)} studies in s", done["total"], TIME_S)
     verdict("its peak memory in MB", done["mb"], MEMORY_MB)
     printed = plan(folder, archive)
-    print(f"  with a paragraph printed for each job: {printed['total']:.1f} s, {printed['cpu']:.1f} CPU-s")
+    verdict("the same with a paragraph printed for each job, in s", printed["total"], TIME_S)
 
 
 def pay(one: Path, whole: Path, studies: int, study: str, rounds: int) -> None:

@@ -12,8 +12,8 @@ class DINOHead(nn.Module):
     """Vectors (n, inputs) -> similarities (n, prototypes): three layers, then cosines with unit prototypes.
 
     The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C). With
-    `batch_norm` the hidden values are batch-normalised, as their own code can do: what all tiles have in common, nearly
-    all that the features of an untrained ResNet say, would else soon be all that the head says.
+    `batch_norm` the hidden values are batch-normalised, as their own code can do, so that what all vectors of a batch
+    have in common does not drown what tells them apart.
     """
 
     def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int, *, batch_norm: bool = False) -> None:
