@@ -26,8 +26,8 @@ sys.path.insert(0, str(REPOSITORY))
 from tests.slurm.cluster import Cluster, missing_programs  # noqa: E402 - the repository's root is on the path now
 
 
-def run_demo(cluster: Cluster, folder: Path, quick: bool) -> str:
-    """Run the demo study in `folder` and return what Snakemake said."""
+def run_demo(cluster: Cluster, folder: Path, quick: bool) -> None:
+    """Run the demo study in `folder`."""
     for name in ("workflow", "config", "envs", "profiles"):
         (folder / name).symlink_to(REPOSITORY / name)
     environment = cluster.environment
@@ -36,23 +36,23 @@ def run_demo(cluster: Cluster, folder: Path, quick: bool) -> str:
     )
     command = ["snakemake", "--workflow-profile", "slurm", "--config", "studies=[demo]"]
     command += ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "1"]
+    command += ["--slurm-keep-successful-logs"]
     # Jobs that share two cores would wait for each other, and that is not overhead.
     command += ["--jobs", "2", *(["--", *QUICK] if quick else [])]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stdout[-4000:] + done.stderr[-4000:])
-    return done.stdout + done.stderr
 
 
-def members(said: str) -> dict[str, list[Path]]:
-    """Benchmark files of the commands of each job of the cluster, which Snakemake names before it submits the job."""
-    found: dict[str, list[Path]] = {}
-    named: list[Path] = []
-    for line in said.splitlines():
-        if benchmark := re.match(r" +benchmark: (.+)", line):
-            named.append(Path(benchmark[1]))
-        elif submitted := re.search(r"has been submitted with SLURM jobid (\d+)", line):
-            found[submitted[1]], named = named, []
+def members(folder: Path) -> dict[str, list[Path]]:
+    """Benchmark files of the commands of each job of the cluster, as the job's own log names them.
+
+    Both Snakemakes in a job name them. The one that submits does too, but those of several jobs before it submits any.
+    """
+    found = {}
+    for log in (folder / "results/logs/slurm").rglob("*.log"):
+        named = re.findall(r"^ +benchmark: (.+)$", log.read_text(), re.MULTILINE)
+        found[log.stem] = [folder / path for path in dict.fromkeys(named)]
     return found
 
 
@@ -81,14 +81,13 @@ def main() -> None:
         cluster = Cluster(Path(root, "cluster"))
         try:
             cluster.up()
-            said = run_demo(cluster, folder, quick)
+            run_demo(cluster, folder, quick)
             cluster.wait_for("the accounts", lambda: "RUNNING" not in cluster.client("sacct", "-X", "-n"))
             rows = cluster.client("sacct", "-X", "-n", "-P", "--format=JobIDRaw,ElapsedRaw").splitlines()
         finally:
             cluster.down()
-        elapsed = dict(row.split("|") for row in rows)
-        jobs = members(said)
-        report([(int(elapsed[job]), work_seconds([folder / path for path in paths])) for job, paths in jobs.items()])
+        commands = members(folder)
+        report([(int(s), work_seconds(commands[job])) for job, s in (row.split("|") for row in rows)])
 
 
 def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
@@ -97,7 +96,6 @@ def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
     for elapsed, work in jobs:
         kind = " + ".join(f"{len(s)} {rule}" if len(s) > 1 else rule for rule, s in sorted(work.items()))
         kinds[kind].append((elapsed, sum(max(seconds) for seconds in work.values())))
-    # Where Snakemake names the commands of several jobs before it submits any, they go to the wrong job.
     unclear = sum(not work or sum(max(s) for s in work.values()) > elapsed for elapsed, work in jobs)
     single = [(elapsed, work) for elapsed, work in jobs if sum(map(len, work.values())) == 1]
     overheads = [elapsed - sum(map(sum, work.values())) for elapsed, work in single]
