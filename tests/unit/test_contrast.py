@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from phenoloom.config.model import ImageModel
 from phenoloom.errors import PhenoloomError
+from phenoloom.nets.heads import ProjectionHead
 from phenoloom.objectives import build_objective
 from phenoloom.objectives.contrast import Contrasted, supervised_contrast
 from phenoloom.pairs import KINDS, pair_keys, with_partners
@@ -63,6 +64,18 @@ def test_the_term_is_the_supervised_contrastive_loss(keys: list[tuple[int, int]]
     assert found.item() == pytest.approx(slowly(unit.detach(), pairs, temperature), rel=1e-9, abs=1e-12)
     (gradient,) = torch.autograd.grad(found, unit, allow_unused=False)
     assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_only_a_batch_normalised_projection_tells_vectors_apart_that_have_nearly_all_in_common(
+    batch_norm: bool,
+) -> None:
+    torch.manual_seed(0)
+    vectors = 10 * torch.randn(1, 64) + 0.1 * torch.randn(32, 64)
+    with torch.no_grad():
+        unit = ProjectionHead(64, 32, batch_norm=batch_norm)(vectors)
+    likeness = float((unit @ unit.T).mean())
+    assert likeness < 0.5 if batch_norm else likeness > 0.99
 
 
 def test_with_one_partner_each_it_is_infonce() -> None:

@@ -239,6 +239,7 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("ae-resnet18", "contrast.weight", 0.123, {"contrast": {"pairs": "views"}}),
     ("ae-resnet18", "contrast.temperature", 0.123, {"contrast": {"pairs": "views"}}),
     ("ae-resnet18", "contrast.projection", 77, {"contrast": {"pairs": "views"}}),
+    ("ae-resnet18", "contrast.head_batch_norm", False, {"contrast": {"pairs": "views"}}),
     ("ae-resnet18", "channels.mode", "separate", {}),
     ("ae-resnet18", "channels.names", ["protein", "DNA", "cell body"], {}),
     ("ae-resnet18", "channels.aliases", {"DNA": "nucleus"}, {"channels": {"names": ["nucleus", "DNA"]}}),

@@ -113,6 +113,11 @@ class Contrast(Section):
     weight: float = Field(1.0, gt=0, description="weight of the term")
     temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
     projection: int = Field(128, ge=2, description="values of the projection that is compared")
+    head_batch_norm: bool = Field(
+        True,
+        description="batch normalisation in the projection, without which little is learned from some hundred tiles; "
+        "false where a batch, or a part of it (`training.accumulate`), has only a few",
+    )
 
 
 class Channels(Section):

@@ -33,31 +33,21 @@ class DINOHead(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Vectors (..., inputs) -> unit vectors (..., outputs) by two layers (Chen et al. 2020)."""
+    """Vectors (..., inputs) -> unit vectors (..., outputs) by two layers (Chen et al. 2020).
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(inputs, inputs), nn.ReLU(), nn.Linear(inputs, outputs))
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Directions."""
-        return F.normalize(self.layers(vectors).float(), dim=-1)
-
-
-class NormalisedProjectionHead(nn.Module):
-    """Vectors (b, inputs) -> unit vectors (b, outputs) by two layers, batch-normalised between (SimCLR's own code).
-
-    Contours are few and alike, and train far better before it than before `ProjectionHead`: on a part of MPEG-7's train
-    folds a logistic regression scored .966 against .939 macro-F1 on the part held out.
+    With `batch_norm` the hidden values are batch-normalised, as in SimCLR's own code. The vectors of an untrained
+    network have most in common, and on some hundred cells or outlines what tells them apart is learned far better so;
+    in training it needs two vectors or more.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, batch_norm: bool = True) -> None:
         super().__init__()
         hidden = 2 * inputs
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs)
-        )
+        norm: list[nn.Module] = [nn.BatchNorm1d(hidden)] if batch_norm else []
+        first = nn.Linear(inputs, hidden, bias=not batch_norm)
+        self.layers = nn.Sequential(first, *norm, nn.ReLU(), nn.Linear(hidden, outputs))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Directions."""
-        return F.normalize(self.layers(vectors).float(), dim=-1)
+        unit = F.normalize(self.layers(vectors.flatten(0, -2)).float(), dim=-1)
+        return unit.unflatten(0, vectors.shape[:-1])

@@ -26,7 +26,7 @@ class Contrasted(Wrapper):
         super().__init__(base)
         assert model.contrast is not None
         self.settings, self.augment = model.contrast, model.augment
-        self.head = ProjectionHead(values, model.contrast.projection)
+        self.head = ProjectionHead(values, model.contrast.projection, batch_norm=model.contrast.head_batch_norm)
 
     @property
     def pairs(self) -> str | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..config import shapes as config
 from ..config.model import ShapeModel
 from ..contour_augment import augment_contours, normalised
-from ..nets.heads import NormalisedProjectionHead
+from ..nets.heads import ProjectionHead
 from .base import Objective, Outcome, fixed_generator
 from .contrast import supervised_contrast
 from .shape_encoder import build_shape_encoder
@@ -27,7 +27,7 @@ class ShapeContrast(Objective):
         assert isinstance(objective, config.ShapeContrast)
         self.augment, self.temperature = model.augment, objective.temperature
         self.encoder = build_shape_encoder(model, points, model.latent)
-        self.head = NormalisedProjectionHead(model.latent, objective.projection)
+        self.head = ProjectionHead(model.latent, objective.projection)
 
     @property
     def makes_views(self) -> bool:
