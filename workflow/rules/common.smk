@@ -8,7 +8,6 @@ from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
-from snakemake.resources import Resource
 
 from phenoloom.config import (
     RuleSettings,
@@ -75,17 +74,6 @@ def signed(function):
     """Snakemake asks what a function's arguments are each time it calls one; the answer is kept with the function."""
     overwrite_function_params(function, inspect.signature(function).parameters)
     return function
-
-
-# So it does with its own method, for each resource of each job; bound to an object the method has no `self`.
-overwrite_function_params(
-    Resource.evaluate,
-    {
-        name: parameter
-        for name, parameter in inspect.signature(Resource.evaluate).parameters.items()
-        if name != "self"
-    },
-)
 
 
 def get_settings(rule, *wildcard_names):
