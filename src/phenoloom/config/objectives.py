@@ -115,7 +115,7 @@ class Contrast(Section):
     projection: int = Field(128, ge=2, description="values of the projection that is compared")
     head_batch_norm: bool = Field(
         True,
-        description="batch normalisation in the projection, without which little is learned from some hundred tiles; "
+        description="batch normalisation in the projection, without which a ViT learns little from some hundred tiles; "
         "false where a batch, or a part of it (`training.accumulate`), has only a few",
     )
 
