@@ -35,10 +35,10 @@ class DINOHead(nn.Module):
 class ProjectionHead(nn.Module):
     """Vectors (..., inputs) -> unit vectors (..., outputs) by two layers (Chen et al. 2020).
 
-    With `batch_norm` the hidden values are batch-normalised, as in SimCLR's own code; in training that needs two vectors
-    or more. Outlines, and the tokens of an untrained ViT, have most in common, and what tells them apart is learned far
-    better so: on one fold of simulated cells a logistic regression on an MAE's vectors scored .651 against .311
-    macro-F1. Those of a ResNet's VAE were as good without (.896 against .931, by their neighbours .863 against .830).
+    With `batch_norm` the hidden values are batch-normalised, as in SimCLR's own code; in training that needs two
+    vectors or more. Outlines, and the tokens of an untrained ViT, have most in common, and what tells them apart is
+    learned far better so: on one fold of simulated cells a logistic regression on an MAE's vectors scored .651 against
+    .311 macro-F1. Those of a ResNet's VAE were as good without (.896 against .931, by neighbours .863 against .830).
     """
 
     def __init__(self, inputs: int, outputs: int, *, batch_norm: bool = True) -> None:
