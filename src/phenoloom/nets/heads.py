@@ -51,4 +51,4 @@ class ProjectionHead(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         """Directions."""
         unit = F.normalize(self.layers(vectors.flatten(0, -2)).float(), dim=-1)
-        return unit.unflatten(0, vectors.shape[:-1])
+        return unit.reshape(*vectors.shape[:-1], -1)
