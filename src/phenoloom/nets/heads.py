@@ -36,9 +36,10 @@ class ProjectionHead(nn.Module):
     """Vectors (..., inputs) -> unit vectors (..., outputs) by two layers (Chen et al. 2020).
 
     With `batch_norm` the hidden values are batch-normalised, as in SimCLR's own code; in training that needs two
-    vectors or more. Outlines, and the tokens of an untrained ViT, have most in common, and what tells them apart is
-    learned far better so: on one fold of simulated cells a logistic regression on an MAE's vectors scored .651 against
-    .311 macro-F1. Those of a ResNet's VAE were as good without (.896 against .931, by neighbours .863 against .830).
+    vectors or more. Outlines, and the tokens of an untrained ViT, have most in common, and train better so: outlines of
+    MPEG-7 scored .966 against .939 macro-F1 by logistic regression, an MAE's vectors of simulated cells .651 against
+    .311. Those of a ResNet's VAE were as good without (.896 against .931, by neighbours .863 against .830). One fold
+    each, and without it half the width.
     """
 
     def __init__(self, inputs: int, outputs: int, *, batch_norm: bool = True) -> None:
