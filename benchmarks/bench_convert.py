@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import dask
@@ -33,7 +34,7 @@ from phenoloom.config.sections import Tiles
 from phenoloom.config.settings import ConvertSettings
 from phenoloom.convert import AHEAD_PER_THREAD, convert_shard
 from phenoloom.readers import read_image
-from phenoloom.shardfile import Layout
+from phenoloom.shardfile import Layout, better_shuffle
 from phenoloom.store import TileWriter
 from phenoloom.tiling import cut, grid
 
@@ -60,6 +61,13 @@ def camera_image(rng: np.random.Generator) -> np.ndarray:
     blobs = np.stack([gaussian_filter(rng.normal(size=(SIZE, SIZE)), 10) for _ in range(CHANNELS)])
     light = 200 + 3000 * np.clip(blobs / blobs.std() - 1, 0, None)
     return np.clip(rng.poisson(light) + rng.normal(100, 3, light.shape), 0, 65535).astype(np.uint16)
+
+
+@cache
+def layout() -> Layout:
+    """That of the store of these images."""
+    sample = camera_image(np.random.default_rng(1))[:, :512, :512]
+    return Layout((CHANNELS, TILE, TILE), np.dtype(np.uint16), 128, "lz4", better_shuffle(sample, "lz4"))
 
 
 def make_study(folder: Path, kind: str, images: int) -> list[Path]:
@@ -93,10 +101,10 @@ def phenoloom(folder: Path, out: Path, threads: int) -> None:
 
 def store_alone(files: list[Path], out: Path, threads: int) -> None:
     """Read, cut, encode and write, in order, as `convert` does; no more."""
+    shape = layout()
+    options = {"per_file": shape.per_file, "compression": shape.compression, "shuffle": shape.shuffle}
     with (
-        TileWriter(
-            out / "store.zarr", (CHANNELS, TILE, TILE), np.dtype(np.uint16), per_file=128, compression="lz4"
-        ) as store,
+        TileWriter(out / "store.zarr", (CHANNELS, TILE, TILE), shape.dtype, **options) as store,
         ThreadPoolExecutor(threads) as pool,
     ):
 
@@ -131,13 +139,13 @@ def decode_and_copy(files: list[Path], threads: int) -> None:
 
 
 def decode_and_encode(files: list[Path], threads: int) -> None:
-    layout = Layout((CHANNELS, TILE, TILE), np.dtype(np.uint16), 128, "lz4")
+    encode = layout().encode
 
     def work(file: Path) -> None:
         image = read_image([file], CHANNELS)
         for y in range(0, SIZE, TILE):
             for x in range(0, SIZE, TILE):
-                layout.encode(image[:, y : y + TILE, x : x + TILE])
+                encode(image[:, y : y + TILE, x : x + TILE])
 
     in_threads(work, files, threads)
 
@@ -170,7 +178,7 @@ def with_tensorstore(files: list[Path], out: Path, threads: int) -> None:
     tile = [CHANNELS, TILE, TILE]
     codecs = [
         {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "blosc", "configuration": Layout(tuple(tile), np.dtype(np.uint16), 128, "lz4").blosc},
+        {"name": "blosc", "configuration": layout().blosc},
     ]
     sharding = {"name": "sharding_indexed", "configuration": {"chunk_shape": [1, *tile], "codecs": codecs}}
     chunks = {"name": "regular", "configuration": {"chunk_shape": [side * side, *tile]}}

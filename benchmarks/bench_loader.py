@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from phenoloom.data import Loader, cut, shuffled
+from phenoloom.shardfile import better_shuffle
 from phenoloom.store import TileStore, TileWriter
 
 BATCH, WORKERS = 64, 2
@@ -69,18 +70,24 @@ class StoreDataset(Dataset[Tensor]):
         return torch.from_numpy(self.store.read([row])[0])
 
 
-def write_stores(path: Path, plain: Path, count: int) -> list[bytes]:
-    """Blobs with camera noise, which compress as microscope images do; returns the encoded tiles."""
-    generator = np.random.default_rng(0)
+def blobs(generator: np.random.Generator) -> np.ndarray:
+    """A blob a channel with the camera's noise, (c, y, x) uint16."""
     y, x = np.mgrid[:SIZE, :SIZE]
-    writer = TileWriter(path, (CHANNELS, SIZE, SIZE), np.dtype("uint16"), per_file=128, compression="lz4")
-    encoded = []
+    centre = generator.uniform(60, 160, (CHANNELS, 2, 1, 1))
+    blob = 6000 * np.exp(-((y - centre[:, 0]) ** 2 + (x - centre[:, 1]) ** 2) / 1200)
+    return generator.poisson(blob + 200).astype(np.uint16)
+
+
+def write_stores(path: Path, plain: Path, count: int) -> list[bytes]:
+    """Blobs, which compress as images of a microscope do, in both stores; returns the encoded tiles."""
+    generator = np.random.default_rng(0)
     item = (CHANNELS, SIZE, SIZE)
+    shuffle = better_shuffle(blobs(np.random.default_rng(1)), "lz4")
+    writer = TileWriter(path, item, np.dtype("uint16"), per_file=128, compression="lz4", shuffle=shuffle)
+    encoded = []
     array = zarr.open_group(plain, mode="w").create_array("tiles", shape=(count, *item), chunks=(1, *item), dtype="u2")
     for row in range(count):
-        centre = generator.uniform(60, 160, (CHANNELS, 2, 1, 1))
-        blob = 6000 * np.exp(-((y - centre[:, 0]) ** 2 + (x - centre[:, 1]) ** 2) / 1200)
-        tile = generator.poisson(blob + 200).astype(np.uint16)
+        tile = blobs(generator)
         array[row] = tile
         encoded.append(writer.encode(tile))
         writer.append(encoded[-1])

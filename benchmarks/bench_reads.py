@@ -18,6 +18,7 @@ import tensorstore
 import zarr
 from scipy.ndimage import gaussian_filter
 
+from phenoloom.shardfile import better_shuffle
 from phenoloom.store import TileStore, TileWriter
 
 TILE = (4, 224, 224)
@@ -38,7 +39,8 @@ def make_store(path: Path, tiles: int) -> list[bytes]:
     """Write the store; returns its encoded tiles too."""
     rng = np.random.default_rng(0)
     scenes = [camera_tile(rng) for _ in range(16)]
-    with TileWriter(path, TILE, np.dtype(np.uint16), per_file=128, compression="lz4") as writer:
+    shuffle = better_shuffle(scenes[0], "lz4")
+    with TileWriter(path, TILE, np.dtype(np.uint16), per_file=128, compression="lz4", shuffle=shuffle) as writer:
         encoded = [writer.encode(np.roll(scenes[i % 16], i, axis=2)) for i in range(tiles)]
         for item in encoded:
             writer.append(item)

@@ -27,6 +27,7 @@ from .masks import read_labels, segment
 from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
 from .reading import AS_THE_STUDY, Reading
+from .shardfile import better_shuffle
 from .stacks import Where
 from .store import TileWriter
 from .tiletable import TileTable
@@ -39,6 +40,9 @@ AHEAD_PER_THREAD = 4
 
 GRAPH_IMAGES = 4096
 """Images in one dask graph; more would only make the graph itself large."""
+
+SAMPLE_PX = 512
+"""Side of the middle of the first image, on which ways to compress are tried."""
 
 
 @dataclass(slots=True)
@@ -73,9 +77,10 @@ def convert_shard(
     rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
-    conversion = _Conversion(settings, _reference_dtype(settings, sheet, reading), reading)
+    reference = _reference_image(settings, sheet, reading)
+    conversion = _Conversion(settings, reference.dtype, reading)
     with (
-        _writer(settings, conversion.dtype, manifest.with_suffix(".zarr")) as store,
+        _writer(settings, reference, manifest.with_suffix(".zarr")) as store,
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
         TileTable(temporary) as table,
     ):
@@ -265,12 +270,12 @@ def _read(settings: ConvertSettings, row: dict[str, Any], reading: Reading) -> N
     return reading.read(files, len(settings.channels), settings.planes, Where.of(row))
 
 
-def _reference_dtype(settings: ConvertSettings, sheet: Path, reading: Reading) -> np.dtype[Any]:
-    """Pixel type of the first readable image of the whole sheet, so that all shards agree on it."""
+def _reference_image(settings: ConvertSettings, sheet: Path, reading: Reading) -> NDArray[Any]:
+    """First readable image of the whole sheet, (c, h, w): all shards agree on its pixel type and on how to compress."""
     reason = ""
     for row in _sheet_rows(sheet):
         try:
-            return _read(settings, row, reading).dtype
+            return _read(settings, row, reading)
         except ImageError as error:
             reason = reason or f" (the first: {error})"
     raise PhenoloomError(
@@ -278,15 +283,18 @@ def _reference_dtype(settings: ConvertSettings, sheet: Path, reading: Reading) -
     )
 
 
-def _writer(settings: ConvertSettings, dtype: np.dtype[Any], path: Path) -> TileWriter:
+def _writer(settings: ConvertSettings, reference: NDArray[Any], path: Path) -> TileWriter:
     """A store for the tiles, and for masks of one object (uint8) or labels (int32) where the study has masks."""
     tiles = settings.tiles
+    y, x = (max(0, (side - SAMPLE_PX) // 2) for side in reference.shape[1:])
+    sample = reference[:, y : y + SAMPLE_PX, x : x + SAMPLE_PX]
     mask = np.dtype(np.uint8 if tiles.mode == "objects" else np.int32)
     return TileWriter(
         path,
         (len(settings.channels), tiles.size, tiles.size),
-        dtype,
+        reference.dtype,
         per_file=tiles.tiles_per_shard_file,
         compression=tiles.compression,
+        shuffle=better_shuffle(sample, tiles.compression),
         mask_dtype=None if settings.masks is None else mask,
     )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from .errors import PhenoloomError
-from .shardfile import LEVELS, Layout, ShardReader, ShardWriter, writing
+from .shardfile import BYTES, LEVELS, SHUFFLES, Layout, ShardReader, ShardWriter, writing
 
 SCHEMA = 1
 """Version of the layout, in the group's attributes as `phenoloom`."""
@@ -38,7 +38,8 @@ class TileWriter:
     """Writes a store tile by tile, in order; `encode` may run in many threads, `append` in one.
 
     The store cannot be opened before `close`, which writes the metadata with the attributes given to it. As a context
-    manager it lets go of its files when something fails before that.
+    manager it lets go of its files when something fails before that. `shuffle` is that of the tiles
+    (`shardfile.better_shuffle`); masks are so small that they are better read fast.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class TileWriter:
         *,
         per_file: int,
         compression: str,
+        shuffle: str = BYTES,
         mask_dtype: np.dtype[Any] | None = None,
     ) -> None:
         self.path = path
-        layouts = {"tiles": Layout(tile, dtype.newbyteorder("="), per_file, compression)}
+        layouts = {"tiles": Layout(tile, dtype.newbyteorder("="), per_file, compression, shuffle)}
         if mask_dtype is not None:
             layouts["masks"] = Layout(tile[1:], mask_dtype.newbyteorder("="), per_file, compression)
         with writing(path):
@@ -226,10 +228,10 @@ def _layout(metadata: dict[str, Any]) -> Layout | None:
     shard = metadata["chunk_grid"]["configuration"].get("chunk_shape", [0])
     inner = metadata["codecs"][0].get("configuration", {}).get("codecs", [{}])[-1]
     blosc = inner.get("configuration", {})
-    compression = blosc.get("cname")
-    if compression not in LEVELS:
+    compression, shuffle = blosc.get("cname"), blosc.get("shuffle")
+    if compression not in LEVELS or shuffle not in SHUFFLES:
         return None
-    layout = Layout(tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"]), shard[0], compression)
+    layout = Layout(tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"]), shard[0], compression, shuffle)
     # How hard the writer tried is no matter to the reader: every block of Blosc says itself how it was compressed.
     effort = {key: blosc.get(key) for key in ("clevel", "blocksize")}
     sharding = {

@@ -113,6 +113,21 @@ def labelled(height: int = 48, width: int = 40) -> np.ndarray:
     return mask
 
 
+@pytest.mark.parametrize(("shift", "shuffle"), [(4, "bitshuffle"), (0, "shuffle")])
+def test_all_shards_are_compressed_as_suits_the_first_image_of_the_study(
+    study: Study, shift: int, shuffle: str
+) -> None:
+    low = RNG.integers(0, 256 if shift == 0 else 4096, (2, 48, 40)).astype(np.uint16)
+    study.add(low << shift)
+    study.add(np.zeros((2, 48, 40), np.uint16) + 7, shard="0001")
+    for shard in ("0000", "0001"):
+        study.convert(GRID, shard=shard)
+        metadata = json.loads((study.at(shard).with_suffix(".zarr") / "tiles" / "zarr.json").read_text())
+        codecs = metadata["codecs"][0]["configuration"]["codecs"]
+        assert codecs[-1]["configuration"]["shuffle"] == shuffle
+    np.testing.assert_array_equal(study.store().read([0])[0], (low << shift)[:, :16, :16])
+
+
 def test_grid_tiles_are_the_crops_of_the_images_in_raster_order(study: Study) -> None:
     images = [camera(2, 40, 50), camera(2, 33, 16)]
     for image in images:
