@@ -12,6 +12,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from .config.settings import PretrainSettings
@@ -33,10 +34,9 @@ def fit(module: Pretraining, settings: PretrainSettings, output: Path, device: t
             # Each process is given its share of every batch already.
             use_distributed_sampler=False,
             max_epochs=training.epochs,
-            precision=_precision(training.precision, device),
             gradient_clip_val=training.gradient_clip,
             deterministic="warn" if device.type == "cuda" else None,
-            plugins=[world.environment()],
+            plugins=[world.environment(), _precision(training.precision, device)],
             logger=TensorBoardLogger(output, name="tensorboard", version=settings.digest()[:12]),
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
@@ -50,12 +50,23 @@ def fit(module: Pretraining, settings: PretrainSettings, output: Path, device: t
             raise SystemExit(TERMINATED) from None
 
 
-def _precision(wanted: str, device: torch.device) -> str:
+class _BFloat16(MixedPrecision):  # type: ignore[misc] # Lightning is not typed
+    """Automatic casts to bfloat16, with any optimiser.
+
+    Lightning refuses to clip gradients for fused optimisers, as these undo the scaling of float16 themselves; bfloat16
+    has the range of float32, and nothing is scaled.
+    """
+
+    clip_gradients = Precision.clip_gradients
+
+
+def _precision(wanted: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and native) else "32-true"
+    half = wanted == "bf16" or (wanted == "auto" and native)
+    return _BFloat16("bf16-mixed", device.type) if half else Precision()
 
 
 @contextmanager

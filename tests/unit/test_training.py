@@ -134,6 +134,26 @@ def test_parts_of_a_batch_in_half_precision_have_nearly_the_curve_of_single_prec
     assert (half != single).all()
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb", "sgd"])
+def test_gradients_are_clipped_in_either_precision_whatever_the_optimiser(
+    optimizer: str, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    original = Pretraining.on_train_batch_end
+
+    def watched(self: Pretraining, *arguments: Any) -> None:
+        gradients = [p.grad.flatten() for p in self.objective.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(gradients).norm()))
+        original(self, *arguments)
+
+    monkeypatch.setattr(Pretraining, "on_train_batch_end", watched)
+    for precision in ("float32", "bf16"):
+        norms.clear()
+        run(mae(optimizer=optimizer, precision=precision, gradient_clip=0.01), study, tmp_path / precision)
+        assert norms == pytest.approx([0.01] * len(norms), rel=1e-3)
+        assert len(norms) == 9
+
+
 def test_parts_of_one_item_are_refused_when_the_model_is_read() -> None:
     with pytest.raises(ValueError, match="at most half of `batch_size`, found 5 parts of 8"):
         Training(batch_size=8, accumulate=5)
