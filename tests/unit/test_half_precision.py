@@ -1,0 +1,125 @@
+"""Every objective in bfloat16, the precision of `auto` on devices that have it: near float32's curve, and as exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from studies import StudyOnDisk, image_settings, shape_settings
+from test_pretrain import OUTPUTS, Killed, kill_after
+
+from phenoloom import training
+from phenoloom.config.model import ImageModel
+from phenoloom.config.settings import PretrainSettings
+from phenoloom.config.training import Collapse, Conduct
+from phenoloom.pretrain import pretrain
+
+VIT: dict[str, Any] = {"encoder": "vit-tiny", "width": 32, "depth": 2, "patch": 8, "registers": 1, "drop_path": 0.1}
+DINO: dict[str, Any] = {
+    "name": "dino",
+    "prototypes": 32,
+    "hidden": 32,
+    "bottleneck": 16,
+    "local_crops": 2,
+    "local_size": 16,
+    "koleo": 0.1,
+    "temperature_epochs": 1,
+}
+AUGMENT = {
+    "crop": 0.5,
+    "rotate": True,
+    "elastic": 0.1,
+    "gain": 0.2,
+    "offset": 0.1,
+    "blur": 0.7,
+    "noise": 0.1,
+    "drop_channel": 0.1,
+}
+IMAGES: dict[str, dict[str, Any]] = {
+    "ae": {"objective": {"name": "ae"}},
+    "vae": {"objective": {"name": "vae"}, "contrast": {"pairs": "views"}},
+    "vqvae": {"objective": {"name": "vqvae", "codes": 16, "code_dim": 8}, "contrast": {"pairs": "labels"}},
+    "mae": {
+        **VIT,
+        "objective": {"name": "mae", "decoder_width": 32, "decoder_depth": 1},
+        "contrast": {"pairs": "views"},
+    },
+    "dino-resnet": {"objective": {**DINO, "head_batch_norm": True, "local_size": 32}, "input_size": 64, "augment": {}},
+    "dino-vit": {**VIT, "objective": {**DINO, "ibot": 1.0}, "augment": {"gain": 0.1}},
+    "separate": {"objective": {"name": "ae"}, "channels": {"mode": "separate"}, "contrast": {"pairs": "channels"}},
+    "replicate": {"objective": {"name": "vae"}, "channels": {"mode": "replicate"}},
+    "map": {"objective": {"name": "ae"}, "channels": {"mode": "map", "inputs": 3, "map": {"DNA": 0, "actin": 2}}},
+    "vit-ae": {**VIT, "objective": {"name": "vae"}},
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "shape-ae": {"objective": {"name": "ae"}},
+    "shape-vae": {"objective": {"name": "vae"}},
+    "shape-vqvae": {"objective": {"name": "vqvae", "codes": 8, "code_dim": 4}},
+    "shape-mae": {"objective": {"name": "mae"}},
+    "shape-contrast": {"objective": {"name": "contrast"}, "augment": {"stretch": 0.1, "noise": 0.01}},
+    "shape-embed": {"encoder": "resnet18", "objective": {"name": "vae", "decoder": "matrix", "error": "absolute"}},
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
+    return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def settings_of(name: str, precision: str, **more: Any) -> PretrainSettings:
+    chosen = {"precision": precision, "gradient_clip": 1.0, "epochs": 2, **more}
+    if name in SHAPES:
+        return shape_settings(**SHAPES[name], training=chosen)
+    own = {"view": "tiles", "width": 4, "input_size": 32, "latent": 16, "augment": AUGMENT, **IMAGES[name]}
+    basis = image_settings(training=chosen)
+    model = ImageModel(**own, training=basis.model.training.model_dump())
+    return basis.model_copy(update={"model": model, "model_name": name})
+
+
+def run(settings: PretrainSettings, study: StudyOnDisk, output: Path) -> pd.DataFrame:
+    stores = study.tiles if settings.model.view == "tiles" else study.shapes
+    # So few steps bring no codebook into use.
+    conduct = Conduct(collapse=Collapse(epochs=0))
+    pretrain(settings, study.index, study.folds, stores, output, 1, conduct=conduct)
+    return pd.read_csv(output / "metrics.csv")
+
+
+@pytest.mark.parametrize("name", [*IMAGES, *SHAPES])
+def test_every_objective_has_nearly_the_curve_of_single_precision(
+    name: str, study: StudyOnDisk, tmp_path: Path
+) -> None:
+    half, single = (run(settings_of(name, precision), study, tmp_path / precision) for precision in ("bf16", "float32"))
+    assert np.isfinite(half).all(axis=None)
+    assert (half["train_loss"] != single["train_loss"]).all()
+    np.testing.assert_allclose(half["train_loss"], single["train_loss"], rtol=0.05)
+
+
+@pytest.mark.parametrize("name", [*IMAGES, "shape-vqvae", "shape-embed"])
+def test_a_killed_training_continues_to_the_same_bits(
+    name: str, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The teacher of DINO is an average already.
+    settings = settings_of(name, "bf16", ema=0.0 if "dino" in name else 0.9)
+    run(settings, study, tmp_path / "whole")
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+    with monkeypatch.context() as deadly:
+        kill_after(4, deadly, "training_step")
+        with pytest.raises(Killed):
+            run(settings, study, tmp_path / "killed")
+    run(settings, study, tmp_path / "killed")
+    files = [file for file in OUTPUTS if (tmp_path / "whole" / file).exists()]
+    assert len(files) >= 3
+    whole, killed = ([(tmp_path / folder / file).read_bytes() for file in files] for folder in ("whole", "killed"))
+    assert whole == killed
