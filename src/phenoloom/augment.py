@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .config.model import Augment
+from .precision import in_float32
 from .warp import warp
 
 
+@in_float32
 def augment(tiles: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
     """Augment tiles (b, c, y, x) in units of the channels' standard deviations; `generator` lies on their device."""
     if settings.rotate or settings.elastic or settings.crop < 1:
@@ -23,6 +25,7 @@ def augment(tiles: Tensor, settings: Augment, generator: torch.Generator) -> Ten
     return change_intensity(tiles, settings, generator)
 
 
+@in_float32
 def crops(
     tiles: Tensor, settings: Augment, scale: tuple[float, float], size: int, count: int, generator: torch.Generator
 ) -> Tensor:

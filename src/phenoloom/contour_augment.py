@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .config.shapes import ShapeAugment
+from .precision import in_float32
 
 WAVES = 6
 """Sines whose sum is one elastic displacement of the plane."""
@@ -18,6 +19,7 @@ RIPPLES = range(2, 13)
 """Waves along a contour."""
 
 
+@in_float32
 def augment_contours(contours: Tensor, settings: ShapeAugment, generator: torch.Generator) -> Tensor:
     """One random version of each contour, or the contours as they are where every augmentation is off.
 

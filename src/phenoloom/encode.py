@@ -146,7 +146,8 @@ def _inputs(card: Card, split: str, order: list[int] | None) -> Callable[[Tensor
     normaliser, placement = card.normaliser(split), card.placement
 
     def prepared(batch: Tensor) -> Tensor:
-        values = normaliser(batch if order is None else batch[:, order])
+        # Converted first: on a GPU torch picks from no unsigned integers.
+        values = normaliser(batch if order is None else batch.float()[:, order])
         return values if placement is None else placement(values)
 
     return prepared

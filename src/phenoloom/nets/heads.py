@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..precision import in_float32
 from .vit import initialise
 
 
@@ -28,8 +29,13 @@ class DINOHead(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Cosines in [-1, 1]."""
-        directions = F.normalize(self.mlp(vectors), dim=-1)
-        return F.linear(directions, F.normalize(self.last_layer.weight, dim=1))
+        return _cosines(self.mlp(vectors), self.last_layer.weight)
+
+
+@in_float32
+def _cosines(vectors: Tensor, prototypes: Tensor) -> Tensor:
+    # Divided by temperatures of some hundredths, so that rounding them would change the targets.
+    return F.linear(F.normalize(vectors, dim=-1), F.normalize(prototypes, dim=1))
 
 
 class ProjectionHead(nn.Module):

@@ -16,6 +16,7 @@ from ..augment import augment
 from ..config.model import ImageModel
 from ..errors import PhenoloomError
 from ..nets.heads import ProjectionHead
+from ..precision import in_float32
 from .base import Objective, Outcome, Wrapper
 
 
@@ -72,6 +73,7 @@ class Contrasted(Wrapper):
         return torch.stack([item, view], 1)
 
 
+@in_float32
 def supervised_contrast(unit: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Eq. 2 of Khosla et al. 2020 on unit vectors (n, d) with keys (n, 2) of what an item is and where it was found.
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..precision import in_float32
+
 MASKED_TILES = 0.5
 MASKED_PATCHES = (0.1, 0.5)
 """Share of the tiles with hidden patches, and least and largest share of patches hidden in them (iBOT)."""
@@ -37,6 +39,7 @@ def sharpened(outputs: Tensor, centre: Tensor, temperature: float) -> Tensor:
     return ((outputs - centre) / temperature).softmax(-1)
 
 
+@in_float32
 def cross_entropies(targets: Tensor, predicted: Tensor) -> Tensor:
     """Mean cross-entropy of targets (g, b, k) and predicted logits (v, b, k) over all pairs of different views.
 
@@ -69,6 +72,7 @@ def random_patches(images: Tensor, patch: int, generator: torch.Generator) -> Te
     return ranks < (share * patches)[:, None]
 
 
+@in_float32
 def koleo(vectors: Tensor) -> Tensor:
     """Kozachenko-Leonenko term (Sablayrolles et al. 2019): minus the mean log distance of each vector (b, d) to its
     nearest neighbour, on the unit sphere.
