@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,15 @@ from studies import StudyOnDisk, image_settings, shape_settings
 from test_pretrain import OUTPUTS, Killed, kill_after
 
 from phenoloom import training
-from phenoloom.config.model import ImageModel
+from phenoloom.augment import augment, crops
+from phenoloom.config.model import Augment, ImageModel
 from phenoloom.config.settings import PretrainSettings
+from phenoloom.config.shapes import ShapeAugment
 from phenoloom.config.training import Collapse, Conduct
+from phenoloom.contour_augment import augment_contours
+from phenoloom.nets.heads import DINOHead
+from phenoloom.objectives.contrast import supervised_contrast
+from phenoloom.objectives.distillation import cross_entropies, koleo
 from phenoloom.pretrain import pretrain
 
 VIT: dict[str, Any] = {"encoder": "vit-tiny", "width": 32, "depth": 2, "patch": 8, "registers": 1, "drop_path": 0.1}
@@ -94,6 +100,45 @@ def run(settings: PretrainSettings, study: StudyOnDisk, output: Path) -> pd.Data
     conduct = Conduct(collapse=Collapse(epochs=0))
     pretrain(settings, study.index, study.folds, stores, output, 1, conduct=conduct)
     return pd.read_csv(output / "metrics.csv")
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+OUTLINES = ShapeAugment(stretch=0.1, elastic=0.1, ripple=0.02, cut=0.2, noise=0.01)
+EXACT: dict[str, Callable[[], torch.Tensor]] = {
+    "tiles": lambda: augment(drawn(4, 3, 64, 64), Augment(**AUGMENT, crop_tries=3), seeded()),
+    "crops": lambda: crops(drawn(4, 3, 64, 64), Augment(**AUGMENT), (0.2, 0.5), 32, 2, seeded()),
+    "contours": lambda: augment_contours(drawn(4, 32, 2), OUTLINES, seeded()),
+    "contrast": lambda: supervised_contrast(
+        torch.nn.functional.normalize(drawn(8, 16), dim=1), torch.tensor([[i % 4, i // 4] for i in range(8)]), 0.1
+    ),
+    "cross-entropy": lambda: cross_entropies(drawn(2, 4, 64).softmax(-1), drawn(3, 4, 64)),
+    "koleo": lambda: koleo(drawn(8, 16)),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_places_of_pixels_and_losses_are_those_of_single_precision(name: str) -> None:
+    expected = EXACT[name]()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = EXACT[name]()
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+def test_the_similarities_to_prototypes_lose_no_digits() -> None:
+    head = DINOHead(16, 32, 8, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, hidden = head(drawn(4, 16)), head.mlp(drawn(4, 16)).double()
+    prototypes = torch.nn.functional.normalize(head.last_layer.weight.double(), dim=1)
+    expected = torch.nn.functional.normalize(hidden, dim=1) @ prototypes.T
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [*IMAGES, *SHAPES])

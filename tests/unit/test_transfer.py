@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from phenoloom.config.sections import Classify
 from phenoloom.config.settings import TransferSettings
@@ -325,11 +326,26 @@ def guest(folder: Path, channels: tuple[str, ...], **changes: Any) -> StudyOnDis
     return StudyOnDisk(folder, wells=4, per_well=2, folds=2, plate="Q", size=48, channels=channels, seed=3, **changes)
 
 
+class NoUnsignedPicking(TorchDispatchMode):
+    """Refuses what torch has no kernel for on a GPU: picking from unsigned integers of more than 8 bits."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        picks = func in {
+            torch.ops.aten.index.Tensor,
+            torch.ops.aten.index_select.default,
+            torch.ops.aten.gather.default,
+        }
+        if picks and args[0].dtype in {torch.uint16, torch.uint32}:
+            raise NotImplementedError(f"{func} not implemented for {args[0].dtype}")
+        return func(*args, **(kwargs or {}))
+
+
 def carried(study: StudyOnDisk, model: Path, output: Path, **changes: Any) -> np.ndarray:
     values = {"split": "fold-2", "model_name": "vqvae-resnet18", "study": "guest", "source": "toy"} | changes
     chosen = embed_settings("rep").model_copy(update=values)
     stores = study.shapes if chosen.view == "shapes" else study.tiles
-    embed(chosen, study.index, study.folds, stores, [], model, output, 1)
+    with NoUnsignedPicking():
+        embed(chosen, study.index, study.folds, stores, [], model, output, 1)
     return read_embedding(output, "rep").vectors
 
 
