@@ -122,7 +122,7 @@ def _assumptions(
         _planes(question, sizes),
         f"Shards: those of the table, else one a plate, pooled to {_bytes(SHARD_LEAST_BYTES)} and split above "
         f"{_bytes(SHARD_MOST_BYTES)}, at most {SHARDS_MOST:,} a study.",
-        f"Tiles and masks compress {COMPRESSION:g} times (assumed; 1.93 to 2.40 measured). Everything else is counted "
+        f"Tiles and masks compress {COMPRESSION:g} times (assumed; 1.97 to 2.27 measured). Everything else is counted "
         "from array shapes. A job leaves a log, a benchmark and a record of Snakemake beside its outputs.",
         _gpu(question),
     ]

@@ -12,7 +12,7 @@ from .draws import Draws
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .read import Results
 from .representations import DUMMY, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
-from .training_sets import size_warnings, supervision_warnings
+from .training_sets import precision_warnings, size_warnings, supervision_warnings
 
 
 def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ def warnings(settings: ReportSettings, results: Results, board: Scoreboard | Non
     found = [*_data_warnings(results), *size_warnings(results.runs)]
     if board is not None:
         found = [*_model_warnings(board), *_control_warnings(board, results), *_unit_warnings(board, results), *found]
-    found = [*supervision_warnings(results.runs), *found]
+    found = [*supervision_warnings(results.runs), *precision_warnings(results.runs), *found]
     entries = settings.representations
     names = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
     transductive = Draws(settings.families).standing(names)

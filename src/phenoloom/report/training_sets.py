@@ -83,6 +83,22 @@ def supervision_warnings(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def precision_warnings(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each model that was trained in one precision for some folds and in another for the others."""
+    folds: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        if run.card.get("precision"):
+            folds.setdefault(run.model, {}).setdefault(run.card["precision"], []).append(run.split)
+    return [
+        f"{model} was trained in "
+        + " and in ".join(f"{name} for {listing(sorted(splits))}" for name, splits in sorted(parts.items()))
+        + ", as its jobs ran on devices that differ: its folds differ by more than their rows. Set "
+        "`training.precision` to one of them, or train on devices of one kind."
+        for model, parts in folds.items()
+        if len(parts) > 1
+    ]
+
+
 def _parts(runs: Sequence[Run]) -> Iterator[tuple[Run, dict[str, Any]]]:
     for run in runs:
         for part in run.card.get("studies") or ():
