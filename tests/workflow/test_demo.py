@@ -37,6 +37,12 @@ def test_phenotypes_are_found_far_above_the_dummy_by_pixels_and_above_it_by_shap
     assert scores["regionprops", "forest"] > dummy + 0.2
 
 
+def test_what_the_image_model_learns_from_pixels_alone_beats_its_untrained_encoder_by_every_probe(demo: Path) -> None:
+    scores = mean_macro_f1(demo)
+    for probe in ("knn", "logistic", "forest"):
+        assert scores["vqvae", probe] > scores["vqvae-untrained", probe] + 0.02
+
+
 def test_shape_is_the_phenotype_that_outlines_see_and_mean_intensities_do_not_tell_phenotypes_apart(demo: Path) -> None:
     scores = pd.read_parquet(demo / "scores.parquet")
     rows = scores[(scores["metric"] == "f1") & (scores["probe"] == "logistic")]
