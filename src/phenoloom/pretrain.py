@@ -218,7 +218,7 @@ def _card(
         fold_statistics={k: Statistics.of(n) for k, n in material.fold_normalisers.items()} or None,
         points=_points(material),
         studies=[_study_card(part) for part in material.studies] or None,
-        precision="bf16" if module.trainer.precision.startswith("bf16") else "float32",
+        precision=module.progress.precision or None,
         best_epoch=module.progress.best_epoch,
         validation_loss=module.progress.best_loss,
         epochs_run=module.progress.epoch,

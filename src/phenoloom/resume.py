@@ -20,6 +20,9 @@ from .throughput import Speed
 
 State = dict[str, Any]
 
+PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}
+"""Lightning's words and ours."""
+
 
 @dataclass
 class Progress:
@@ -35,6 +38,20 @@ class Progress:
     history: list[Metrics] = field(default_factory=list)
     speeds: list[Speed] = field(default_factory=list)
     sums: Sums = field(default_factory=dict)
+    precision: str = ""
+
+    def go_on_in(self, precision: str) -> None:
+        """Note what the next steps are computed in, in Lightning's words; says so where earlier ones were not."""
+        name = PRECISIONS[precision]
+        if self.precision.endswith(name):
+            return
+        if self.precision:
+            print(
+                f"steps until here were computed in {self.precision}, and this device computes in {name}; set "
+                "`training.precision` to one of them where nodes differ",
+                file=sys.stderr,
+            )
+        self.precision = f"{self.precision} then {name}" if self.precision else name
 
 
 class ResumeFolder:

@@ -85,8 +85,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def on_fit_start(self) -> None:
         """Continue from the last state, if there is one."""
-        state = self.resume.load()
-        if state is None:
+        if (state := self.resume.load()) is None:
             return
         self.objective.load_state_dict(state["objective"])
         self.trainer.optimizers[0].load_state_dict(state["optimizer"])
@@ -106,6 +105,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
     def on_train_start(self) -> None:
         """A state saved after its last epoch needs no other one."""
         self.trainer.should_stop = self.progress.stale >= self.settings.patience
+        self.progress.go_on_in(self.trainer.precision)
 
     def on_train_epoch_start(self) -> None:
         """Begin to measure."""

@@ -85,8 +85,8 @@ class Card(Section):
     """Of an encoder that never saw the study: the statistics of the study's train groups, by split."""
     studies: list[StudyCard] | None = None
     """What it was trained on, where that is more or other than the study."""
-    precision: Literal["float32", "bf16"] | None = None
-    """What `training.precision` came to on the device; cards of earlier versions do not tell."""
+    precision: str | None = None
+    """What steps were computed in: `float32`, `bf16`, or one then the other; cards of earlier versions do not tell."""
     best_epoch: int
     validation_loss: float
     epochs_run: int

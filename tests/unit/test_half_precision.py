@@ -154,6 +154,23 @@ def test_every_objective_has_nearly_the_curve_of_single_precision(
     np.testing.assert_allclose(half["train_loss"], single["train_loss"], rtol=0.05)
 
 
+def test_a_training_that_goes_on_in_another_precision_says_so(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of("ae", "auto")
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    with monkeypatch.context() as deadly:
+        kill_after(4, deadly, "training_step")
+        with pytest.raises(Killed):
+            run(settings, study, tmp_path)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    run(settings, study, tmp_path)
+    assert "steps until here were computed in bf16, and this device computes in float32" in capsys.readouterr().err
+    assert read_card(tmp_path).precision == "bf16 then float32"
+
+
 @pytest.mark.parametrize("name", [*IMAGES, "shape-vqvae", "shape-embed"])
 def test_a_killed_training_continues_to_the_same_bits(
     name: str, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
