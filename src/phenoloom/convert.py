@@ -77,10 +77,10 @@ def convert_shard(
     rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
-    reference = _reference_image(settings, sheet, reading)
-    conversion = _Conversion(settings, reference.dtype, reading)
+    sample = _reference_sample(settings, sheet, reading)
+    conversion = _Conversion(settings, sample.dtype, reading)
     with (
-        _writer(settings, reference, manifest.with_suffix(".zarr")) as store,
+        _writer(settings, sample, manifest.with_suffix(".zarr")) as store,
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
         TileTable(temporary) as table,
     ):
@@ -270,29 +270,31 @@ def _read(settings: ConvertSettings, row: dict[str, Any], reading: Reading) -> N
     return reading.read(files, len(settings.channels), settings.planes, Where.of(row))
 
 
-def _reference_image(settings: ConvertSettings, sheet: Path, reading: Reading) -> NDArray[Any]:
-    """First readable image of the whole sheet, (c, h, w): all shards agree on its pixel type and on how to compress."""
+def _reference_sample(settings: ConvertSettings, sheet: Path, reading: Reading) -> NDArray[Any]:
+    """The middle (c, h, w) of the sheet's first readable image: all shards agree on its type and how it compresses."""
     reason = ""
     for row in _sheet_rows(sheet):
         try:
-            return _read(settings, row, reading)
+            image = _read(settings, row, reading)
         except ImageError as error:
             reason = reason or f" (the first: {error})"
+            continue
+        y, x = (max(0, (side - SAMPLE_PX) // 2) for side in image.shape[1:])
+        # A copy, so that the image need not be held as long as its middle.
+        return image[:, y : y + SAMPLE_PX, x : x + SAMPLE_PX].copy()
     raise PhenoloomError(
         f"not one image of {sheet} can be read from {settings.root}{reason}; check `source.root` and the channels"
     )
 
 
-def _writer(settings: ConvertSettings, reference: NDArray[Any], path: Path) -> TileWriter:
+def _writer(settings: ConvertSettings, sample: NDArray[Any], path: Path) -> TileWriter:
     """A store for the tiles, and for masks of one object (uint8) or labels (int32) where the study has masks."""
     tiles = settings.tiles
-    y, x = (max(0, (side - SAMPLE_PX) // 2) for side in reference.shape[1:])
-    sample = reference[:, y : y + SAMPLE_PX, x : x + SAMPLE_PX]
     mask = np.dtype(np.uint8 if tiles.mode == "objects" else np.int32)
     return TileWriter(
         path,
         (len(settings.channels), tiles.size, tiles.size),
-        reference.dtype,
+        sample.dtype,
         per_file=tiles.tiles_per_shard_file,
         compression=tiles.compression,
         shuffle=better_shuffle(sample, tiles.compression),
