@@ -135,7 +135,8 @@ class Training(Section):
         default_factory=Collapse, description="when a training counts as collapsed and stops; changes no result"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the device computes it natively, else float32"
+        "auto",
+        description="auto: bf16 where the device computes it natively, else float32; augmentation stays float32",
     )
     threads: int = Field(
         4,
