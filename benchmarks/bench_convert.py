@@ -32,7 +32,8 @@ from scipy.ndimage import gaussian_filter
 
 from phenoloom.config.sections import Tiles
 from phenoloom.config.settings import ConvertSettings
-from phenoloom.convert import AHEAD_PER_THREAD, convert_shard
+from phenoloom.convert import convert_shard
+from phenoloom.ordered import AHEAD_PER_THREAD
 from phenoloom.readers import read_image
 from phenoloom.shardfile import Layout, better_shuffle
 from phenoloom.store import TileWriter

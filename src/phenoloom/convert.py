@@ -1,8 +1,8 @@
 """One shard of a study: raw images to a tile store, a table of tiles, and a manifest, in one pass.
 
-dask runs one task an image (read, measure, cut, encode) in threads. Tiles are appended in the order of the sheet by a
-chain of tasks, and an image is read only when those some way before it are written: memory is bounded by the number
-of threads, and the result does not depend on it.
+An image is one task (read, measure, cut, encode) in dask's threads. Tiles are appended in the order of the sheet, and
+an image is read only when those some way before it are written (see `ordered.py`): memory is bounded by the number of
+threads, and the result does not depend on it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import dask
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from .config.settings import ConvertSettings
 from .errors import ImageError, PhenoloomError
 from .manifest import Quarantine, atomic_path, refuse_too_many, remove_shard, write_manifest
 from .masks import read_labels, segment
+from .ordered import in_order
 from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
 from .reading import AS_THE_STUDY, Reading
@@ -34,12 +34,6 @@ from .tiletable import TileTable
 from .tiling import Place, around_objects, cut, grid, inside
 
 BACKGROUND = "tile with less foreground than min_foreground"
-
-AHEAD_PER_THREAD = 4
-"""Images a thread may finish before the image whose turn it is has been written."""
-
-GRAPH_IMAGES = 4096
-"""Images in one dask graph; more would only make the graph itself large."""
 
 SAMPLE_PX = 512
 """Side of the middle of the first image, on which ways to compress are tried."""
@@ -85,7 +79,14 @@ def convert_shard(
         TileTable(temporary) as table,
     ):
         sink = _Sink(rows, store, table, ChannelStatistics(len(settings.channels)))
-        _run(conversion, sink, store, threads, f"convert {shard}")
+        bar = progress(range(len(rows)), len(rows), f"convert {shard}", "images")
+
+        def write(number: int, image: Converted) -> None:
+            sink.write(number, image)
+            next(bar)
+
+        in_order(lambda number: conversion.convert(rows[number], store), write, len(rows), threads)
+        next(bar, None)
         _refuse_nothing(sink, settings, f"{manifest.parent.name}/{shard}")
         statistics = dict(zip(settings.channels, sink.statistics.summary(), strict=True))
         attributes = {"channels": settings.channels, "pixel_size_um": settings.pixel_size_um}
@@ -220,28 +221,6 @@ class _Sink:
         if image.measures is not None:
             self.statistics.add(image.measures)
             self.table.append(row["image_id"], image.places, image.foreground, image.measures, image.digest)
-
-
-def _run(conversion: _Conversion, sink: _Sink, store: TileWriter, threads: int, what: str) -> None:
-    """Convert all images in `threads` threads and write them in order."""
-    total, ahead = len(sink.rows), AHEAD_PER_THREAD * threads
-    bar = progress(range(total), total, what, "images")
-
-    def convert(number: int, _room: None) -> Converted:
-        return conversion.convert(sink.rows[number], store)
-
-    def write(number: int, image: Converted, _previous: None) -> None:
-        sink.write(number, image)
-        next(bar)
-
-    convert_task, write_task = dask.delayed(convert, pure=False), dask.delayed(write, pure=False)
-    for start in range(0, total, GRAPH_IMAGES):
-        written: list[Any] = []
-        for number in range(start, min(start + GRAPH_IMAGES, total)):
-            image = convert_task(number, written[-ahead] if len(written) >= ahead else None)
-            written.append(write_task(number, image, written[-1] if written else None))
-        dask.compute(written[-1], scheduler="threads", num_workers=threads)
-    next(bar, None)
 
 
 def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:

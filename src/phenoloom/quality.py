@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -52,12 +53,20 @@ class Measuring:
 
     def add(self, pixels: NDArray[Any]) -> None:
         """Take the pixels (c, h, w) of one tile; where it reaches over the image's edge, the part inside."""
-        sums = [_sums(plane) for plane in pixels]
-        top = None if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
-        hits = [int(np.count_nonzero(plane == top)) for plane, most in zip(pixels, sums, strict=True) if most[4] == top]
-        self._sums.append(sums)
         _, height, width = pixels.shape
-        self._sizes.append((height * width, math.ceil(height / FOCUS_ROWS) * max(width - 2, 1), sum(hits)))
+        largest, opencv = _traits(pixels.dtype)
+        if not opencv:
+            pixels = pixels.astype(np.float64)
+        rows = pixels[:, ::FOCUS_ROWS]
+        sums, saturated = [], 0
+        for plane, right, left in zip(pixels, rows[:, :, 2:], rows[:, :, :-2], strict=True):
+            low, high, _, _ = cv2.minMaxLoc(plane)
+            if high == largest:
+                saturated += int(np.count_nonzero(plane == largest))
+            gradient = cv2.norm(right, left, cv2.NORM_L2SQR) if width > 2 else 0.0
+            sums.append((cv2.sumElems(plane)[0], cv2.norm(plane, cv2.NORM_L2SQR), gradient, low, high))
+        self._sums.append(sums)
+        self._sizes.append((height * width, math.ceil(height / FOCUS_ROWS) * max(width - 2, 1), saturated))
 
     def finish(self, channels: int) -> Measures:
         """Measures of the tiles taken so far, in their order."""
@@ -72,14 +81,10 @@ class Measuring:
         return Measures(focus, saturated / (pixels * channels), mean, std, low, high, pixels)
 
 
-def _sums(plane: NDArray[Any]) -> tuple[float, float, float, float, float]:
-    """Sum, sum of squares, sum of squared differences two columns apart in every fourth row, least and most."""
-    if plane.dtype not in _OPENCV_SUMS:
-        plane = plane.astype(np.float64)
-    low, high, _, _ = cv2.minMaxLoc(plane)
-    rows = plane[::FOCUS_ROWS]
-    gradient = cv2.norm(rows[:, 2:], rows[:, :-2], cv2.NORM_L2SQR) if plane.shape[1] > 2 else 0.0
-    return cv2.sumElems(plane)[0], cv2.norm(plane, cv2.NORM_L2SQR), gradient, low, high
+@cache
+def _traits(dtype: np.dtype[Any]) -> tuple[int | None, bool]:
+    """The largest value of an integer type, and whether OpenCV sums over the type as it is."""
+    return None if dtype.kind == "f" else int(np.iinfo(dtype).max), dtype in _OPENCV_SUMS
 
 
 def foreground_threshold(plane: NDArray[Any]) -> Any:

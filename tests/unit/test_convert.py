@@ -15,7 +15,7 @@ import pytest
 import tifffile
 import xxhash
 
-from phenoloom import convert
+from phenoloom import ordered
 from phenoloom.config.sections import Masks, Tiles
 from phenoloom.config.settings import ConvertSettings
 from phenoloom.convert import convert_shard
@@ -399,7 +399,7 @@ def test_many_small_graphs_give_the_same_as_one(study: Study, monkeypatch: pytes
         study.add(camera(2, 32, 16))
     study.convert(GRID, threads=2)
     expected = study.files()
-    monkeypatch.setattr(convert, "GRAPH_IMAGES", 2)
+    monkeypatch.setattr(ordered, "GRAPH_ITEMS", 2)
     study.convert(GRID, threads=2)
     assert study.files() == expected
 
