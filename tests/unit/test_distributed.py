@@ -34,11 +34,6 @@ GROWN = 1e-2
 """The same after nine steps of Adam through batch norms; another number of threads alone makes 2e-3."""
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
-    return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
-
-
 def image(objective: dict[str, object], **training: object) -> PretrainSettings:
     """20 rows in batches of 7, 7 and 6: shares of 4 and 3 rows, or of 3, 2 and 2."""
     training = {"batch_size": 7, "precision": "float32", **training}

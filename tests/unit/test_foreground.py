@@ -19,11 +19,6 @@ class Killed(BaseException):
     """What kill -9 leaves behind."""
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
-    return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
-
-
 def run(exponent: float, study: StudyOnDisk, output: Path) -> dict[str, bytes]:
     settings = image_settings(training={"foreground_exponent": exponent, "learning_rate": 0.001})
     pretrain(settings, study.index, study.folds, study.tiles, output, 1)

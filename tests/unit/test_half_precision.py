@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "shape-embed": {"encoder": "resnet18", "objective": {"name": "vae", "decoder": "matrix", "error": "absolute"}},
 }
 
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
-    return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
-
-
-@pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 def settings_of(name: str, precision: str, **more: Any) -> PretrainSettings:

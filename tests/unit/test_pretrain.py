@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,7 @@ from phenoloom.weights import load_objective, read_card
 
 OUTPUTS = ("model.safetensors", "metrics.csv", "model.yaml", "reconstructions.npz")
 
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
-    return StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=4)
-
-
-@pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_threads")
 
 
 def run(settings: PretrainSettings, study: StudyOnDisk, output: Path, threads: int = 1) -> dict[str, bytes]:
