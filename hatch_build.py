@@ -33,5 +33,8 @@ class CommitHook(BuildHookInterface):
         Path(self.root, COMMIT).unlink(missing_ok=True)
 
     def _git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", "-C", self.root, *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
+        command = ["git", "-C", self.root, *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .atomic import write_atomically
 from .config.model import ImageModel
 from .config.settings import ALGORITHM, EmbedSettings, IndexSettings
 from .contours import extract_contours
@@ -24,7 +25,7 @@ from .embed import Features, write_features
 from .encode import encode
 from .errors import PhenoloomError
 from .index import make_index
-from .manifest import read_manifest, write_atomically
+from .manifest import read_manifest
 from .new_images import NewImages, Steps, steps_for
 from .roles import NEW
 from .sheet import make_sheet

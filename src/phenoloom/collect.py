@@ -21,10 +21,11 @@ from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from .atomic import atomic_path
 from .config.settings import CollectSettings
 from .errors import PhenoloomError
 from .folds import read_folds
-from .manifest import atomic_path, provenance
+from .manifest import provenance
 from .units import unit_ids
 from .vectors import PREFIX, read_embedding
 

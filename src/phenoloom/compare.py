@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .atomic import write_atomically
 from .config.families import standing
 from .config.settings import ALGORITHM, CompareSettings, ReportSettings
 from .errors import PhenoloomError
-from .manifest import provenance, table_metadata, write_atomically
+from .manifest import provenance, table_metadata
 from .scores import SCHEMA, SCORED, read_scores
 
 Floats = npt.NDArray[np.float64]

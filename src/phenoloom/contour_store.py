@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle
 
+from .atomic import atomic_path
 from .errors import PhenoloomError
-from .manifest import atomic_path, file_digest, read_manifest
+from .manifest import file_digest, read_manifest
 
 CONVENTIONS = {
     "axes": ["contour", "point", "xy"],
@@ -100,15 +100,6 @@ class ArrayWriter:
         self._array.resize((self.count, *self._item))
         self._array[self._written :] = items
         self._written = self.count
-
-
-def delete_leftovers(manifest: Path) -> None:
-    """Remove what an unfinished run left: the manifest first, since a store without one does not exist."""
-    manifest.unlink(missing_ok=True)
-    manifest.with_suffix(".parquet").unlink(missing_ok=True)
-    store = manifest.with_suffix(".zarr")
-    if store.exists():
-        shutil.rmtree(store)
 
 
 def write_table(manifest: Path, table: pa.Table) -> str:

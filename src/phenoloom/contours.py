@@ -19,8 +19,8 @@ import xxhash
 
 from .config.settings import ContoursSettings
 from .contour_sources import Batch, batches
-from .contour_store import CONVENTIONS, TABLE, ArrayWriter, delete_leftovers, write_table
-from .manifest import Quarantine, read_manifest, refuse_too_many, write_manifest
+from .contour_store import CONVENTIONS, TABLE, ArrayWriter, write_table
+from .manifest import Quarantine, read_manifest, refuse_too_many, remove_shard, write_manifest
 from .polygons import (
     Floats,
     Polygons,
@@ -49,7 +49,7 @@ def extract_contours(
     `tiles` is the manifest of the shard's tile store where the study has tiles. Memory holds a few batches of outlines
     and the rows of the table, whatever the size of the shard.
     """
-    delete_leftovers(manifest)
+    remove_shard(manifest)
     manifest.parent.mkdir(parents=True, exist_ok=True)
     rows = pq.read_table(sheet)
     rows = rows.filter(pc.equal(rows["shard"], shard))

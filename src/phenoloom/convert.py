@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .atomic import atomic_path
 from .config.settings import ConvertSettings
 from .errors import ImageError, PhenoloomError
-from .manifest import Quarantine, atomic_path, refuse_too_many, remove_shard, write_manifest
+from .manifest import Quarantine, refuse_too_many, remove_shard, write_manifest
 from .masks import read_labels, segment
 from .ordered import in_order
 from .progress import progress

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .atomic import atomic_path
 from .config.settings import DescribeSettings
 from .contour_store import ContourStore
 from .descriptors import DESCRIPTORS
 from .errors import PhenoloomError
-from .manifest import atomic_path, provenance, table_metadata
+from .manifest import provenance, table_metadata
 from .progress import progress
 
 ROWS_A_BLOCK = 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from .manifest import write_atomically
+from .atomic import write_atomically
 
 INTERVAL_S = 1.0
 SUFFIX = "device.json"

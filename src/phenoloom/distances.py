@@ -14,8 +14,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from .config.settings import DistancesSettings
-from .contour_store import ArrayWriter, ContourStore, delete_leftovers
-from .manifest import read_manifest, write_manifest
+from .contour_store import ArrayWriter, ContourStore
+from .manifest import read_manifest, remove_shard, write_manifest
 from .progress import progress
 
 # Differences of one block, in numbers: both coordinates stay in the processor's cache.
@@ -89,7 +89,7 @@ def align(points: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]
 
 def store_distances(settings: DistancesSettings, shapes: Path, manifest: Path) -> None:
     """Write the matrices of one shard's contours, in px, as `<manifest>.zarr`; the manifest last."""
-    delete_leftovers(manifest)
+    remove_shard(manifest)
     contours = ContourStore(shapes)
     manifest.parent.mkdir(parents=True, exist_ok=True)
     n, points, _ = contours.shape

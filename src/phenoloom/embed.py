@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .atomic import atomic_path
 from .config.settings import EmbedSettings
 from .errors import PhenoloomError
-from .manifest import atomic_path, provenance, table_metadata
+from .manifest import provenance, table_metadata
 from .roles import ALL, NEW, FoldTable, fold_table, row_groups, row_roles
 from .vectors import read_embedding, seen_test_groups
 

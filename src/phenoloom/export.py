@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .atomic import atomic_path
 from .config.model import ImageModel
 from .data import stable_seed
 from .deploy import encoder_of, input_shape
 from .errors import PhenoloomError
-from .manifest import atomic_path
 from .weights import CARD, Card, read_card
 
 OPSET = 20

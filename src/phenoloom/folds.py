@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 
+from .atomic import write_atomically
 from .config.sections import Unit
 from .config.settings import FoldsSettings
 from .errors import PhenoloomError
-from .manifest import file_digest, provenance, table_facts, table_metadata, write_atomically, write_manifest
+from .manifest import file_digest, provenance, table_facts, table_metadata, write_manifest
 from .stratify import missing, stratify
 from .units import unit_ids
 

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .atomic import atomic_path, write_atomically
 from .config.settings import IndexSettings
 from .errors import PhenoloomError
-from .manifest import atomic_path, file_digest, read_manifest, write_atomically, write_manifest
+from .manifest import file_digest, read_manifest, write_manifest
 
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
 QUARANTINE = ("stage", "image_id", "file", "reason")

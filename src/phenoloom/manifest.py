@@ -7,21 +7,19 @@ a rebuilt result with equal content does not make later steps run again. Time an
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import xxhash
 
+from .atomic import remove_leftovers, write_atomically
 from .config.settings import Settings
 from .errors import PhenoloomError
 
@@ -32,59 +30,32 @@ Quarantine = list[dict[str, str]]
 """Rows `image_id, file, reason` of images that could not be used."""
 
 
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes private files; results are shared with a group like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def remove_shard(manifest: Path) -> None:
     """Remove what an earlier run left of a shard, the manifest first: without it the rest does not exist."""
-    manifest.unlink(missing_ok=True)
-    store, table = manifest.with_suffix(".zarr"), manifest.with_suffix(".parquet")
-    table.unlink(missing_ok=True)
-    for path in (manifest, table):
-        for temporary in manifest.parent.glob(f".{path.name}.*"):
-            temporary.unlink()
+    remove_leftovers(manifest)
+    remove_leftovers(manifest.with_suffix(".parquet"))
+    store = manifest.with_suffix(".zarr")
     if store.exists():
         shutil.rmtree(store)
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Call `write` on a temporary binary file and rename it to `path`."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        write(file)
 
 
 @cache
 def code_commit() -> str | None:
     """The git commit of the running code: of its checkout, or that which its wheel was built from; None if neither."""
     here = Path(__file__).resolve().parent
-    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    # A virtual environment may lie in somebody else's checkout.
-    tracked = subprocess.run(
-        ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],
-        capture_output=True,
-        check=False,
-    )
-    if found.returncode == 0 and tracked.returncode == 0:
-        return found.stdout.strip()
-    built = here / "commit.txt"
-    return built.read_text(encoding="utf-8").strip() if built.exists() else None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # A virtual environment may lie in somebody else's checkout.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        # Not a checkout, or a machine without git, as containers are.
+        built = here / "commit.txt"
+        return built.read_text(encoding="utf-8").strip() if built.exists() else None
 
 
 def provenance(settings: Settings) -> dict[str, str | None]:

@@ -18,13 +18,13 @@ import yaml
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .atomic import atomic_path
 from .config.about import About
 from .config.load import read_yaml, validated
 from .config.model import ImageModel
 from .config.sections import Section
 from .errors import PhenoloomError
 from .export import OPSET, Exported, library, write_onnx
-from .manifest import atomic_path
 from .zoo import complaints
 
 FORMAT, WEIGHTS = "0.5.4", "encoder.onnx"

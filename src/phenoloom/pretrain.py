@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from . import distributed
+from .atomic import remove_leftovers, write_atomically
 from .balance import Balanced, foreground_weights
 from .computing import compile_networks, recompute_blocks
 from .config.model import ImageModel
@@ -23,14 +24,14 @@ from .device_use import SUFFIX, recorded_use
 from .errors import PhenoloomError
 from .fitting import fit
 from .inputs import preparation
-from .manifest import provenance, write_atomically
+from .manifest import provenance
 from .material import FOREGROUND, Material, StudyPart, fingerprint, gather
 from .mixed_view import MixedView
 from .mixture import Other, gather_mixture, sampled
 from .monitors import choose_sample
 from .pairs import pair_keys
 from .preparation import preparation_of
-from .resume import ResumeFolder, remove_leftovers
+from .resume import ResumeFolder
 from .training import Pretraining, Watch
 from .training_data import TrainingData
 from .views import ShapeView, TileView

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .manifest import atomic_path
+from .atomic import atomic_path
 from .tally import Metrics, Sums
 from .throughput import Speed
 
@@ -120,12 +120,6 @@ class ResumeFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()
-
-
-def remove_leftovers(path: Path) -> None:
-    """Delete a file and what a killed run left of writing it."""
-    for leftover in [path, *path.parent.glob(f".{path.name}.*")]:
-        leftover.unlink(missing_ok=True)
 
 
 def _random_state() -> State:

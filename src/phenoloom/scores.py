@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import metrics
-from .manifest import table_facts, table_metadata, write_atomically
+from .atomic import write_atomically
+from .manifest import table_facts, table_metadata
 from .probes import Prediction, Targets
 
 SCHEMA = pa.schema(

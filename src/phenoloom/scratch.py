@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from .atomic import atomic_path
 from .errors import PhenoloomError
-from .manifest import atomic_path, read_manifest, remove_shard
+from .manifest import read_manifest, remove_shard
 
 HEADROOM = 1.1
 """Room that must be free beside what is copied."""

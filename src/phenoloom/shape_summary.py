@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from .atomic import write_atomically
 from .invariance import invariance
-from .manifest import write_atomically
 from .objectives import Objective, ShapeVAE
 from .poses import mean_outline, posed, reconstruction_errors
 from .roles import ALL, TEST, TRAIN

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .annotations import Annotations
+from .atomic import atomic_path
 from .config.sections import Source
 from .config.settings import SheetSettings
 from .errors import ImageError, PhenoloomError
 from .files import Root, natural
 from .gather import Image, file_pattern, gather_images, mask_files
-from .manifest import Quarantine, atomic_path, file_digest, refuse_too_many, write_manifest
+from .manifest import Quarantine, file_digest, refuse_too_many, write_manifest
 from .outlines import read_outlines
 from .shards import assign_shards
 from .stacks import stack_size

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import tifffile
 from numpy.typing import NDArray
 
+from .atomic import atomic_path, write_atomically
 from .config.sections import Simulation
 from .config.settings import SimulateSettings
 from .errors import PhenoloomError
-from .manifest import atomic_path, file_digest, write_atomically, write_manifest
+from .manifest import file_digest, write_manifest
 from .phantoms import CHANNELS, PHENOTYPES, Phenotype, Plate, render_field
 from .progress import progress
 from .wells import row_letters

@@ -23,13 +23,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from .atomic import write_atomically
 from .config.load import with_values
 from .config.settings import PretrainSettings, TuneSettings
 from .config.training import Conduct
 from .config.tune import Range, Tune, Value
 from .data import stable_seed
 from .errors import PhenoloomError
-from .manifest import write_atomically
 from .material import Material, fingerprint, gather
 from .pretrain import fitted
 from .resume import Progress

@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from .atomic import write_atomically
 from .channels import Normaliser, Placement, placement
 from .config.model import ImageModel, ShapeModel
 from .config.objectives import Channels
 from .config.sections import Section
 from .config.tune import Value
 from .errors import PhenoloomError
-from .manifest import write_atomically
 from .objectives import Objective, build_objective
 from .preparation import Preparation
 

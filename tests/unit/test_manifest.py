@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 
 import pytest
 
 from phenoloom.config.settings import IndexSettings
 from phenoloom.errors import PhenoloomError
-from phenoloom.manifest import atomic_path, file_digest, read_manifest, refuse_too_many, write_manifest
+from phenoloom.manifest import file_digest, read_manifest, refuse_too_many, write_manifest
 
 SETTINGS = IndexSettings(study="mine", algorithm=1)
 
@@ -30,29 +29,6 @@ def test_a_manifest_says_what_was_asked_and_what_was_found(tmp_path: Path) -> No
     manifest = read_manifest(tmp_path / "a.json")
     assert manifest["settings_sha256"] == SETTINGS.digest()
     assert (manifest["expected"], manifest["found"]) == ({"images": 2}, {"images": 1})
-
-
-def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "table"
-    path.write_text("old")
-
-    def fail_half_way() -> None:
-        with atomic_path(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail_half_way()
-    assert [p.name for p in tmp_path.iterdir()] == ["table"]
-    assert path.read_text() == "old"
-
-
-def test_a_new_file_can_be_read_by_the_group_as_the_umask_says(tmp_path: Path) -> None:
-    plain = tmp_path / "plain"
-    plain.touch()
-    with atomic_path(tmp_path / "atomic") as temporary:
-        temporary.write_text("x")
-    assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
 @pytest.mark.parametrize(

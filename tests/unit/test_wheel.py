@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -35,18 +36,32 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[Pa
     return source.parent / "site", git(source, "rev-parse", "HEAD")
 
 
-def test_an_installed_wheel_names_the_commit_that_it_was_built_from(site: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("git", [True, False], ids=["with git", "without git"])
+def test_an_installed_wheel_names_the_commit_that_it_was_built_from(
+    git: bool, site: tuple[Path, str], tmp_path: Path
+) -> None:
     folder, commit = site
     code = "from phenoloom.manifest import code_commit; print(code_commit())"
     told = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(folder)},
+        env={"PYTHONPATH": str(folder), "PATH": os.environ["PATH"] if git else str(tmp_path)},
         cwd=folder,
         capture_output=True,
         text=True,
         check=True,
     )
     assert told.stdout.strip() == commit
+
+
+def test_a_wheel_is_built_where_there_is_no_git(site: tuple[Path, str], tmp_path: Path) -> None:
+    """As in a container, which is built without the history and is told the commit."""
+    source, empty = site[0].parent / "source", tmp_path / "empty"
+    empty.mkdir()
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    environment = {**os.environ, "PATH": str(empty), "PHENOLOOM_COMMIT": "f00"}
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True, env=environment)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert wheel.read("phenoloom/commit.txt") == b"f00\n"
 
 
 def test_a_wheel_has_the_files_that_are_no_code(site: tuple[Path, str]) -> None:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ..atomic import write_atomically
 from ..errors import PhenoloomError
-from ..manifest import write_atomically
 from .about import About
 from .load import models_in
 from .model import ImageModel, Model, ShapeModel

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..atomic import write_atomically
 from ..config.settings import ReportSettings
-from ..manifest import write_atomically
 from . import data_tables, provenance, score_tables
 from .dots import difference_dots, score_dots
 from .draws import Draws

@@ -1,0 +1,56 @@
+"""Files that exist whole or not at all: written under another name beside their own, and renamed."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+_RANDOM = "?" * 8
+"""What mkstemp puts at the end of a name."""
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it on success and removed on failure.
+
+    What a killed process left of writing the same file is removed first: nobody else would.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results are shared with a group like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Call `write` on a temporary binary file and rename it to `path`."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        write(file)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove a file, and what a killed process left of writing it."""
+    path.unlink(missing_ok=True)
+    remove_temporaries(path)
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what a killed process left of writing a file, and leave the file."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM}"):
+        temporary.unlink(missing_ok=True)
