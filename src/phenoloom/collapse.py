@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import distributed
 from .config.training import Collapse, Training
-from .errors import PhenoloomError
+from .errors import TrainingFailedError
 from .tally import Metrics
 
 
@@ -41,9 +41,9 @@ def information(row: Metrics) -> float | None:
     return math.log(row["perplexity"]) if "perplexity" in row else None
 
 
-def collapse_error(name: str, row: Metrics, under: list[str], epochs: int, kept: str) -> PhenoloomError:
+def collapse_error(name: str, row: Metrics, under: list[str], epochs: int, kept: str) -> TrainingFailedError:
     """What a training ends with that has been under its floors for so many epochs; `kept` says where a rerun begins."""
-    return PhenoloomError(
+    return TrainingFailedError(
         f"{name}: the embedding has collapsed: after {epochs} epochs under a floor, epoch {row['epoch']:.0f} has "
         f"{' and '.join(under)}; {kept}. Lower training.learning_rate or training.weight_decay, or raise a term that "
         "keeps vectors apart (objective.koleo, contrast; for the outputs of a DINO teacher objective.head_batch_norm); "
@@ -56,9 +56,9 @@ def all_finite(values: Iterable[Tensor]) -> bool:
     return not distributed.any_of(not all(bool(torch.isfinite(value).all()) for value in values))
 
 
-def non_finite_error(name: str, epoch: int, training: Training, kept: str) -> PhenoloomError:
+def non_finite_error(name: str, epoch: int, training: Training, kept: str) -> TrainingFailedError:
     """What a training with a loss that is not finite ends with."""
-    return PhenoloomError(
+    return TrainingFailedError(
         f"{name}: the loss is not finite in epoch {epoch}; lower training.learning_rate (now "
         f"{training.learning_rate:g}) or raise training.warmup_epochs; {kept}"
     )

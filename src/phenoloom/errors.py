@@ -9,3 +9,7 @@ class PhenoloomError(Exception):
 
 class ImageError(PhenoloomError):
     """One image cannot be used; the message is its reason in the quarantine table."""
+
+
+class TrainingFailedError(PhenoloomError):
+    """A training has come to nothing with its settings; with the same ones it would again, on any machine."""

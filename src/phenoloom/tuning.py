@@ -29,7 +29,7 @@ from .config.settings import PretrainSettings, TuneSettings
 from .config.training import Conduct
 from .config.tune import Range, Tune, Value
 from .data import stable_seed
-from .errors import PhenoloomError
+from .errors import PhenoloomError, TrainingFailedError
 from .material import Material, fingerprint, gather
 from .pretrain import fitted
 from .resume import Progress
@@ -169,7 +169,11 @@ def _run(
     accelerator: str,
     conduct: Conduct,
 ) -> None:
-    """Train with the settings of one trial, and tell the study how it ended."""
+    """Train with the settings of one trial, and tell the study how it ended.
+
+    Settings that do not fit together, and those with which training comes to nothing, end the trial. All else that goes
+    wrong ends the job: with these settings nothing is wrong, and a rerun tries them again.
+    """
     reported, metric = set[int](), settings.tune.metric
     pruned = False
 
@@ -186,31 +190,44 @@ def _run(
 
     try:
         tried = _settings_of(settings, trial.params)
+    except PhenoloomError as error:
+        _tell_failed(study, trial, error)
+        return
+    try:
         with fitted(
             tried, read(tried), stores, folder, threads,
             accelerator=accelerator, conduct=conduct, watch=watch,
         ) as module:  # fmt: skip
             progress = module.progress
-    except PhenoloomError as error:
-        trial.set_user_attr(REASON, " ".join(str(error).split()))
-        study.tell(trial, state=TrialState.FAIL)
+        best = metric_of(progress.history[progress.best_epoch - 1], metric)
+    except TrainingFailedError as error:
+        _tell_failed(study, trial, error)
         return
     trial.set_user_attr(EPOCHS, progress.epoch)
     if pruned:
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        study.tell(trial, metric_of(progress.history[progress.best_epoch - 1], metric))
+        study.tell(trial, best)
+
+
+def _tell_failed(study: optuna.Study, trial: optuna.Trial, error: PhenoloomError) -> None:
+    trial.set_user_attr(REASON, " ".join(str(error).split()))
+    study.tell(trial, state=TrialState.FAIL)
 
 
 def metric_of(row: dict[str, float], metric: str) -> float:
-    """A figure of an epoch; raises PhenoloomError where training has none of that name."""
-    value = row.get(metric, math.nan)
-    if not math.isfinite(value):
+    """A figure of an epoch.
+
+    Raises PhenoloomError where training has none of that name, and TrainingFailedError where it is not finite.
+    """
+    if metric not in row:
         raise PhenoloomError(
             f"`tune.metric` is {metric!r}, which an epoch of this model does not have; it has "
             f"{', '.join(name for name in row if name != 'epoch')}"
         )
-    return value
+    if not math.isfinite(row[metric]):
+        raise TrainingFailedError(f"{metric} is not finite in epoch {row['epoch']:.0f}")
+    return row[metric]
 
 
 def distribution(allowed: Range) -> BaseDistribution:

@@ -27,7 +27,7 @@ from phenoloom import tuning
 from phenoloom.config.settings import PretrainSettings, TuneSettings
 from phenoloom.config.tune import Range, Tune, nested
 from phenoloom.data import stable_seed
-from phenoloom.errors import PhenoloomError
+from phenoloom.errors import PhenoloomError, TrainingFailedError
 from phenoloom.pretrain import pretrain
 from phenoloom.resume import Progress
 from phenoloom.tuning import choose, chosen_settings, distribution, open_study, tune
@@ -281,7 +281,7 @@ def test_settings_that_cannot_be_trained_are_told_and_passed_over(
 ) -> None:
     def loss(rate: float, epoch: int) -> float:
         if rate > 1e-2:
-            raise PhenoloomError("The loss is not finite")
+            raise TrainingFailedError("The loss is not finite")
         return closed_form(rate, epoch)
 
     monkeypatch.setattr(tuning, "fitted", instead(loss))
@@ -298,11 +298,29 @@ def test_settings_that_cannot_be_trained_are_told_and_passed_over(
         result(wanted, [output])
 
 
+def test_a_fault_of_the_machine_ends_the_job_and_a_rerun_tries_the_same_settings_again(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, int]] = []
+
+    def no_gpu(rate: float, epoch: int) -> float:
+        seen.append((rate, epoch))
+        raise PhenoloomError("there is no GPU")
+
+    wanted = settings(trials=4)
+    monkeypatch.setattr(tuning, "fitted", instead(no_gpu))
+    with pytest.raises(PhenoloomError, match="there is no GPU"):
+        run(study, wanted, tmp_path)
+    monkeypatch.setattr(tuning, "fitted", instead(closed_form, seen))
+    table, _ = result(wanted, [run(study, wanted, tmp_path)])
+    assert set(table["state"]) == {"complete"}
+    assert seen[0] == seen[1]
+
+
 def test_a_metric_that_training_has_not_is_told_with_those_that_it_has(study: StudyOnDisk, tmp_path: Path) -> None:
     wanted = settings(trials=2, metric="happiness")
-    output = run(study, wanted, tmp_path)
     with pytest.raises(PhenoloomError, match=r"does not have; it has train_loss, .*val_loss"):
-        result(wanted, [output])
+        run(study, wanted, tmp_path)
 
 
 def test_a_missing_slot_is_refused(study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
