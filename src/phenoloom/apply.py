@@ -6,6 +6,8 @@ same functions, with the settings that `model.yaml` has kept, and embedded by th
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -78,7 +80,6 @@ def apply_model(
         )
     study = new.folder.resolve().name or "new"
     steps = steps_for(card.preparation, new, study)
-    output.unlink(missing_ok=True)
     with _workplace(output, scratch) as folder:
         made = _make(steps, folder, study, threads)
         shapes = not isinstance(card.model, ImageModel)
@@ -159,7 +160,9 @@ def _write(card: Card, study: str, name: str, table: pa.Table, features: Feature
 @contextmanager
 def _workplace(output: Path, scratch: Path | None) -> Iterator[Path]:
     """A folder for as long as the body runs; what a killed run left of it is removed first."""
-    folder = (scratch or output.parent) / f".{output.name}.steps"
+    # Runs on one scratch disk may write files of one name in different folders.
+    place = hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:12]
+    folder = (scratch or output.parent) / f".{output.name}.{place}.steps"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from phenoloom import apply
 from phenoloom.apply import apply_model
 from phenoloom.cli import main
 from phenoloom.config.model import ImageModel, ShapeModel
@@ -30,7 +30,7 @@ from phenoloom.errors import PhenoloomError
 from phenoloom.folds import make_folds
 from phenoloom.index import make_index
 from phenoloom.manifest import table_facts
-from phenoloom.new_images import NewImages, steps_for
+from phenoloom.new_images import NewImages, Steps, steps_for
 from phenoloom.pretrain import pretrain
 from phenoloom.sheet import make_sheet
 from phenoloom.weights import CARD, read_card
@@ -354,16 +354,51 @@ def test_a_model_of_an_earlier_version_is_refused(grid: Finished, tmp_path: Path
         apply_model(model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet")
 
 
-def test_the_same_bytes_twice_and_after_a_run_that_was_killed(grid: Finished, tmp_path: Path) -> None:
-    left = tmp_path / ".new.parquet.steps" / "tiles"
-    left.mkdir(parents=True)
-    (left / "0000.parquet").write_bytes(b"half")
+def test_the_same_bytes_twice_and_after_a_run_that_was_killed(
+    grid: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    make = apply._make  # the steps, and the folder that they are given
+
+    def watched(steps: Steps, folder: Path, *more: Any) -> Any:
+        folders.append(folder)
+        return make(steps, folder, *more)
+
+    monkeypatch.setattr(apply, "_make", watched)
     written: list[bytes] = []
-    run: Callable[[int], object] = lambda threads: apply_model(  # noqa: E731
-        grid.model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet", threads=threads
-    )
     for threads in (1, 3):
-        run(threads)
+        apply_model(grid.model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet", threads=threads)
         written.append((tmp_path / "new.parquet").read_bytes())
+        # What the next run would find after a kill.
+        (folders[0] / "tiles").mkdir(parents=True)
+        (folders[0] / "tiles" / "0000.parquet").write_bytes(b"half")
     assert written[0] == written[1]
-    assert not left.exists()
+    assert folders[0] == folders[1]
+
+
+def test_runs_that_share_a_scratch_disk_leave_each_other_alone(
+    grid: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, names = tmp_path / "scratch", [tmp_path / folder / "vectors.parquet" for folder in ("a", "b")]
+    scratch.mkdir()
+    make = apply._make
+
+    def with_another_run_meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(apply, "_make", make)
+        made = make(*arguments)
+        apply_model(grid.model, NewImages(grid.raw, ALL_TOGETHER), names[1], scratch=scratch)
+        return made
+
+    monkeypatch.setattr(apply, "_make", with_another_run_meanwhile)
+    apply_model(grid.model, NewImages(grid.raw, ALL_TOGETHER), names[0], scratch=scratch)
+    assert names[0].read_bytes() == names[1].read_bytes()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_run_that_fails_leaves_the_vectors_of_the_last_one(grid: Finished, tmp_path: Path) -> None:
+    output = tmp_path / "new.parquet"
+    output.write_bytes(b"the last ones")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(PhenoloomError):
+        apply_model(grid.model, NewImages(tmp_path / "none", ALL_TOGETHER), output)
+    assert output.read_bytes() == b"the last ones"
