@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import ImageError
-from .tiff import TIFF_MAGIC, Axes, read_tiff
+from .tiff import TIFF_MAGIC, Axes, read_tiff, tiff_axes
 
 PIXELS: tuple[str, ...] = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 """Pixel types that the store holds without loss."""
@@ -114,13 +115,21 @@ def read_pages(file: Path) -> tuple[NDArray[Any], Axes]:
     return planes, axes
 
 
+def page_axes(file: Path) -> Axes:
+    """The axes that `read_pages` gives; of a TIFF from its header, without reading a pixel."""
+    with _damage_told(file), file.open("rb") as opened:
+        if opened.read(4).startswith(TIFF_MAGIC):
+            return tiff_axes(opened, file.name)
+    return read_pages(file)[1]
+
+
 def _read(file: Path, *, palette_indices: bool) -> NDArray[Any]:
     """All planes of a file, (planes, h, w), whatever their number and dtype."""
     return _read_with_axes(file, palette_indices=palette_indices, stack=False)[0]
 
 
 def _read_with_axes(file: Path, *, palette_indices: bool, stack: bool) -> tuple[NDArray[Any], Axes]:
-    try:
+    with _damage_told(file):
         with file.open("rb") as opened:
             magic = opened.read(8)
             if not magic:
@@ -135,6 +144,13 @@ def _read_with_axes(file: Path, *, palette_indices: bool, stack: bool) -> tuple[
             data = magic + opened.read()
         planes = _DECODERS[kind](data, palette_indices)
         return planes, [("C", len(planes))]
+
+
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    """Turn what the libraries say of a file that is not there or is damaged into an ImageError."""
+    try:
+        yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise ImageError(f"expected a file, found none at {file}") from None
     except PermissionError:

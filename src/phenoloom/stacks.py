@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 
 from .config.planes import Planes, Policy
 from .errors import ImageError
-from .readers import read_image, read_pages
+from .readers import page_axes, read_image, read_pages
+from .tiff import Axes
 
 ALL = "all"
-AXES = ("t", "z")
 
 
 class Where(NamedTuple):
@@ -71,9 +72,9 @@ def read_stack(
 
 
 def stack_size(files: Sequence[Path], channels: int, planes: Planes) -> tuple[int, int]:
-    """Time points and focal planes of one image whose files hold their own."""
-    t, z = _of_file(files[0], channels if len(files) == 1 else 1, planes).shape[:2]
-    return t, z
+    """Time points and focal planes of one image whose files hold their own; no pixel of a TIFF is read."""
+    sizes = _sizes(page_axes(files[0]), channels if len(files) == 1 else 1, planes, files[0].name)
+    return sizes.get("T", 1), sizes.get("Z", 1)
 
 
 def project(stack: NDArray[Any], planes: Planes, plane: tuple[int, int] = (-1, -1)) -> NDArray[Any]:
@@ -121,29 +122,36 @@ def _sharpest(planes: NDArray[Any]) -> int:
 def _of_file(file: Path, channels: int, planes: Planes) -> NDArray[Any]:
     """All planes of one file, (t, z, c, h, w)."""
     pages, axes = read_pages(file)
-    if planes.axes is not None:
-        axes = _told(planes.axes, len(pages), channels, file.name)
-    sizes = dict(axes)
-    found = sizes.get("C", 1)
-    if set(sizes) - set("CZT"):
-        raise ImageError(
-            f"expected pages along channels, z and t, found axes {''.join(sizes)} in {file.name}; say in "
-            "`source.planes.axes` what they are"
-        )
-    if found != channels and not sizes.keys() & {"Z", "T"}:
+    sizes = _sizes(axes, channels, planes, file.name)
+    if not sizes:
         # No stack: what an image may be besides, opaque or of equal colours, is told there.
         return read_image([file], channels)[None, None]
-    if found != channels:
-        raise ImageError(f"expected {channels} channels, found {found} in {file.name}")
-    image = pages.reshape(*(n for _, n in axes), *pages.shape[1:])
-    names = [axis for axis, _ in axes]
+    image, names = pages.reshape(*sizes.values(), *pages.shape[1:]), list(sizes)
     for axis in "CZT":
         if axis not in names:
             image, names = image[None], [axis, *names]
     return image.transpose(*(names.index(axis) for axis in "TZC"), -2, -1)
 
 
-def _told(axes: str, pages: int, channels: int, name: str) -> list[tuple[str, int]]:
+def _sizes(axes: Axes, channels: int, planes: Planes, name: str) -> dict[str, int]:
+    """Sizes of a file's axes, slowest first; empty where it is no stack, and its channels are not those expected."""
+    if planes.axes is not None:
+        axes = _told(planes.axes, math.prod(n for _, n in axes), channels, name)
+    sizes = dict(axes)
+    found = sizes.get("C", 1)
+    if set(sizes) - set("CZT"):
+        raise ImageError(
+            f"expected pages along channels, z and t, found axes {''.join(sizes)} in {name}; say in "
+            "`source.planes.axes` what they are"
+        )
+    if found != channels and not sizes.keys() & {"Z", "T"}:
+        return {}
+    if found != channels:
+        raise ImageError(f"expected {channels} channels, found {found} in {name}")
+    return sizes
+
+
+def _told(axes: str, pages: int, channels: int, name: str) -> Axes:
     """Sizes of axes of which the channels' is known."""
     own = channels if "C" in axes else 1
     if pages % own or (own != pages and set(axes) == {"C"}):

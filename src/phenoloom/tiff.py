@@ -52,31 +52,48 @@ def read_tiff(file: IO[bytes], name: str, *, stack: bool = False) -> tuple[NDArr
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tif:
         pages, axes = _pages(tif, name, stack)
-        first = pages[0]
-        planes_a_page = first.imagedepth * first.samplesperpixel
-        shape = (len(pages) * planes_a_page, first.imagelength, first.imagewidth)
-        if first.dtype is None:
-            raise ImageError(f"expected pixels of a known type, found {first.bitspersample} bits a sample in {name}")
+        first, colours = pages[0], _colours(pages[0])
+        shape = (len(pages) * colours, first.imagelength, first.imagewidth)
         if math.prod(shape) * first.dtype.itemsize > MAX_IMAGE_BYTES:
             raise ImageError(f"expected an image below {MAX_IMAGE_BYTES >> 30} GiB, found {shape} in {name}")
-        for number, page in enumerate(pages):
-            if page.shape != first.shape or page.dtype != first.dtype:
-                raise ImageError(
-                    f"expected pages of {first.shape} {first.dtype}, "
-                    f"found page {number} of {page.shape} {page.dtype} in {name}"
-                )
-            _refuse_truncated(page, tif.filehandle.size, name)
         out = np.empty(shape, first.dtype.newbyteorder("="))
         for number, page in enumerate(pages):
-            _read_page(page, file, out[number * planes_a_page : (number + 1) * planes_a_page], name)
-    if planes_a_page > 1 or not axes:
-        # Several colours a page follow each other.
-        axes = [*axes, ("C", len(out) // math.prod(n for _, n in axes))]
+            _read_page(page, file, out[number * colours : (number + 1) * colours], name)
     return out, axes
 
 
+def tiff_axes(file: IO[bytes], name: str) -> Axes:
+    """The axes of a stack as `read_tiff` gives them, without reading a pixel."""
+    file.seek(0)
+    with tifffile.TiffFile(file, _multifile=False) as tif:
+        return _pages(tif, name, stack=True)[1]
+
+
 def _pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[tifffile.TiffPage], Axes]:
-    """The file's full-resolution pages in the order of its axes, and these as far as it tells them."""
+    """The file's full-resolution pages in the order of its axes, and these; all alike, and all of them whole."""
+    pages, axes = _told_pages(tif, name, stack)
+    first = pages[0]
+    if first.dtype is None:
+        raise ImageError(f"expected pixels of a known type, found {first.bitspersample} bits a sample in {name}")
+    for number, page in enumerate(pages):
+        if page.shape != first.shape or page.dtype != first.dtype:
+            raise ImageError(
+                f"expected pages of {first.shape} {first.dtype}, "
+                f"found page {number} of {page.shape} {page.dtype} in {name}"
+            )
+        _refuse_truncated(page, tif.filehandle.size, name)
+    if _colours(first) > 1 or not axes:
+        # Several colours a page follow each other.
+        axes = [*axes, ("C", len(pages) * _colours(first) // math.prod(n for _, n in axes))]
+    return pages, axes
+
+
+def _colours(page: tifffile.TiffPage) -> int:
+    return int(page.imagedepth * page.samplesperpixel)
+
+
+def _told_pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[tifffile.TiffPage], Axes]:
+    """The full-resolution pages, and their axes as far as the file tells them."""
     pages, axes = list(tif.pages), Axes()
     if (tif.is_ome or tif.is_imagej) and len(pages) > 1:
         series = tif.series[0]

@@ -427,7 +427,7 @@ def test_leftovers_of_an_interrupted_run_are_removed(study: Study) -> None:
     folder = study.manifest.parent
     (folder / "0000.zarr" / "zarr.json").unlink()
     (folder / "0000.zarr" / "tiles" / "c.9.0.0.0").write_bytes(b"half a shard")
-    (folder / ".0000.parquet.abcd").write_bytes(b"half a table")
+    (folder / ".0000.parquet.abcd1234").write_bytes(b"half a table")
     (folder / "0000.parquet").write_bytes(b"an old table")
     study.convert(GRID)
     assert study.files() == expected

@@ -19,7 +19,7 @@ from phenoloom.index import make_index
 from phenoloom.manifest import read_manifest
 from phenoloom.readers import read_image
 from phenoloom.sheet import make_sheet
-from phenoloom.stacks import Where, project, read_projected, read_stack
+from phenoloom.stacks import Where, project, read_projected, read_stack, stack_size
 from phenoloom.store import TileStore
 
 
@@ -239,6 +239,36 @@ def test_every_plane_of_a_stack_in_one_file_can_be_an_image(tmp_path: Path) -> N
     assert sheet["image_id"].tolist() == [f"{s}/z{z:03d}" for s in (0, 1) for z in range(3)]
     assert sheet["stack"].tolist() == ["0"] * 3 + ["1"] * 3
     assert np.array_equal(tiles_of(tmp_path, policy), stacks.reshape(6, 2, 8, 8))
+
+
+@pytest.mark.parametrize("axes", ["ZCYX", "TZYX", "CZYX"])
+def test_planes_are_counted_without_reading_a_pixel(axes: str, tmp_path: Path) -> None:
+    file, shape = tmp_path / "a.ome.tif", (2, 3, 16, 16)
+    tifffile.imwrite(file, ramp(*shape), photometric="minisblack", compression="zlib", metadata={"axes": axes})
+    planes, channels = Planes(z="all", t="all"), dict(zip(axes, shape, strict=True)).get("C", 1)
+    expected = read_stack([file], channels, planes).shape[:2]
+    with tifffile.TiffFile(file) as tif:
+        strips = [(page.dataoffsets[0], page.databytecounts[0]) for page in tif.pages]
+    with file.open("r+b") as opened:
+        for offset, count in strips:
+            opened.seek(offset)
+            opened.write(bytes(count))
+    with pytest.raises(ImageError, match="damaged"):
+        read_stack([file], channels, planes)
+    assert stack_size([file], channels, planes) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "found none at"), (b"", "zero bytes"), (b"no image at all", "expected a TIFF"), (b"II*\0cut", "damaged")],
+)
+def test_planes_of_a_file_that_is_no_image_are_not_counted(
+    content: bytes | None, sentence: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ImageError, match=sentence):
+        stack_size([tmp_path / "a.tif"], 2, Planes(z="all"))
 
 
 def test_a_stack_with_a_missing_plane_is_quarantined_with_its_name(planes_on_disk: tuple[Path, np.ndarray]) -> None:
