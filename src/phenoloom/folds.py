@@ -45,7 +45,7 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
     renamed, merged = _merge_duplicates(rows)
     rows["group"] = renamed
     units = _units(rows, settings)
-    units["fold"], counts = _deal(units, settings)
+    units["fold"], counts = _deal(units, settings, multi)
     facts = {
         **counts,
         "merged_duplicates": merged,
@@ -180,7 +180,7 @@ def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:
     )
 
 
-def _deal(units: pd.DataFrame, settings: FoldsSettings) -> tuple[npt.NDArray[np.int16], dict[str, Any]]:
+def _deal(units: pd.DataFrame, settings: FoldsSettings, multi: bool) -> tuple[npt.NDArray[np.int16], dict[str, Any]]:
     """Fold of each unit (-1: never tested), and the counts of what takes part and what was left out."""
     carried = units.explode("label")[["group", "label"]].dropna()
     support = carried.groupby("label")["group"].nunique()
@@ -193,6 +193,8 @@ def _deal(units: pd.DataFrame, settings: FoldsSettings) -> tuple[npt.NDArray[np.
         assignment = np.arange(len(counts), dtype=np.int16)
     else:
         assignment = stratify(table, settings.folds.count, settings.seed)
+    if not multi:
+        _refuse_single_classes(settings, counts, assignment)
     fold_of = dict(zip(counts.index, assignment, strict=True))
     fold = np.full(len(units), -1, np.int16)
     tested = kept.index.unique()
@@ -242,6 +244,22 @@ def _refuse(settings: FoldsSettings, carried: pd.DataFrame, counts: pd.DataFrame
             f"{where}: leave-one-group-out has one fold a group, and there are {len(counts)} groups ({folds.group}), "
             f"but folds.count is {folds.count}; set folds.count to {len(counts)}"
         )
+
+
+def _refuse_single_classes(settings: FoldsSettings, counts: pd.DataFrame, assignment: npt.NDArray[np.int16]) -> None:
+    """Refuse test folds of one class: where none can be taken for another, a constant guess scores best."""
+    present = (counts > 0).groupby(assignment).any()
+    single = present[present.sum(axis=1) < 2]
+    if single.empty:
+        return
+    fold = single.index[0]
+    groups, name = counts.index[assignment == fold], single.columns[single.loc[fold]][0]
+    raise PhenoloomError(
+        f"Study {settings.study}: a test fold must hold two classes, but {len(single)} of {len(present)} hold one; "
+        f"fold {fold} (group {', '.join(map(repr, groups[:3]))}) has {name!r} alone. Let several groups share a fold "
+        "(folds.scheme: stratified-group-kfold, or fewer folds.count), or choose a folds.group whose groups hold "
+        "several classes"
+    )
 
 
 def _write(units: pd.DataFrame, facts: dict[str, Any], multi: bool, output: Path) -> None:

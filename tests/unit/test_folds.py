@@ -203,6 +203,16 @@ def test_leave_one_group_out_tests_each_group_alone_and_tells_the_count_to_set(t
     assert "set folds.count to 3" in refusal(tmp_path, rows, count=5, **choices)
 
 
+def test_a_test_fold_of_one_class_is_refused_with_its_group(tmp_path):
+    rows = objects("ababaabb", plate=["p1", "p1", "p2", "p2", "p3", "p3", "p4", "p4"])
+    choices = {"group": "plate", "scheme": "leave-one-group-out"}
+    found = refusal(tmp_path, rows, count=4, **choices)
+    assert "must hold two classes, but 2 of 4 hold one; fold 2 (group 'p3') has 'a' alone" in found
+    # With its groups in fewer folds the same study can be scored.
+    frame, _ = folds_of(tmp_path, rows, count=2, group="plate")
+    assert frame.groupby("fold")["label"].nunique().tolist() == [2, 2]
+
+
 def test_several_labels_a_unit_are_spread_over_all_folds(tmp_path):
     rows = objects([["x"], ["x", "y"], ["y", "x"], ["y"], [], ["rare", "x"], ["rare"], None])
     frame, facts = folds_of(tmp_path, rows, multi=True, count=2)

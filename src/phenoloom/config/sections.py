@@ -145,7 +145,7 @@ class Shapes(Section):
     )
     min_points: int = Field(8, ge=3, description="outlines with fewer distinct points are rejected and counted")
     store_distances: bool = Field(
-        False, description="store the matrices too (128 times larger than contours); training never needs them"
+        False, description="store the matrices too (points / 2 times larger than contours); training never needs them"
     )
 
 
@@ -153,7 +153,8 @@ class Folds(Section):
     """The one split that all representations of a study share."""
 
     scheme: Literal["stratified-group-kfold", "leave-one-group-out"] = Field(
-        "stratified-group-kfold", description="how the test folds are chosen"
+        "stratified-group-kfold",
+        description="how the test folds are chosen; each must hold two classes, or several labels",
     )
     count: int = Field(5, ge=2, description="number of folds; for leave-one-group-out the number of groups")
     group: Literal["object", "image", "well", "plate", "group"] = Field(
