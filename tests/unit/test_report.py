@@ -388,6 +388,31 @@ def test_a_multi_label_study_has_average_precision_and_no_confusion(tmp_path: Pa
     assert any(image["alt"].endswith("class lobed") for image in page.all("img"))
 
 
+@pytest.mark.parametrize(("shuffled", "warned"), [(0.75, False), (0.95, True)])
+def test_chance_of_several_labels_is_the_dummys_average_precision(
+    shuffled: float, warned: bool, tmp_path: Path
+) -> None:
+    """Frequent labels: guessing scores an F1 and an average precision far above one in so many classes."""
+    study = MadeUp(models=False, maps=False, plates=["P1", "P2"])
+    folder, benchmarks = write_results(study, tmp_path)
+    table = pd.read_parquet(folder / "comparisons.parquet")
+    table = table[table["metric"] != "mcc"]
+    table = table.assign(metric=table["metric"].replace("balanced_accuracy", "average_precision"))
+    table.loc[table["probe"].isin(["dummy", "logistic-shuffled"]), ["value", "sd"]] = 0.75, 0.01
+    chosen = (table["probe"] == "logistic-shuffled") & (table["metric"] == "average_precision")
+    table.loc[chosen, "value"] = shuffled
+    table.to_parquet(folder / "comparisons.parquet")
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores = scores[~scores["metric"].isin(["confusion", "mcc"])]
+    scores.assign(metric=scores["metric"].replace("balanced_accuracy", "average_precision")).to_parquet(
+        folder / "scores.parquet"
+    )
+    make_report(study.settings, folder, benchmarks, tmp_path / "index.html")
+    text = Page((tmp_path / "index.html").read_text()).text
+    assert ("Labels shuffled between groups score above the dummy in average precision" in text) is warned
+    assert ("something besides the label is shared" in text) is warned
+
+
 def test_many_classes_give_the_commonest_errors_and_a_bounded_gallery(tmp_path: Path) -> None:
     study = MadeUp(classes=[f"class {i:02d}" for i in range(48)], plates=["P1", "P2"], wells=240, cells=1, models=False)
     page = render(study, tmp_path)

@@ -11,7 +11,7 @@ from ..config.settings import ReportSettings
 from .draws import Draws
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .read import Results
-from .representations import DUMMY, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
+from .representations import DUMMY, MAIN_METRIC, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
 from .training_sets import precision_warnings, size_warnings, supervision_warnings
 
 
@@ -113,15 +113,21 @@ def _model_warnings(board: Scoreboard) -> Iterator[str]:
 
 def _control_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
     classes = len(results.fold_facts.get("classes", {}))
+    # What guessing scores in F1 depends on how frequent a label is where a unit may have several; the average precision
+    # of a guess is the label's frequency, which is the dummy's.
+    several = "average_precision" in board.metrics
     above = []
     for name in board.names:
-        shuffled = board.mean(name, SHUFFLED)
-        if shuffled and classes > 1 and shuffled.value - 2 * shuffled.sd > 1 / classes:
-            above.append(f"{name} {plus_minus(shuffled.value, shuffled.sd)}")
+        shuffled = board.mean(name, SHUFFLED, "average_precision" if several else MAIN_METRIC)
+        guess = board.mean(name, DUMMY, "average_precision") if several else None
+        chance = guess.value if guess else 1 / max(classes, 1)
+        if shuffled and (guess or (classes > 1 and not several)) and shuffled.value - 2 * shuffled.sd > chance:
+            above.append(f"{name} {plus_minus(shuffled.value, shuffled.sd)} against {score(chance)}")
     if above:
+        what = "the dummy in average precision" if several else f"guessing among {classes} classes"
         yield (
-            f"Labels shuffled between groups score above the {score(1 / classes)} of guessing among {classes} classes "
-            f"({listing(above)}), so something besides the label is shared by train and test groups."
+            f"Labels shuffled between groups score above {what} ({listing(above)}), so something besides the label is "
+            "shared by train and test groups."
         )
     if failed := [name for name in board.names if board.total(name, "unconverged")]:
         yield f"Logistic regression did not converge in every fold of {listing(failed)}; its scores may be too low."
