@@ -22,6 +22,7 @@ from .config.tune import Value
 from .errors import PhenoloomError
 from .objectives import Objective, build_objective
 from .preparation import Preparation
+from .roles import ALL
 
 WEIGHTS, CARD = "model.safetensors", "model.yaml"
 
@@ -112,7 +113,8 @@ class Card(Section):
     def normaliser(self, split: str) -> Normaliser:
         """How tiles of the study are normalised for a split of it; raises PhenoloomError for one that is not known."""
         assert isinstance(self.model, ImageModel)
-        if self.fold_statistics is None:
+        # Of an encoder that has never seen the study, `all` is the whole of it, and what is new to it.
+        if self.fold_statistics is None or split == ALL:
             return Normaliser(tuple(self.mean or ()), tuple(self.std or ()), self.model.input_size)
         if split not in self.fold_statistics:
             raise PhenoloomError(f"{self.name} knows the splits {', '.join(self.fold_statistics)}, not {split}")

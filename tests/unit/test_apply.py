@@ -299,6 +299,18 @@ def without_preparation(finished: Finished, folder: Path) -> Path:
     return folder
 
 
+def test_an_encoder_of_other_studies_sees_new_images_as_the_whole_study(grid: Finished, tmp_path: Path) -> None:
+    new, outputs = NewImages(grid.raw, ALL_TOGETHER), []
+    for name, of_folds in (("own", None), ("others", {"fold-0": {"mean": [0.0, 0.0], "std": [1.0, 1.0]}})):
+        shutil.copytree(grid.model, tmp_path / name)
+        card = yaml.safe_load((tmp_path / name / CARD).read_text())
+        card |= {"split": "all", "fold_statistics": of_folds}
+        (tmp_path / name / CARD).write_text(yaml.safe_dump(card))
+        apply_model(tmp_path / name, new, tmp_path / f"{name}.parquet", name="m")
+        outputs.append(pd.read_parquet(tmp_path / f"{name}.parquet"))
+    pd.testing.assert_frame_equal(*outputs)
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "sentence"),
     [
