@@ -106,6 +106,16 @@ def test_the_codebook_follows_the_moving_average_of_its_tokens() -> None:
     assert torch.allclose(quantizer.codebook, torch.tensor([[0.4 / 1.1], [9.9 / 1.0]]))
 
 
+def test_a_code_that_is_idle_for_long_stays_where_it_was() -> None:
+    quantizer = Quantizer(codes=2, dim=1, decay=0.5, revive_after=1000)
+    quantizer.idle.zero_()
+    quantizer.codebook.copy_(torch.tensor([[0.0], [10.0]]))
+    quantizer.sums.copy_(quantizer.codebook)
+    for step in range(200):
+        quantizer(torch.tensor([[1.0], [-1.0]]), generator(step))
+    assert quantizer.codebook[1].item() == pytest.approx(10.0, rel=1e-5)
+
+
 def test_evaluation_moves_nothing() -> None:
     quantizer = Quantizer(codes=4, dim=2, decay=0.5, revive_after=1).eval()
     before = {name: value.clone() for name, value in quantizer.state_dict().items()}

@@ -119,6 +119,23 @@ def test_more_is_better_where_the_metric_says_so(
     assert chosen["value"] == table["knn_accuracy"].max()
 
 
+@pytest.mark.parametrize(
+    ("metric", "more"),
+    [
+        ("knn_accuracy", True),
+        ("effective_rank", True),
+        ("perplexity", True),
+        ("codes_in_use", True),
+        ("val_teacher_information", True),
+        ("train_spread", True),
+        ("val_loss", False),
+        ("val_commitment", False),
+    ],
+)
+def test_of_what_tells_of_health_more_is_better_and_of_losses_less(metric: str, more: bool) -> None:
+    assert settings(metric=metric).tune.maximise is more
+
+
 def test_a_trial_worse_than_the_median_is_stopped_and_never_chosen(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

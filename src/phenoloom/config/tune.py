@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,9 @@ from pydantic import Field, model_validator
 
 from .sections import Section
 
-MAXIMISED = frozenset({"knn_accuracy", "effective_rank", "embedding_spread"})
+MORE_IS_BETTER = re.compile(
+    r"((train|val)_)?(knn_accuracy|effective_rank|embedding_spread|perplexity|codes_in_use|teacher_information|spread)"
+)
 """Columns of `metrics.csv` of which more is better; of all others less is."""
 
 Number = int | float
@@ -65,7 +68,8 @@ class Tune(Section):
         "val_loss",
         pattern=r"^[a-z_]+$",
         description="column of `metrics.csv` that decides, on groups held out of the train groups: `val_loss`, which "
-        "compares only settings that leave the loss what it is, or for example `knn_accuracy`, which uses their labels",
+        "compares only settings that leave the loss what it is, or for example `knn_accuracy`, which uses their labels; "
+        "less is better of losses, more of figures of health (accuracy, rank, spread, information, use of a codebook)",
     )
     epochs: int | None = Field(None, ge=1, description="most epochs of a trial; none: as many as training has")
     random_trials: int = Field(5, ge=1, description="trials drawn at random before the sampler (TPE) looks at them")
@@ -78,7 +82,7 @@ class Tune(Section):
     @property
     def maximise(self) -> bool:
         """Whether more of the metric is better."""
-        return self.metric in MAXIMISED
+        return MORE_IS_BETTER.fullmatch(self.metric) is not None
 
     @model_validator(mode="after")
     def _searched_keys(self) -> Tune:

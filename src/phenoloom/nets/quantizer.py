@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from ..distributed import broadcast_from_first, offset_of, sum_in_place
 
+LEAST_SIZE = 1e-5
+"""Tokens a step, in the moving average, under which a code does not move."""
+
 
 class Quantised(NamedTuple):
     """`values` has the tokens' shape and passes gradients straight through; `counts` (codes,) says how often each
@@ -72,7 +75,9 @@ class Quantizer(nn.Module):
         counts = sum_in_place(counts.clone())
         self.sizes.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sum_in_place(hits.T @ tokens), 1 - self.decay)
-        self.codebook.copy_(self.sums / self.sizes.clamp(min=1e-5)[:, None])
+        # A code that was idle for so long that nothing is left to average stays where it was.
+        means = self.sums / self.sizes.clamp(min=LEAST_SIZE)[:, None]
+        self.codebook.copy_(torch.where((self.sizes > LEAST_SIZE)[:, None], means, self.codebook))
         self.idle.add_(1).masked_fill_(counts > 0, 0)
 
     @torch.no_grad()
