@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from .augment import symmetries
 from .config.model import ImageModel
 from .errors import PhenoloomError
-from .nets.forms import signed_area
+from .nets.forms import about_centroid
 from .objectives import Objective
 from .weights import CARD, Card, load_objective
 
@@ -66,14 +66,7 @@ class ContourEncoder(nn.Module):
 
     def forward(self, contours: Tensor) -> Tensor:
         """Vectors."""
-        # About the mean first: far from the origin the products below would lose their digits.
-        near = contours - contours.mean(1, keepdim=True)
-        following = near.roll(-1, 1)
-        cross = near[..., 0] * following[..., 1] - near[..., 1] * following[..., 0]
-        centroid = ((near + following) * cross[..., None]).sum(1) / (6 * signed_area(near))[:, None]
-        centred = near - centroid[:, None]
-        scale = centred.square().sum(2).mean(1).sqrt()
-        return self.objective.embed(centred / scale[:, None, None])
+        return self.objective.embed(about_centroid(contours))
 
 
 def encoder_of(model: Path, card: Card) -> TileEncoder | ContourEncoder:

@@ -12,6 +12,7 @@ from .contour_augment import augment_contours
 from .data import Rows
 from .material import Material
 from .mixed_view import MixedView
+from .nets.forms import about_centroid
 from .training_data import Prepare
 
 Model = ImageModel | ShapeModel
@@ -37,7 +38,9 @@ def augmented(model: Model, inputs: Tensor, generator: torch.Generator) -> Tenso
     """
     if isinstance(model, ImageModel):
         return augment(inputs, model.augment, generator)
-    return augment_contours(inputs, model.augment, generator)
+    contours = augment_contours(inputs, model.augment, generator)
+    # In the frame in which contours are embedded: that of the augmented is the mean of their points.
+    return about_centroid(contours) if model.augment.any else contours
 
 
 def _of_several(model: Model, material: Material, view: MixedView, makes_views: bool) -> Prepare:

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from phenoloom import inputs
+from phenoloom.config.model import ShapeModel
 from phenoloom.config.shapes import ShapeAugment
 from phenoloom.contour_augment import augment_contours, normalised, resampled
+from phenoloom.nets.forms import about_centroid
 
 EACH = {
     "stretch": {"stretch": 0.3},
@@ -54,6 +57,20 @@ def test_each_augmentation_changes_each_contour_by_itself_and_gives_back_centred
 def test_points_are_equally_spaced_again(name: str) -> None:
     found = lengths(augmented(circle(16, 256), **EACH[name]))
     assert (found.std(1) / found.mean(1)).max() < 0.1
+
+
+def test_a_model_is_trained_in_the_frame_in_which_it_embeds() -> None:
+    """A contour with a thin tail, which holds points and little of the area."""
+    angle = torch.arange(64) * 2 * torch.pi / 64
+    drop = torch.stack(
+        [angle.cos() * (1 + 2 * torch.exp(-(angle.sin() ** 2) * 40) * (angle.cos() > 0)), angle.sin()], -1
+    )
+    stored = about_centroid(drop[None].repeat(8, 1, 1))
+    model = ShapeModel(view="shapes", objective={"name": "ae"}, augment={"noise": 1e-6})
+    seen = inputs.augmented(model, stored, torch.Generator().manual_seed(0))
+    assert not torch.equal(seen, stored)
+    assert torch.allclose(seen, stored, atol=1e-4)
+    assert (normalised(stored) - stored).abs().max() > 0.02
 
 
 def test_a_stretch_makes_an_ellipse_whose_axes_have_the_drawn_ratio() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from phenoloom.nets.forms import (
+    about_centroid,
     angle_form,
     cyclic_form,
     full_form,
@@ -12,6 +14,7 @@ from phenoloom.nets.forms import (
     reverse,
     signed_area,
 )
+from phenoloom.polygons import centred
 
 SIZES = pytest.mark.parametrize("points", [16, 15])
 
@@ -86,6 +89,21 @@ def test_a_hollow_has_a_negative_sine_whichever_way_the_contour_runs() -> None:
     mirrored = angle_form(outline * torch.tensor([-1.0, 1.0]))[0]
     assert torch.allclose(backwards, form.flip(1), atol=1e-6)
     assert torch.allclose(mirrored, form, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [0.0, 1000.0])
+def test_the_frame_of_a_contour_is_that_of_the_store(far: float) -> None:
+    given = torch.cat([contours(20) + circle(16, 5.0), -(contours(20) + circle(16, 2.0)).flip(1)]) + far
+    stored, _, scale = centred(given.double().numpy())
+    expected = stored / scale[:, None, None]
+    np.testing.assert_allclose(about_centroid(given).numpy(), expected, atol=1e-6 if far == 0 else 1e-3)
+
+
+def test_a_contour_that_encloses_nothing_is_framed_by_its_points_as_in_the_store() -> None:
+    line = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [3.0, 3.0], [1.0, 1.0]]])
+    stored, _, scale = centred(line.double().numpy())
+    np.testing.assert_allclose(about_centroid(line).numpy(), stored / scale[:, None, None], atol=1e-6)
+    assert about_centroid(torch.zeros(1, 4, 2)).abs().max() == 0
 
 
 def test_orienting_turns_contours_of_negative_area_round_with_their_flags() -> None:

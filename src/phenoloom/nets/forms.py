@@ -58,6 +58,20 @@ def signed_area(points: Tensor) -> Tensor:
     return _cross(points, points.roll(-1, 1)).sum(1) / 2
 
 
+def about_centroid(points: Tensor) -> Tensor:
+    """Contours (b, n, 2) in the frame of the store: around their polygon's centroid, with a root mean square distance
+    of 1 from it; around the mean of their points where they enclose (nearly) nothing, as in `polygons.centred`.
+    """
+    # About the mean first: far from the origin the products below would lose their digits.
+    near = points - points.mean(1, keepdim=True)
+    cross = _cross(near, near.roll(-1, 1))
+    twice = cross.sum(1)
+    solid = twice.abs() > 2e-6 * near.square().sum(2).mean(1)
+    centroid = ((near + near.roll(-1, 1)) * cross[..., None]).sum(1) / (3 * torch.where(solid, twice, 1.0))[:, None]
+    centred = near - torch.where(solid[:, None], centroid, 0.0)[:, None]
+    return centred / centred.square().sum(2).mean(1).sqrt().clamp(min=1e-9)[:, None, None]
+
+
 def oriented_with(points: Tensor, flags: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Contours (b, n, 2), those of negative area run backwards, and the flags (b, n) of their points with them."""
     backwards = signed_area(points) < 0
