@@ -1,4 +1,5 @@
-# One environment, made here from the pinned lock; nothing outside this folder is touched.
+# One environment, made here from the pinned lock. Outside this folder are the caches of pip and Snakemake, and what
+# `make slurm` and `make test-slurm` install with apt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -77,7 +78,7 @@ manual: install ## write the tables of config/README.md and the JSON schemas aga
 lock: install ## write the pinned environments from what is installed
 	$(BIN)/python envs/lock.py
 
-picture: install ## draw the rule graph for the README
+picture: install ## draw the rule graph for the README (needs graphviz)
 	snakemake --forceall --rulegraph --config 'studies=[demo]' -- results/index.html 2>/dev/null | tred | dot -Grankdir=LR -Tsvg > docs/rulegraph.svg
 
 clean: ## remove the environment and all results

@@ -47,7 +47,7 @@ def run_demo(cluster: Cluster, folder: Path, quick: bool) -> None:
 def members(folder: Path) -> dict[str, list[Path]]:
     """Benchmark files of the commands of each job of the cluster, as the job's own log names them.
 
-    Both Snakemakes in a job name them. The one that submits does too, but those of several jobs before it submits any.
+    The Snakemakes in a job name them. The one that submits does too, but those of several jobs before it submits any.
     """
     found = {}
     for log in (folder / "results/logs/slurm").rglob("*.log"):

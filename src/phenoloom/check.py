@@ -1,4 +1,4 @@
-"""`phenoloom check`: everything that can be found wrong without running anything."""
+"""`phenoloom check`: what can be found wrong with studies and their models without running anything."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ OPSET = 20
 TOLERANCE = 1e-5
 """Largest difference from torch, as a share of the largest value of a vector (or of 1, where that is smaller)."""
 BATCHES = (1, 2, 5)
-EXTRA = "pip install 'phenoloom[export]'"
+EXTRA = "`pip install '.[export]'` in the checkout of phenoloom"
 
 
 class Exported:

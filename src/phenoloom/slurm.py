@@ -152,7 +152,8 @@ def _nodes_hint() -> str:
     nodes = sorted(set(ask("sinfo", "--noheader", "--format=%P: %D nodes, %c CPUs, %m MB, %G").splitlines()))
     return (
         "no node has that; choose another partition or kind of GPU in your profile, or ask for less there "
-        f"(`set-resources: pretrain:gpu=0` trains on processors). The cluster has {'; '.join(nodes)}"
+        "(`set-resources: pretrain:gpu=0`, and the same of `embed`, `tune` and `transfer_embed`, works on "
+        f"processors). The cluster has {'; '.join(nodes)}"
     )
 
 

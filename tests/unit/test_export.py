@@ -260,7 +260,7 @@ def test_a_missing_about_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_not_installed_is_named_with_what_to_install() -> None:
-    with pytest.raises(PhenoloomError, match=r"needs the library onnx_of_nobody.*pip install 'phenoloom\[export\]'"):
+    with pytest.raises(PhenoloomError, match=r"needs the library onnx_of_nobody.*pip install '\.\[export\]'"):
         library("onnx_of_nobody")
 
 

@@ -25,7 +25,7 @@ class Simulation(Section):
 
 
 class Table(Section):
-    """A table of labels and metadata (CSV or TSV, by its extension; `.gz` too)."""
+    """A table of labels and metadata (CSV, TSV or Parquet, by its extension; `.gz` too)."""
 
     path: str = Field(description="path of the table, relative to `root`")
     header: list[str] | None = Field(None, description="column names, for a table without a header line")

@@ -68,8 +68,8 @@ class Tune(Section):
         "val_loss",
         pattern=r"^[a-z_]+$",
         description="column of `metrics.csv` that decides, on groups held out of the train groups: `val_loss`, which "
-        "compares only settings that leave the loss what it is, or for example `knn_accuracy`, which uses their labels; "
-        "less is better of losses, more of figures of health (accuracy, rank, spread, information, use of a codebook)",
+        "compares only settings that leave the loss what it is, or for example `knn_accuracy`, which uses their "
+        "labels; less is better of losses, more of figures of health (accuracy, rank, spread, information, codes)",
     )
     epochs: int | None = Field(None, ge=1, description="most epochs of a trial; none: as many as training has")
     random_trials: int = Field(5, ge=1, description="trials drawn at random before the sampler (TPE) looks at them")

@@ -15,7 +15,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"DUE TO TIME LIMIT|status is: '?TIMEOUT",
-        "its time was over; the next attempt gets more, and a training goes on where it was",
+        "its time was over; the next attempt gets more, except that a training goes on where it was",
     ),
     (r"DUE TO NODE FAILURE|status is: '?NODE_FAIL", "its node failed; run again, on another node if it happens twice"),
     (r"DUE TO PREEMPTION", "a job of higher priority took its place; run again"),
