@@ -34,8 +34,9 @@ def _sheet(a: argparse.Namespace) -> None:
 
 
 def _convert(a: argparse.Namespace) -> None:
-    from .convert import convert_shard, raw_bytes
+    from .convert import convert_shard
     from .scratch import scratch_folder, staged_output
+    from .shards import raw_bytes
 
     scratch = scratch_folder(a.scratch)
     with staged_output(a.output, scratch, raw_bytes(a.sheet, a.shard) if scratch else 0) as output:

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
 from .config.settings import ContoursSettings
@@ -32,6 +30,7 @@ from .polygons import (
     without_repeats,
 )
 from .progress import progress
+from .shards import shard_rows
 
 AT_BORDER = "object touches the border"
 TOO_FEW_POINTS = "outline with fewer than min_points distinct points"
@@ -51,8 +50,7 @@ def extract_contours(
     """
     remove_shard(manifest)
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    rows = pq.read_table(sheet)
-    rows = rows.filter(pc.equal(rows["shard"], shard))
+    rows = shard_rows(sheet, shard)
     writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", (settings.points, 2), {"conventions": CONVENTIONS})
     tables: list[pa.Table] = []
     rejected: Counter[str] = Counter()

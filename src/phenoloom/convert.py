@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -29,6 +28,7 @@ from .progress import progress
 from .quality import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
 from .reading import AS_THE_STUDY, Reading
 from .shardfile import better_shuffle
+from .shards import shard_rows
 from .stacks import Where
 from .store import TileWriter
 from .tiletable import TileTable
@@ -69,7 +69,7 @@ def convert_shard(
     # Parallelism is over images: more threads inside OpenCV would only compete with them.
     cv2.setNumThreads(1)
     remove_shard(manifest)
-    rows = [row for row in _sheet_rows(sheet) if row["shard"] == shard]
+    rows = shard_rows(sheet, shard, _columns(sheet)).to_pylist()
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
     sample = _reference_sample(settings, sheet, reading)
@@ -107,12 +107,6 @@ def convert_shard(
         dtype=conversion.dtype.name,
         statistics=statistics,
     )
-
-
-def raw_bytes(sheet: Path, shard: str) -> int:
-    """Bytes of a shard's raw files: its store is about as large."""
-    table = pq.read_table(sheet, columns=["shard", "bytes"])
-    return int(pc.sum(table.filter(pc.equal(table["shard"], shard))["bytes"]).as_py() or 0)
 
 
 class _Conversion:
@@ -236,11 +230,16 @@ def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:
         )
 
 
+def _columns(sheet: Path) -> list[str]:
+    """The columns of the sheet that matter here."""
+    known = pq.read_schema(sheet).names
+    return [name for name in ("image_id", "files", "mask", "grid", "plane") if name in known]
+
+
 def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the sheet in its order, only the columns that matter here."""
+    """Rows of the sheet in its order, read as they are needed."""
     with pq.ParquetFile(sheet) as file:
-        stacked = [name for name in ("grid", "plane") if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=["image_id", "files", "mask", "shard", *stacked]):
+        for batch in file.iter_batches(1024, columns=_columns(sheet)):
             yield from batch.to_pylist()
 
 

@@ -222,9 +222,9 @@ class _One:
                     total += Cost(core_hours=_hours(rate.seconds(jobs, rows), rate.factor_at(jobs, rows)))
                 continue
             cost, epochs, threads, _, _ = self.models[entry.model]
-            if rule == "pretrain" and (entry.model, entry.transductive) in done:
+            if rule == "pretrain" and (entry.encoder, entry.transductive) in done:
                 continue
-            done.add((entry.model, entry.transductive))
+            done.add((entry.encoder, entry.transductive))
             part = _TRAINED_SHARE if entry.transductive else share
             items = part * (self.told.epochs or epochs) * cost.training if rule == "pretrain" else cost.embedding
             operations = self.rows * items * jobs

@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .config import Study, load_study
+from .config import Study, load_study, model_split
+from .config.representation import Representation
 from .errors import PhenoloomError
 from .flops import model_cost
 from .manifest import read_manifest
+from .shards import raw_bytes
 from .weights import read_card
 
 Work = Callable[[Path, str], float | None]
@@ -143,7 +145,7 @@ def _jobs(study: Path, benchmarks: Path, config_dir: Path) -> Iterator[tuple[str
             representation, split = _two(name)
             entry = entries.get(representation)
             step = "embed" if entry and entry.model else "embed-descriptors"
-            work = _embedded(study, representation, split, entry.model) if entry else None
+            work = _embedded(study, representation, split, entry) if entry else None
         else:
             step = "convert-grid" if rule == "convert" and grid else rule
             work = _WORK[rule](study, name) if rule in _WORK else None
@@ -190,8 +192,7 @@ def _megabytes(study: Path, shard: str) -> float | None:
     """MB of a shard's raw files."""
     if not (study / "tiles" / f"{shard}.json").exists():
         return None
-    sheet = pq.read_table(study / "sheet.parquet", columns=["shard", "bytes"])
-    return float(pc.sum(sheet.filter(pc.equal(sheet["shard"], shard))["bytes"]).as_py() or 0) / 1e6
+    return raw_bytes(study / "sheet.parquet", shard) / 1e6
 
 
 def _trained(study: Path, name: str) -> float | None:
@@ -205,12 +206,12 @@ def _trained(study: Path, name: str) -> float | None:
     return card.epochs_run * rows * model_cost(card.model, card.size).training / 1e9
 
 
-def _embedded(study: Path, representation: str, split: str, model: str | None) -> float | None:
+def _embedded(study: Path, representation: str, split: str, entry: Representation) -> float | None:
     """GFLOP of embedding all rows with a model; rows, where descriptors are only copied."""
     rows = _rows(study / "embeddings" / representation / f"{split}.parquet")
-    if rows is None or model is None:
+    if rows is None or entry.encoder is None:
         return rows
-    folder = study / "models" / model / split
+    folder = study / "models" / entry.encoder / model_split(study.name, entry, split)
     if not (folder / "model.yaml").exists():
         return None
     card = read_card(folder)

@@ -1,9 +1,14 @@
-"""Shards: blocks of whole plates, balanced by bytes, one job each."""
+"""Shards: blocks of whole plates, balanced by bytes, one job each; and what a sheet tells of one."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from .errors import PhenoloomError
 from .files import natural
@@ -45,3 +50,13 @@ def _blockings(plates: Sequence[str | None], wells: Sequence[str | None]) -> lis
         *([by_well] if any(well is not None for well in wells) else []),
         by_image,
     ]
+
+
+def shard_rows(sheet: Path, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one shard in the order of the sheet, with all columns or those named."""
+    return pq.read_table(sheet, columns=columns, filters=[("shard", "=", shard)])
+
+
+def raw_bytes(sheet: Path, shard: str) -> int:
+    """Bytes of a shard's raw files: its store is about as large."""
+    return int(pc.sum(shard_rows(sheet, shard, ["bytes"])["bytes"]).as_py() or 0)

@@ -6,12 +6,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from phenoloom import rates as measured
 from phenoloom.cli import main
 from phenoloom.config import load_model, load_study
 from phenoloom.config.lazy import Lazy
+from phenoloom.config.representation import Representation
 from phenoloom.config.sections import Study
 from phenoloom.errors import PhenoloomError
 from phenoloom.flops import model_cost
@@ -179,6 +185,52 @@ def test_a_rate_is_fitted_to_jobs_on_a_line() -> None:
 def test_jobs_that_cannot_tell_a_rate_leave_the_documented_one(jobs: list[Job]) -> None:
     default = Rate("MB", 9.0, 9.0, 9.0, "default")
     assert fit(jobs, default) is default
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "folder"),
+    [([], "m/fold-1"), (["mine", "other"], "m.on-mine_other/fold-1"), (["other"], "m.on-other/all")],
+)
+def test_vectors_are_measured_by_the_encoder_that_made_them(
+    trained_on: list[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, asked = tmp_path / "mine", list[Path]()
+    vectors = study / "embeddings" / "v" / "fold-1.parquet"
+    vectors.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"x": [1.0] * 7}), vectors)
+    (study / "models" / folder).mkdir(parents=True)
+    (study / "models" / folder / "model.yaml").touch()
+    model = load_model("vqvae-resnet18", load_study("demo", CONFIG), CONFIG)
+
+    def read(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(model=model, size=3)
+
+    monkeypatch.setattr(measured, "read_card", read)
+    entry = Representation.model_validate({"model": "m", "trained_on": trained_on})
+    assert measured._embedded(study, "v", "fold-1", entry) == pytest.approx(7 * model_cost(model, 3).embedding / 1e9)
+    assert asked == [study / "models" / folder]
+
+
+def test_an_encoder_of_other_studies_is_a_training_of_its_own() -> None:
+    def hours(**more: Any) -> float:
+        study = Study.model_validate(
+            {
+                "title": "t",
+                "licence": "l",
+                "source": {"files": "{image}.tif", "masks": {"files": "{image}.png"}},
+                "shapes": {"points": 32},
+                "folds": {"count": 4},
+                "representations": {"ae": {"model": "shape-ae"}, "second": {"model": "shape-ae", **more}},
+            }
+        )
+        size = StudySize(
+            "s", plates=4, images=100, bytes=8_000_000, samples=2_000_000, channels=1, objects=5000, shards=3
+        )
+        told = Assumptions(rates=rates(each=1.0), gpu_tflops=0.0)
+        return forecast([size], study, CONFIG, told).by_rule["pretrain"].core_hours[1]
+
+    assert hours(trained_on=["s", "other"]) == pytest.approx(2 * hours(untrained=True))
 
 
 def test_without_results_every_rate_is_the_documented_one(tmp_path: Path) -> None:

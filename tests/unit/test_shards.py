@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.errors import PhenoloomError
-from phenoloom.shards import assign_shards
+from phenoloom.shards import assign_shards, raw_bytes, shard_rows
 
 
 def test_whole_plates_stay_together_and_are_balanced_by_bytes() -> None:
@@ -45,3 +49,15 @@ def test_every_shard_has_images_and_loads_keep_the_bound_of_the_rule(images: lis
     loads = [sum(size for shard, size in zip(shards, sizes, strict=True) if shard == f"{i:04d}") for i in range(count)]
     largest = max(sum(s for p, s in images if p == plate) for plate in set(plates))
     assert max(loads) <= sum(sizes) / count + largest
+
+
+def test_the_rows_of_a_shard_keep_the_order_of_the_sheet(tmp_path: Path) -> None:
+    names = [f"{number * 7919 % 5000:04d}" for number in range(5000)]
+    shards = [f"{number % 3:04d}" for number in range(5000)]
+    table = pa.table({"image_id": names, "shard": shards, "bytes": range(5000)})
+    pq.write_table(table, tmp_path / "sheet.parquet", row_group_size=64)
+    found = shard_rows(tmp_path / "sheet.parquet", "0001", ["image_id"])
+    assert found.column_names == ["image_id"]
+    assert found["image_id"].to_pylist() == names[1::3]
+    assert raw_bytes(tmp_path / "sheet.parquet", "0001") == sum(range(1, 5000, 3))
+    assert raw_bytes(tmp_path / "sheet.parquet", "0009") == 0
