@@ -102,8 +102,8 @@ def _as_text(done: Forecast, assumed: Sequence[str]) -> str:
         lines += [
             "",
             f"Study {done.most_rows_study} alone has {done.most_rows:,} rows with {_bytes(done.most_vector_bytes)} of "
-            "vectors. `collect` holds all of a study's, `classify` those of one representation: choose fewer rows "
-            "(a larger stride, a part of the plates) or fewer folds.",
+            "vectors in all. `classify` holds those of one representation: choose fewer rows (a larger stride, a part "
+            "of the plates) or fewer folds.",
         ]
     return "\n".join([*lines, "", "Assumptions:", *(f"- {line}" for line in assumed)])
 

@@ -14,6 +14,7 @@ rule classify:
         get_probe_group
     conda:
         "../../envs/cpu.yaml"
+    threads: get_probe_threads
     resources:
         mem_mb=memory(2000, per_input_mb=8),
         runtime=grows(480),
@@ -67,7 +68,7 @@ rule collect:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=memory(3000, per_input_mb=6),
+        mem_mb=memory(3000, 10, inputs=max),
         runtime=grows(240),
     params:
         settings=get_settings("collect"),

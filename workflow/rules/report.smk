@@ -17,7 +17,7 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=memory(2000, per_input_mb=4),
+        mem_mb=memory(2000, 20, INDEX, inputs=None),
         runtime=grows(60),
     params:
         settings=get_settings("report"),

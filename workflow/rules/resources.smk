@@ -16,28 +16,37 @@ EMBEDDINGS_A_JOB = 10
 SHARDS_A_GROUP = 100
 
 
-def grows(base, per_input_mb=0.0, *tables):
+# Probes of less are done in seconds, and need no thread for each fold.
+MANY_VECTORS_MB = 100
+
+
+def sizes_mb(paths):
+    """MB of each file. What is not there yet counts as nothing: it comes from another job of the same group."""
+    return [os.stat(path).st_size / 1e6 for path in paths if os.path.isfile(path)]
+
+
+def grows(base, per_input_mb=0.0, *tables, inputs=sum):
     """MB or minutes: `base`, more for each MB of input, and twice as much with each attempt.
 
-    `tables` of the study are read without being input. What is not there yet counts as nothing: it comes from another
-    job of the same group.
+    `tables` of the study are read without being input. `inputs` says how the sizes of inputs count: all together, or of
+    what is read one after another the largest (`max`); None: not at all.
     """
 
     def amount(wildcards, input, attempt):
-        read = (
-            [*input, *(table.format(study=wildcards.study) for table in tables)]
-            if per_input_mb
-            else []
-        )
-        read_mb = sum(os.stat(path).st_size for path in read if os.path.isfile(path))
-        return int((base + per_input_mb * read_mb / 1e6) * 2 ** (attempt - 1))
+        read_mb = 0.0
+        if per_input_mb:
+            read_mb += sum(
+                sizes_mb(table.format(study=wildcards.study) for table in tables)
+            )
+            read_mb += inputs([0.0, *sizes_mb(input)]) if inputs else 0.0
+        return int((base + per_input_mb * read_mb) * 2 ** (attempt - 1))
 
     return signed(amount)
 
 
-def memory(base_mb, per_input_mb=0.0, *tables):
+def memory(base_mb, per_input_mb=0.0, *tables, inputs=sum):
     """MB of a job: what its process needs, and the Snakemakes around it."""
-    need = grows(base_mb, per_input_mb, *tables)
+    need = grows(base_mb, per_input_mb, *tables, inputs=inputs)
 
     def amount(wildcards, input, attempt):
         return WRAPPERS_MB + need(wildcards, input, attempt)
@@ -105,6 +114,12 @@ def get_probe_group(wildcards):
 
 ALONE, BESIDE_OTHERS = memory(3000, 10, INDEX), memory(1000, 20, INDEX)
 LONG, SHORT = grows(480), grows(240)
+
+
+def get_probe_threads(wildcards, input):
+    """Threads of probes: one a fold where there is work for them, since folds are scored side by side."""
+    many = sum(sizes_mb(input)) > MANY_VECTORS_MB
+    return STUDIES[wildcards.study].folds.count if many else 1
 
 
 def get_embed_memory(wildcards, input, attempt):

@@ -46,6 +46,7 @@ rule transfer:
         f"{BENCHMARKS}/{{study}}/transfer/{{source}}-{{representation}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: get_probe_threads
     resources:
         mem_mb=memory(2000, per_input_mb=8),
         runtime=grows(480),
