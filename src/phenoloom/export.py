@@ -1,4 +1,4 @@
-"""A finished model as a file for other programs: ONNX, a program of torch.export, or a bioimage.io package."""
+"""A finished model as a file for other programs: ONNX, or a program of torch.export."""
 
 from __future__ import annotations
 

@@ -49,10 +49,11 @@ class StudyPart:
 class Material:
     """What a model is trained on: `view` holds the rows of `table`, `train` and `validation` are positions in it.
 
+    `normaliser` is that of the study's tiles, `without_shape` the number of rows left out for want of a contour.
     `placement` and `inputs` are those of a network whose inputs are named by the model rather than by the study. Of a
-    training on several studies, `studies` are its parts, `intakes` say how their items become inputs, and `sampled` is
-    the part that monitors look at; rows of `table` have their study in the column `study`.
-    `channels` are those of the study whose embeddings are made.
+    training on several studies, `studies` are its parts and `intakes` say how their items become inputs; rows of
+    `table` have their study in the column `study`. `fold_normalisers` are, by split, those of the study's train groups
+    where training saw nothing of the study. `channels` are those of the study whose embeddings are made.
     """
 
     view: TileView | ShapeView | MixedView

@@ -143,11 +143,6 @@ class TileStore:
     def __len__(self) -> int:
         return self.shape[0]
 
-    @property
-    def mask_dtype(self) -> np.dtype[Any] | None:
-        """Type of the masks; None for a store without masks."""
-        return None if self._masks is None else self._masks.dtype
-
     def read(self, rows: Rows, out: NDArray[Any] | None = None, threads: int = 1) -> NDArray[Any]:
         """Tiles `rows`, in the order asked for, as (b, c, y, x) in the camera's dtype.
 

@@ -229,7 +229,7 @@ def test_objects_are_centred_and_every_object_left_out_is_counted_by_reason(stud
     ]
     np.testing.assert_array_equal(study.store().read([0])[0], image[:, 5:21, 4:20])
     np.testing.assert_array_equal(study.store().read_masks([0])[0], mask[5:21, 4:20] == 3)
-    assert study.store().mask_dtype == np.uint8
+    assert study.store().read_masks([0]).dtype == np.uint8
     assert study.table()[0]["foreground"] == pytest.approx(24 / 256)
 
 

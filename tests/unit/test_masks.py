@@ -167,7 +167,10 @@ def test_inverted_silhouettes_are_turned(data_root: Path) -> None:
 
 @pytest.mark.real_data
 def test_nuclei_of_cell_painting_masks_are_components_of_binary_masks(data_root: Path) -> None:
-    for file in sorted((data_root / "nf1_cellpainting" / "masks").glob("*MaskNuclei.tiff")):
+    files = sorted((data_root / "nf1_cellpainting" / "masks").glob("*MaskNuclei.tiff"))
+    if not files:
+        pytest.skip(f"no masks of nuclei in {data_root}")
+    for file in files:
         found = objects(read_labels(file, Masks(objects="components")))
         assert len(objects(read_labels(file, Masks()))) == 1
         assert (found.area_px > 1000).sum() > 3

@@ -194,7 +194,7 @@ def test_a_killed_run_continues_to_the_same_bits(
             with pytest.raises(Killed):
                 run(RESUMED, study, tmp_path)
         assert not (tmp_path / "model.yaml").exists()
-        (tmp_path / ".model.safetensors.half").touch()
+        (tmp_path / ".model.safetensors.abcd1234").touch()
         assert run(RESUMED, study, tmp_path) == uninterrupted
     assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "throughput.csv", "tensorboard"}
 
@@ -348,7 +348,9 @@ def test_lightning_ignores_the_variables_of_slurm(
 ) -> None:
     for name, value in {"NTASKS": "4", "JOB_NAME": "train", "JOB_ID": "7", "PROCID": "0", "NODEID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
+    # Lightning would wait for four tasks, or refuse to train as one.
     run(shape_settings(training={"epochs": 1}), study, tmp_path)
+    assert len(pd.read_csv(tmp_path / "metrics.csv")) == 1
 
 
 def test_training_beats_the_untrained_encoder_on_two_textures(tmp_path: Path) -> None:

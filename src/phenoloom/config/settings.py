@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from .model import ImageModel, ShapeModel
 from .planes import Planes
@@ -263,8 +263,3 @@ class OverviewSettings(Section):
 def canonical_json(value: Any) -> str:
     """Sorted keys, no spaces, text as it is."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def digest_of(settings: BaseModel) -> str:
-    """sha256 of the canonical JSON of any settings, as hex."""
-    return hashlib.sha256(canonical_json(settings.model_dump(mode="json")).encode()).hexdigest()
