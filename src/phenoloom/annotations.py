@@ -25,6 +25,7 @@ class Annotations:
 
     def __init__(self, source: Source, root: Root, fields: Iterable[str]) -> None:
         self.columns: dict[str, list[str | None]] = {}
+        self._twice: set[str] = set()
         self.rows = 0
         self.multi_label = source.label_separator is not None
         self.by_line = source.table is not None and not source.table.join
@@ -87,6 +88,7 @@ class Annotations:
         files = self._source.files
         paths = set(files.values()) if isinstance(files, dict) else set()
         require_columns(table, sorted(paths), f"The table {path}")
+        self._twice = set(table.columns[table.columns.duplicated()])
         for name, column in table.items():
             cells = column.astype(object).where(column.notna(), None)
             # A path is used as it is: outer spaces and the form of accents are part of a file's name.
@@ -105,6 +107,8 @@ class Annotations:
         ]
         for place, there in places if word in IDENTITY else reversed(places):
             if there:
+                if place == "column":
+                    self._refuse_twice(name)
                 return place, name
         if word not in self._source.columns:
             return None
@@ -113,6 +117,13 @@ class Annotations:
             f"`columns.{word}` is {name!r}, which is neither a column of {table} nor a field of the file pattern; "
             f"{nearest(name, [*self.columns, *self._fields])}"
         )
+
+    def _refuse_twice(self, name: str) -> None:
+        if name in self._twice:
+            raise PhenoloomError(
+                f"The table {self._source.table and self._source.table.path} has several columns {name!r}, of which "
+                "one is needed; rename the others"
+            )
 
     def _index(self) -> None:
         """Rows by key; rows that say the same about images count as one, others with one key are refused."""

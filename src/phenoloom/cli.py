@@ -259,6 +259,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError as error:
+        print(
+            f"phenoloom {arguments.command}: it needs more memory than there is ({error or 'no more'}); choose smaller "
+            "tiles or images, or ask for more memory",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         # Disk full, no permission, quota: the operating system's reason and the path say what to do.
         where = f" {error.filename}" if error.filename else ""

@@ -7,6 +7,9 @@ columns, NaN for rows that are not on the map). `X` is left out: no representati
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,7 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
     order = np.random.default_rng(settings.seed).permutation(len(obs))
     card: dict[str, Any] = {"study": settings.study, **provenance(settings), "maps": {}, "splits": {}}
     maps: dict[str, Floats] = {}
+    _refuse_full_disk(files, len(obs), output)
     with atomic_path(output) as temporary:
         anndata.AnnData(obs=obs).write_h5ad(temporary)
         with h5py.File(temporary, "r+") as file:
@@ -69,6 +73,18 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
                 anndata.io.write_elem(file["obsm"], f"{name}.map", maps[name])
                 card["splits"][name] = [path.stem for path in paths]
             anndata.io.write_elem(file, "uns", card)
+
+
+def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> None:
+    """HDF5 ends a process that finds no room for what it holds; so it is asked for before."""
+    features = sum(
+        sum(not name.startswith(PREFIX) for name in pq.read_schema(path).names)
+        for paths in files.values()
+        for path in paths
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(output.parent).free < 4 * rows * features:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output))
 
 
 def project(vectors: Floats, seed: int) -> tuple[Floats, str]:

@@ -149,7 +149,10 @@ class _Conversion:
             return segment(image[self.foreground_channel], masks)
         if row["mask"] is None:
             raise ImageError("expected a mask file, found none in the sheet")
-        labels = read_labels(self.root / row["mask"], masks)
+        try:
+            labels = read_labels(self.root / row["mask"], masks)
+        except ImageError as error:
+            raise ImageError(f"its mask {row['mask']}: {error}") from None
         if labels.shape != image.shape[1:]:
             raise ImageError(
                 f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
@@ -226,7 +229,7 @@ def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
         raise PhenoloomError(
             f"{where}: expected tiles, found none in {len(sink.rows)} images ({most}); look at the images, and change "
-            "`tiles` or `source.masks`"
+            "`tiles` or `source.masks`, or leave these images out"
         )
 
 

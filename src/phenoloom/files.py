@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -50,6 +51,12 @@ class Root:
             found = self.path(relative).stat()
         except (FileNotFoundError, NotADirectoryError):
             raise ImageError("the file does not exist") from None
+        except RuntimeError:
+            raise ImageError("its links lead in a circle") from None
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise
+            raise ImageError(f"no file can have this name ({error.strerror})") from None
         if not stat.S_ISREG(found.st_mode):
             raise ImageError("it is not a file")
         return found.st_size

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from .annotations import IDENTITY, Annotations
 from .config.sections import Source
 from .errors import PhenoloomError
-from .files import Match, Root, listed, natural, walk
+from .files import Match, Root, listed, natural, read_listing, walk
 from .patterns import Pattern
 
 CHANNEL = "channel"
@@ -65,6 +65,12 @@ def gather_images(source: Source, root: Root, annotations: Annotations, pattern:
         images = _from_files(matches, source, annotations, annotations.needed_fields | masks, CHANNEL in pattern.fields)
         if not images:
             found = ", ".join(map(repr, root.examples())) or "none"
+            if source.listing:
+                lines = ", ".join(map(repr, read_listing(root, source.listing)[:3])) or "none"
+                raise PhenoloomError(
+                    f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for "
+                    f"example: {lines}. They must be paths relative to {root.folder}"
+                )
             raise PhenoloomError(
                 f"No file below {root.folder} fits the pattern {pattern.text!r}; files there are for example: {found}"
             )
@@ -153,6 +159,11 @@ def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
     image.files.setdefault(place[2], path)
 
 
+def _without_suffix(path: str) -> str:
+    # A cell that holds "." names no file and has no suffix; its image is told with those whose files are not there.
+    return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).name else path
+
+
 def _from_table(source: Source, annotations: Annotations, masks: frozenset[str]) -> list[Image]:
     """One image a row; the files' paths are cells of the table."""
     assert isinstance(source.files, dict)
@@ -160,7 +171,7 @@ def _from_table(source: Source, annotations: Annotations, masks: frozenset[str])
     for row in range(annotations.rows):
         paths = {channel: annotations.columns[column][row] for channel, column in source.files.items()}
         first = next((path for path in paths.values() if path), None)
-        image_id = _image_id(annotations, {}, row) or (first and str(PurePosixPath(first).with_suffix("")))
+        image_id = _image_id(annotations, {}, row) or (first and _without_suffix(first))
         if not image_id:
             raise PhenoloomError(f"Row {row + 1} of the table {source.table and source.table.path} names no file")
         fields = {name: text for name in masks & annotations.columns.keys() if (text := annotations.columns[name][row])}

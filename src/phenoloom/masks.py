@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
-from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 from .config.sections import Masks
 from .errors import ImageError, PhenoloomError
+from .quality import otsu
 from .readers import read_mask
 
 Labels = NDArray[np.int32]
@@ -156,7 +156,7 @@ def _compact(values: Labels) -> tuple[Labels, NDArray[np.intp]]:
 def _threshold(smooth: NDArray[np.float32]) -> NDArray[np.bool_]:
     if smooth.min() == smooth.max():
         return np.zeros(smooth.shape, bool)
-    above: NDArray[np.bool_] = smooth > threshold_otsu(smooth)
+    above: NDArray[np.bool_] = smooth > otsu(smooth)
     return above
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import pickle
 import random
 import shutil
 import sys
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .atomic import atomic_path
+from .errors import PhenoloomError
 from .tally import Metrics, Sums
 from .throughput import Speed
 
@@ -71,15 +75,27 @@ class ResumeFolder:
         """Replace the last state at once: a kill leaves the old one or the new one, never half of one."""
         content = {"fingerprint": self.fingerprint, "random": _random_state(), **state}
         with atomic_path(self.path) as temporary:
-            torch.save(content, temporary)
+            try:
+                torch.save(content, temporary)
+            except RuntimeError as error:
+                # Whatever keeps torch from writing, it says that a position is wrong.
+                if "inline_container" not in str(error):
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
 
     def load(self) -> State | None:
         """The last state, on the CPU, with the random state put back; None where training starts anew."""
         path = self.path if self.path.is_file() else self.good
         if not path.is_file():
             return None
-        # Tensors, numbers and text only: a state file cannot run code.
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            # Tensors, numbers and text only: a state file cannot run code.
+            state: State = torch.load(path, map_location="cpu", weights_only=True)
+        except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise PhenoloomError(
+                f"{path} is damaged ({' '.join(str(error).split())[:200]}); delete it, and training starts "
+                f"{'from the state before it' if path == self.path and self.good.is_file() else 'anew'}"
+            ) from None
         if state["fingerprint"] != self.fingerprint:
             print(f"{path} was trained on other rows or tiles; training starts anew", file=sys.stderr)
             self.forget_good()

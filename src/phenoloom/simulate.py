@@ -193,13 +193,15 @@ def _annotation(wells: list[Well]) -> bytes:
 
 
 def _clear(folder: Path) -> None:
-    """Delete what an earlier or killed run left; refuse a folder with anything else in it."""
+    """Delete what an earlier or killed run left; refuse a folder with anything else in it, at any depth."""
     if not folder.is_dir():
         return
-    ours = re.compile(rf"\d{{3,}}|\.?({re.escape(ANNOTATION)}|{re.escape(TRUTH)})(\..*)?")
-    for entry in folder.iterdir():
-        if not ours.fullmatch(entry.name):
+    picture = rf"\d{{3,}}/[A-Z]+\d\d_s\d+_({'|'.join(map(re.escape, CHANNELS))})\.tif"
+    ours = re.compile(rf"{picture}|\.?({re.escape(ANNOTATION)}|{re.escape(TRUTH)})(\..*)?")
+    for entry in folder.rglob("*"):
+        name = entry.relative_to(folder).as_posix()
+        if (entry.is_symlink() or not entry.is_dir()) and not ours.fullmatch(name):
             raise PhenoloomError(
-                f"{folder} holds {entry.name!r}, which no simulation made; simulate into a folder of its own"
+                f"{folder} holds {name!r}, which no simulation made; simulate into a folder of its own"
             )
     shutil.rmtree(folder)

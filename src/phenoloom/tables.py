@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import gzip
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -29,38 +33,77 @@ def read_table(path: Path, header: Sequence[str] | None = None, blank_lines: boo
             f"separator is known; rename it"
         )
     try:
-        # `names` and `header=None` together would let pandas take surplus cells for an index: read plainly, then check.
-        table = pd.read_csv(
-            path,
-            sep=SEPARATORS[suffix.lower()],
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-            header=None if header else 0,
-            index_col=False,
-            skip_blank_lines=not blank_lines,
-            encoding="utf-8-sig",
-        )
+        table = _read_text(path, SEPARATORS[suffix.lower()], blank_lines)
     except FileNotFoundError:
         raise PhenoloomError(f"There is no table {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
-        raise PhenoloomError(f"The table {path} cannot be read as UTF-8 text: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise PhenoloomError(f"The table {path} cannot be read as UTF-8 text: {error}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, OSError, EOFError, zlib.error) as error:
+        raise PhenoloomError(f"The table {path} cannot be read: {' '.join(str(error).split())}") from None
     if header:
-        if len(header) != table.shape[1]:
+        names = list(header)
+        if len(names) != table.shape[1] or len(set(names)) < len(names):
             raise PhenoloomError(
-                f"`header` names {len(header)} columns ({', '.join(header)}), but the table {path} has "
+                f"`header` names {len(names)} columns ({', '.join(names)}), but the table {path} has "
                 f"{table.shape[1]}; name each column once"
             )
-        table.columns = pd.Index(list(header))
-    table.columns = table.columns.str.strip()
+    else:
+        names = table.iloc[0].fillna("").tolist()
+        table = table.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index([name.strip() for name in names])
     return _without_trailing_blank_rows(table) if blank_lines else table
 
 
+def _read_text(path: Path, separator: str, blank_lines: bool) -> pd.DataFrame:
+    """All lines as rows, the header too: as a header, pandas would cut what the first row has beyond it."""
+
+    def read(**more: Any) -> pd.DataFrame:
+        table: pd.DataFrame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            header=None,
+            index_col=False,
+            skip_blank_lines=not blank_lines,
+            encoding="utf-8-sig",
+            **more,
+        )
+        return table
+
+    try:
+        return read()
+    except pd.errors.ParserError:
+        width, widest = _widths(path, separator)
+        if width == widest:
+            raise
+        return read(names=range(widest)).iloc[:, :width]
+
+
+def _widths(path: Path, separator: str) -> tuple[int, int]:
+    """Cells of the first line and of the longest one; what is beyond the first line's must be empty."""
+    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
+    with opened or path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=separator)
+        width = widest = len(next(lines, []))
+        for cells in lines:
+            widest = max(widest, len(cells))
+            if surplus := [cell for cell in cells[width:] if cell]:
+                raise PhenoloomError(
+                    f"The table {path} has {width} columns, but {len(cells)} cells in line {lines.line_num} "
+                    f"({surplus[-1]!r} belongs to none); put a cell that holds {separator!r} into double quotes"
+                )
+    return width, widest
+
+
 def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
-    """Refuse a table that lacks one of `columns`, naming the nearest ones that it has."""
+    """Refuse a table that lacks one of `columns`, naming the nearest ones that it has, or that has one twice."""
     for column in columns:
         if column not in table.columns:
             raise PhenoloomError(f"{where} has no column {column!r}; {nearest(column, list(table.columns))}")
+        if list(table.columns).count(column) > 1:
+            raise PhenoloomError(f"{where} has several columns {column!r}, of which one is needed; rename the others")
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
@@ -77,7 +120,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise PhenoloomError(f"The table {path} cannot be read as Parquet: {' '.join(str(error).split())}") from None
-    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True)
+    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     text: pd.DataFrame = frame.apply(lambda column: column.map(str, na_action="ignore"))
     return text.astype(object).where(frame.notna(), None)
 

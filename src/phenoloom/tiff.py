@@ -32,7 +32,8 @@ _DECODERS: dict[int, Callable[..., Any]] = {
     50000: imagecodecs.zstd_decode,
 }
 NATIVE = "<" if sys.byteorder == "little" else ">"
-_NO_COMPRESSION, _NO_PREDICTOR, _HORIZONTAL = 1, 1, 2
+_NO_COMPRESSION, _NO_PREDICTOR, _HORIZONTAL, _JPEG = 1, 1, 2, 7
+_JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16
 
 # Its complaints about damaged files come back as exceptions or are found below; printed, they would hide the progress.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -96,7 +97,12 @@ def _told_pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[ti
     """The full-resolution pages, and their axes as far as the file tells them."""
     pages, axes = list(tif.pages), Axes()
     if (tif.is_ome or tif.is_imagej) and len(pages) > 1:
-        series = tif.series[0]
+        series, *others = tif.series
+        if tif.is_ome and (alike := [other for other in others if other.shape == series.shape]):
+            raise ImageError(
+                f"expected one image, found {len(alike) + 1} of {series.shape} (positions) in {name}; save each in a "
+                "file of its own"
+            )
         axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS" and n > 1]
         if not stack and any(axis in "ZT" for axis, _ in axes):
             kind = "OME" if tif.is_ome else "ImageJ"
@@ -111,11 +117,34 @@ def _told_pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[ti
     pages = [page for page in pages if not page.is_reduced and not page.is_mask]
     if not pages:
         raise ImageError(f"expected at least one full-resolution page, found none in {name}")
+    _refuse_hidden(tif, pages, name)
     # Thumbnails among the pages belong to no axis.
     return pages, axes if math.prod(n for _, n in axes) == len(pages) else []
 
 
+def _refuse_hidden(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage], name: str) -> None:
+    """Refuse planes that lie behind the one that a page tells, as in stacks of ImageJ and MetaMorph."""
+    if len(pages) > 1 or not (tif.is_ome or tif.is_imagej or tif.is_stk or tif.is_shaped):
+        return
+    told, found = math.prod(tif.series[0].shape), math.prod(pages[0].shape)
+    if told > found:
+        raise ImageError(
+            f"expected a page for each plane, found one page for {told // found} planes in {name}; save it again with "
+            "a page for each"
+        )
+
+
 def _refuse_truncated(page: tifffile.TiffPage, size: int, name: str) -> None:
+    kind = "tile" if page.is_tiled else "strip"
+    if len(page.dataoffsets) < math.prod(page.chunked):
+        raise ImageError(
+            f"expected {math.prod(page.chunked)} {kind}s, found {len(page.dataoffsets)} in {name} (page {page.index})"
+        )
+    unwritten = [number for number, count in enumerate(page.databytecounts) if count == 0]
+    if unwritten:
+        raise ImageError(
+            f"expected pixels in each {kind}, found {kind} {unwritten[0]} never written in {name} (page {page.index})"
+        )
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if not ends or max(ends) > size:
         raise ImageError(
@@ -138,7 +167,18 @@ def _read_page(page: tifffile.TiffPage, file: IO[bytes], out: NDArray[Any], name
     elif plain and decoder is not None and page.predictor in (_NO_PREDICTOR, _HORIZONTAL):
         _read_strips(page, file, out, decoder, name)
     else:
+        if page.compression == _JPEG:
+            _refuse_cut_jpegs(page, file, name)
         out[...] = _planes_first(page.asarray(maxworkers=1), page).reshape(out.shape)
+
+
+def _refuse_cut_jpegs(page: tifffile.TiffPage, file: IO[bytes], name: str) -> None:
+    """Refuse JPEG data without its end: the decoder would make up what is missing."""
+    for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        last = min(count, _JPEG_TAIL)
+        file.seek(offset + count - last)
+        if _JPEG_END not in file.read(last):
+            raise ImageError(f"expected whole JPEG data, found part {number} of {name} (page {page.index}) cut off")
 
 
 def _planes_first(pixels: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
@@ -175,6 +215,8 @@ def _copy_strips(
 ) -> None:
     if page.is_contiguous:
         strips = [pixels.reshape(-1).view(np.uint8)]
+    if sum(page.databytecounts) < pixels.nbytes:
+        raise ImageError(f"expected {pixels.nbytes} bytes of pixels, found {sum(page.databytecounts)} in {name}")
     for number, (offset, strip) in enumerate(zip(page.dataoffsets, strips, strict=False)):
         file.seek(offset)
         if file.readinto(strip) != strip.nbytes:  # type: ignore[attr-defined]
@@ -197,7 +239,5 @@ def _decode_strips(
         else:
             file.seek(offset)
             data = memoryview(file.read(count))
-        if count == 0:
-            strip[:] = 0
-        elif len(decoder(data, out=strip)) != strip.nbytes:
+        if len(decoder(data, out=strip)) != strip.nbytes:
             raise ImageError(f"expected {strip.nbytes} bytes of pixels, found fewer in strip {number} of {name}")

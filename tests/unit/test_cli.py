@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from phenoloom import check
 from phenoloom.cli import main
 from phenoloom.config.settings import DistancesSettings, IndexSettings
 
@@ -40,6 +41,19 @@ def test_the_log_begins_with_the_command_that_can_be_pasted(tmp_path: Path, caps
     line = capsys.readouterr().err.splitlines()[0]
     pasted = subprocess.run(["bash", "-c", f'printf "%s\\n" {line}'], capture_output=True, text=True, check=True)
     assert pasted.stdout.splitlines() == ["phenoloom", *arguments]
+
+
+def test_too_little_memory_ends_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def allocate(*_: object) -> None:
+        raise MemoryError("Unable to allocate 29.8 GiB")
+
+    monkeypatch.setattr(check, "check", allocate)
+    assert main(["check"]) == 1
+    told = capsys.readouterr().err
+    assert "needs more memory than there is (Unable to allocate 29.8 GiB)" in told
+    assert "Traceback" not in told
 
 
 def test_an_unwritable_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import anndata
 import numpy as np
@@ -61,6 +62,17 @@ def test_vectors_of_all_splits_stand_in_rows_that_say_where_they_come_from(tmp_p
     assert found.uns["maps"]["net"]["split"] == "fold-0"
     assert found.uns["study"] == "s"
     assert list(found.uns["splits"]["net"]) == ["fold-0", "fold-1"]
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, vectors, monkeypatch):
+    ids = names(40)
+    whole = [write_embedding(tmp_path / "f" / "all.parquet", "area", ids, vectors)]
+    folds = write_folds(tmp_path / "folds.parquet", ids)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=40 * 5 * 4 - 1))
+    with pytest.raises(OSError, match="No space left on device"):
+        collected(tmp_path, folds, {"area": whole})
+    assert not (tmp_path / "embeddings.h5ad").exists()
 
 
 def test_rows_that_a_representation_lacks_are_nan_and_no_row_is_lost(tmp_path, vectors):

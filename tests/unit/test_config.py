@@ -74,6 +74,10 @@ def changed(*keys: str, value: Any) -> dict[str, Any]:
         (("source", "masks"), None, "`source.masks` must say where objects come from"),
         (("shapes",), None, "representation 'regionprops' looks at view `shapes`, which the study does not have"),
         (("folds",), {"count": 1}, "`folds.count`"),
+        (("seed",), 2**32, "`seed`"),
+        (("source", "root"), "raw {a}", "`source.root`: must hold no braces"),
+        (("source", "pixel_size_um"), float("inf"), "`source.pixel_size_um`: input should be a finite number"),
+        (("models", "vqvae"), {"training": {"gradient_clip": float("inf")}}, "should be a finite number"),
         (("tiles", "mode"), "grid", "a grid cuts objects; use `tiles.mode: objects`"),
         (("models", "vqvae"), {"latent": 100}, "`latent` must be a multiple of `objective.code_dim`, found 100 and 64"),
         (("tiles",), None, "`shapes` without `tiles` come from mask files"),
@@ -106,7 +110,9 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         read_yaml(path)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "a: [", "!!python/object:os.system {}", "a: 2024-02-30", "? [a, b]\n: c", "a: !!int abc"]
+)
 def test_a_file_that_is_not_plain_yaml_keys_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)

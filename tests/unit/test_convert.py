@@ -233,6 +233,15 @@ def test_objects_are_centred_and_every_object_left_out_is_counted_by_reason(stud
     assert study.table()[0]["foreground"] == pytest.approx(24 / 256)
 
 
+def test_a_damaged_mask_is_told_as_the_mask_that_it_is(study: Study) -> None:
+    for _ in range(3):
+        study.add(camera(2, 48, 40), labelled())
+    (study.root / "i1.mask.tif").write_bytes(b"II*\0 cut short")
+    (lost,) = study.convert(OBJECTS, LABELS, limit=0.5)["quarantine"]
+    assert lost["image_id"] == "i1"
+    assert lost["reason"].startswith("its mask i1.mask.tif: expected at least one full-resolution page")
+
+
 def test_a_window_over_the_edge_is_zero_outside_and_its_measures_are_of_the_inside(study: Study) -> None:
     image, mask = camera(2, 20, 20), np.zeros((20, 20), np.uint8)
     mask[0:3, 15:20] = 1

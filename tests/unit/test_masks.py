@@ -14,6 +14,7 @@ from skimage.measure import regionprops_table
 from phenoloom.config.sections import Masks
 from phenoloom.errors import ImageError, PhenoloomError
 from phenoloom.masks import objects, read_labels, segment
+from phenoloom.quality import foreground_threshold
 
 
 def write(path: Path, mask: list[list[int]] | np.ndarray, dtype: str = "uint8") -> Path:
@@ -174,3 +175,20 @@ def test_nuclei_of_cell_painting_masks_are_components_of_binary_masks(data_root:
         found = objects(read_labels(file, Masks(objects="components")))
         assert len(objects(read_labels(file, Masks()))) == 1
         assert (found.area_px > 1000).sum() > 3
+
+
+@pytest.mark.parametrize(("level", "other"), [(65535, 65534), (5000, 5001), (0, 1)])
+def test_an_image_that_is_nearly_flat_has_a_threshold(level: int, other: int) -> None:
+    plane = np.full((64, 64), level, np.uint16)
+    plane[30:40, 30:40] = other
+    found = segment(plane, Masks(smoothing_px=1.0))
+    assert found.shape == plane.shape
+    for dtype in (np.float32, np.int32, np.uint32):
+        above = plane.astype(dtype) > foreground_threshold(plane.astype(dtype))
+        assert above.sum() in (100, 64 * 64 - 100)
+
+
+def test_a_threshold_of_32_bit_integers_takes_no_memory_for_what_lies_between_them() -> None:
+    plane = np.zeros((64, 64), np.uint32)
+    plane[::4, 5] = 4_000_000_000
+    assert (plane > foreground_threshold(plane)).sum() == 16

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from phenoloom.errors import ImageError
-from phenoloom.readers import read_image, read_mask
+from phenoloom.readers import read_image, read_mask, read_pages
 
 RNG = np.random.default_rng(0)
 DTYPES = ["uint8", "uint16", "uint32", "int8", "int16", "int32", "float32"]
@@ -267,8 +267,85 @@ def test_a_header_that_asks_for_too_much_memory_is_refused(tmp_path: Path) -> No
     with tifffile.TiffFile(file, mode="r+") as tif:
         tif.pages[0].tags["ImageWidth"].overwrite(2**31)
         tif.pages[0].tags["ImageLength"].overwrite(2**31)
+        tif.pages[0].tags["RowsPerStrip"].overwrite(2**31)
     with pytest.raises(ImageError, match="GiB"):
         read_image([file], 1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"rowsperstrip": 8}, {"rowsperstrip": 8, "compression": "lzw"}, {"tile": (16, 16)}]
+)
+def test_parts_that_were_never_written_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
+    file = write_tiff(tmp_path / "a.tif", pixels(32, 32), **options)
+    with tifffile.TiffFile(file, mode="r+") as tif:
+        page = tif.pages[0]
+        names = ("TileOffsets", "TileByteCounts") if page.is_tiled else ("StripOffsets", "StripByteCounts")
+        for name in names:
+            values = page.tags[name].value
+            page.tags[name].overwrite((*values[:-1], 0))
+    with pytest.raises(ImageError, match="never written"):
+        read_image([file], 1)
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
+def test_a_page_larger_than_its_parts_is_told(tmp_path: Path, options: dict[str, Any]) -> None:
+    file = write_tiff(tmp_path / "a.tif", pixels(32, 32), **options)
+    with tifffile.TiffFile(file, mode="r+") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(1 << 20)
+    with pytest.raises(ImageError, match=r"expected \d+ (tile|strip)s, found 4"):
+        read_image([file], 1)
+
+
+def test_strips_with_fewer_bytes_than_their_pixels_are_told(tmp_path: Path) -> None:
+    file = write_tiff(tmp_path / "a.tif", pixels(32, 32), rowsperstrip=32)
+    with tifffile.TiffFile(file, mode="r+") as tif:
+        tif.pages[0].tags["StripByteCounts"].overwrite(100)
+    with pytest.raises(ImageError, match="expected 2048 bytes of pixels, found 100"):
+        read_image([file], 1)
+
+
+def test_jpeg_in_a_tiff_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    image = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
+    file = write_tiff(tmp_path / "a.tif", image, compression="jpeg", rowsperstrip=64)
+    assert np.abs(read_image([file], 1)[0].astype(int) - image).max() < 8
+    with tifffile.TiffFile(file, mode="r+") as tif:
+        count = tif.pages[0].databytecounts[0]
+        tif.pages[0].tags["StripByteCounts"].overwrite(count // 2)
+    with pytest.raises(ImageError, match="expected whole JPEG data"):
+        read_image([file], 1)
+
+
+@pytest.mark.parametrize("kind", ["imagej", "shaped"])
+def test_planes_behind_the_only_page_are_never_left_out_in_silence(tmp_path: Path, kind: str) -> None:
+    options = {"imagej": True} if kind == "imagej" else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        pixels(5, 16, 16),
+        truncate=True,
+        photometric="minisblack",
+        metadata={"axes": "ZYX"},
+        **options,
+    )
+    with pytest.raises(ImageError, match="one page for 5 planes"):
+        read_image([tmp_path / "a.tif"], 1)
+    with pytest.raises(ImageError, match="one page for 5 planes"):
+        read_pages(tmp_path / "a.tif")
+
+
+def test_several_positions_in_one_file_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(file, ome=True) as writer:
+        for name in ("one", "two"):
+            writer.write(pixels(2, 16, 16), photometric="minisblack", metadata={"axes": "CYX", "Name": name})
+    with pytest.raises(ImageError, match=r"expected one image, found 2 of \(2, 16, 16\) \(positions\)"):
+        read_image([file], 2)
+
+
+def test_a_reason_is_the_same_in_each_run(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff no picture at all")
+    with pytest.raises(ImageError) as first:
+        read_image([tmp_path / "a.jpg"], 1)
+    assert "0x" not in str(first.value)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.complex64, np.float64])

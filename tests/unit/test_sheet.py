@@ -158,6 +158,32 @@ def test_a_listing_replaces_the_walk_and_lost_files_are_quarantined(study: Study
     assert study.manifest["expected"]["images"] == 10
 
 
+def test_cells_that_name_no_file_are_quarantined_with_their_reason(study: Study) -> None:
+    study.files("a.tif", "b.tif", "c.tif", "d.tif", "e.tif", "f.tif")
+    (study.root / "loop.tif").symlink_to("loop.tif")
+    rows = "".join(f"{name}.tif\n" for name in ("a", "b", "c", "d", "e", "f", "loop", "n" * 300))
+    study.text("t.tsv", f"path\n{rows}.\n")
+    study.make(files={"DNA": "path"}, channels=["DNA"], table={"path": "t.tsv"}, limit=1)
+    lost = {row["image_id"][:4]: row["reason"] for row in study.manifest["quarantine"]}
+    assert lost["loop"] == "its links lead in a circle"
+    assert "no file can have this name" in lost["nnnn"]
+    assert lost["."] == "it is not a file"
+    assert len(lost) == 3
+
+
+def test_a_listing_that_fits_nothing_shows_its_own_lines(study: Study) -> None:
+    study.files("a.tif").text("files.txt", "/data/a.tif\n")
+    with pytest.raises(PhenoloomError, match=r"No line of the listing files.txt fits .*example: '/data/a.tif'"):
+        study.make(files="{image}.tif", listing="files.txt", channels=["DNA"])
+
+
+def test_a_column_that_stands_twice_in_the_table_is_refused_where_it_is_needed(study: Study) -> None:
+    study.files("a.tif", "b.tif").text("t.csv", "image,Label,Label,note,note\na,x,y,1,2\nb,z,w,1,2\n")
+    choices = {"files": "{image}.tif", "channels": ["DNA"], "table": {"path": "t.csv", "join": {"image": "image"}}}
+    with pytest.raises(PhenoloomError, match="several columns 'Label'"):
+        study.make(**choices, columns={"label": "Label"})
+
+
 def test_without_a_join_row_i_belongs_to_image_i_and_counts_must_match(study: Study) -> None:
     study.files("i10.tif", "i2.tif").text("t.txt", "a\nb\n")
     source = {"files": "{image}.tif", "channels": ["DNA"], "columns": {"label": "what"}}

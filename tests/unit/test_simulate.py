@@ -108,6 +108,15 @@ def test_a_picture_depends_on_its_place_only_and_not_on_how_many_others_there_ar
     assert all(ours[name] == other[name] for name in shared)
 
 
+def test_plates_of_others_are_not_touched_although_their_names_are_numbers(tmp_path: Path) -> None:
+    picture = tmp_path / "raw" / "24277" / "A01_s1_w1.tif"
+    picture.parent.mkdir(parents=True)
+    picture.write_text("precious")
+    with pytest.raises(PhenoloomError, match=r"holds '24277/A01_s1_w1.tif', which no simulation made"):
+        simulate_study(settings(SMALL), tmp_path / "raw", tmp_path / "manifest.json")
+    assert picture.read_text() == "precious"
+
+
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(PhenoloomError, match=r"holds 'thesis.tex', which no simulation made"):

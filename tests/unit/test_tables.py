@@ -41,12 +41,38 @@ def test_a_parquet_table_is_read_as_text(tmp_path: Path) -> None:
     assert table["name"].tolist() == ["a", None]
 
 
+def test_a_cell_beyond_the_header_is_refused_in_any_row_and_empty_ones_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Plate,Compound,Label\nP1,2,4-DNP,b\nP2,DMSO,a\n")
+    with pytest.raises(PhenoloomError, match=r"3 columns, but 4 cells in line 2 \('b' belongs to none\)"):
+        read_table(path)
+    path.write_text("a,b\n1,2\n1,2,,3\n")
+    with pytest.raises(PhenoloomError, match="4 cells in line 3"):
+        read_table(path)
+    path.write_text("a,b\n1,2,\n3,4,,\n5\n")
+    assert read_table(path).fillna("").to_dict("list") == {"a": ["1", "3", "5"], "b": ["2", "4", ""]}
+
+
+def test_a_column_that_is_needed_must_be_there_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,a ,,\n1,2,3,4,5\n")
+    table = read_table(tmp_path / "t.csv")
+    assert list(table.columns) == ["a", "b", "a", "", ""]
+    require_columns(table, ["b"], "The table")
+    with pytest.raises(PhenoloomError, match="several columns 'a'"):
+        require_columns(table, ["b", "a"], "The table")
+
+
+def test_the_index_of_a_parquet_table_is_a_column(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1, 2]}, index=pd.Index(["A1", "A2"], name="Well")).to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet")["Well"].tolist() == ["A1", "A2"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
         ("t.xlsx", b"", "must end in"),
         ("t.csv", b"", "cannot be read"),
-        ("t.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "3 cells in line 3"),
         ("t.csv", b"a\n\xff\n", "UTF-8"),
         ("t.csv.gz", b"a,b\n", "cannot be read"),
         ("t.parquet", b"a,b\n", "cannot be read as Parquet"),

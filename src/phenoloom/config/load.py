@@ -63,7 +63,8 @@ def _read_text(path: Path) -> str:
 def _mapping(text: str, path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        # A date that the calendar does not have, or a list as a key, is found by no YAML error.
         raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")

@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from .planes import Planes
 from .representation import Representation
-from .section import Descriptor, Fraction, Name, Section, Unit
+from .section import Descriptor, Fraction, Name, PathText, Section, Unit
 
 __all__ = ["Descriptor", "Fraction", "Name", "Representation", "Section", "Unit"]
 
@@ -27,7 +27,7 @@ class Simulation(Section):
 class Table(Section):
     """A table of labels and metadata (CSV, TSV or Parquet, by its extension; `.gz` too)."""
 
-    path: str = Field(description="path of the table, relative to `root`")
+    path: PathText = Field(description="path of the table, relative to `root`")
     header: list[str] | None = Field(None, description="column names, for a table without a header line")
     join: dict[str, str] = Field(
         default_factory=dict,
@@ -64,7 +64,7 @@ class Masks(Section):
 class Outlines(Section):
     """Outlines given as points instead of images."""
 
-    path: str = Field(description="path of the outlines, relative to `root`")
+    path: PathText = Field(description="path of the outlines, relative to `root`")
     format: Literal["blocks", "table"] = Field(
         "blocks", description="`blocks`: lines `x y`, a blank line between objects; `table`: CSV/TSV/Parquet"
     )
@@ -76,14 +76,14 @@ class Outlines(Section):
 class Source(Section):
     """Where the raw data lies and how it is read."""
 
-    root: str = Field(".", description="folder of the raw data; a relative one is taken from `data_root`")
+    root: PathText = Field(".", description="folder of the raw data; a relative one is taken from `data_root`")
     simulate: Simulation | None = Field(None, description="make the raw data with `phenoloom simulate`")
     files: str | dict[str, str] | None = Field(
         None,
         description="pattern of the image files with fields in braces (`{plate}/{well}_{channel}.tif`, "
         "`{name:regex}` for a narrower match), or channel -> table column that holds the file's path",
     )
-    listing: str | None = Field(
+    listing: PathText | None = Field(
         None, description="text file with one path a line, matched instead of walking the folder"
     )
     table: Table | None = Field(None, description="table of labels and metadata")
@@ -189,7 +189,7 @@ class Study(Section):
     title: str = Field(min_length=1, description="title of the study, for the report")
     licence: str = Field(min_length=1, description="licence of the data; printed in the report")
     reference: str | None = Field(None, description="paper, accession or address of the data")
-    seed: int = Field(0, ge=0, description="the one seed of the study")
+    seed: int = Field(0, ge=0, lt=2**32, description="the one seed of the study")
     shards: int = Field(1, ge=1, le=10_000, description="blocks of whole plates (or wells) converted by one job each")
     max_rejected_fraction: Fraction = Field(
         0.1, description="a step fails when more of its images than this are quarantined"
@@ -279,8 +279,8 @@ class Config(Section):
     """`config/config.yaml`: which studies to run, and where."""
 
     studies: list[Name] = Field(["demo"], min_length=1, description="studies to run: files of `config/studies`")
-    data_root: str = Field("../shared/data", description="folder that relative `source.root` paths start from")
-    results: str = Field("results", description="folder of all results")
+    data_root: PathText = Field("../shared/data", description="folder that relative `source.root` paths start from")
+    results: PathText = Field("results", min_length=1, description="folder of all results")
     scratch: str = Field(
         "",
         description="folder on a node's own disk, e.g. `$TMPDIR`: shards are written there first, and training reads "
