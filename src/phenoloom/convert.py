@@ -63,8 +63,9 @@ def convert_shard(
 ) -> None:
     """Convert the images of one shard; writes `.zarr` and `.parquet` beside the manifest, which comes last.
 
-    Images that cannot be used are quarantined with their reason. Raises PhenoloomError if they are more than
-    `max_rejected_fraction` of the shard, if no tile is left, or if the output cannot be written.
+    Images that cannot be used are quarantined with their reason, and a shard of which no tile is left is empty. Raises
+    PhenoloomError if images in quarantine are more than `max_rejected_fraction` of the shard, or if the output cannot
+    be written.
     """
     # Parallelism is over images: more threads inside OpenCV would only compete with them.
     cv2.setNumThreads(1)
@@ -88,8 +89,10 @@ def convert_shard(
 
         in_order(lambda number: conversion.convert(rows[number], store), write, len(rows), threads)
         next(bar, None)
-        _refuse_nothing(sink, settings, f"{manifest.parent.name}/{shard}")
-        statistics = dict(zip(settings.channels, sink.statistics.summary(), strict=True))
+        where = f"{manifest.parent.name}/{shard}"
+        refuse_too_many(sink.quarantine, len(rows), settings.max_rejected_fraction, where)
+        # A blank plate is no mistake; `index` refuses a study in which nothing at all is left.
+        statistics = dict(zip(settings.channels, sink.statistics.summary(), strict=True)) if len(store) else {}
         attributes = {"channels": settings.channels, "pixel_size_um": settings.pixel_size_um}
         content = store.close({**attributes, "statistics": statistics})
     write_manifest(
@@ -219,18 +222,6 @@ class _Sink:
         if image.measures is not None:
             self.statistics.add(image.measures)
             self.table.append(row["image_id"], image.places, image.foreground, image.measures, image.digest)
-
-
-def _refuse_nothing(sink: _Sink, settings: ConvertSettings, where: str) -> None:
-    """Fail if too many images were quarantined, or if no tile is left."""
-    refuse_too_many(sink.quarantine, len(sink.rows), settings.max_rejected_fraction, where)
-    if len(sink.store) == 0:
-        reasons = sink.rejected + Counter(row["reason"] for row in sink.quarantine)
-        most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        raise PhenoloomError(
-            f"{where}: expected tiles, found none in {len(sink.rows)} images ({most}); look at the images, and change "
-            "`tiles` or `source.masks`, or leave these images out"
-        )
 
 
 def _columns(sheet: Path) -> list[str]:

@@ -377,10 +377,18 @@ def test_the_type_of_the_pixels_is_the_same_in_all_shards(study: Study) -> None:
     assert [row["image_id"] for row in manifest["quarantine"]] == ["i2"]
 
 
-def test_no_readable_image_and_no_tile_and_no_such_shard_are_told(study: Study) -> None:
+def test_a_blank_plate_is_an_empty_shard(study: Study) -> None:
+    study.add(camera(2, 16, 16), np.zeros((16, 16), np.uint8))
+    manifest = study.convert(OBJECTS, LABELS)
+    assert manifest["found"] == {"images": 1, "tiles": 0}
+    assert manifest["rejected"] == {"image without objects": 1}
+    assert manifest["arrays"]["tiles"]["shape"] == [0, 2, 16, 16]
+    assert (len(study.store()), study.table()) == (0, [])
+    assert study.store().read([]).shape == (0, 2, 16, 16)
+
+
+def test_no_readable_image_and_no_such_shard_are_told(study: Study) -> None:
     file = study.add(camera(2, 16, 16), np.zeros((16, 16), np.uint8))
-    with pytest.raises(PhenoloomError, match=r"expected tiles, found none in 1 images \(1 x image without objects\)"):
-        study.convert(OBJECTS, LABELS)
     with pytest.raises(PhenoloomError, match="no images of shard '0007'"):
         study.convert(GRID, shard="0007")
     file.unlink()
