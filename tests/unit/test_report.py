@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from phenoloom.report import make_overview, make_report
 from phenoloom.report.figures import curve_figures
-from phenoloom.report.numbers import count, duration, listing, memory, percent, plus_minus, signed
+from phenoloom.report.numbers import count, duration, listing, memory, percent, plus_minus, score, signed
 from phenoloom.report.pictures import colours_of, composite, contrast_limits, tile_picture
 from phenoloom.report.read import Results
 from phenoloom.report.representations import Scoreboard, kind_of
@@ -489,6 +489,8 @@ def test_numbers_have_the_same_digits_and_real_minus_signs() -> None:
     assert plus_minus(0.5, float("nan")) == "0.500"
     assert signed(-0.05) == "\N{MINUS SIGN}0.050"
     assert signed(0.05).startswith("+0.050")
+    assert signed(-0.0) == "+0.000"
+    assert score(-0.0001) == "0.000"
     assert count(1234567) == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
     assert count(None) == plus_minus(None, None) == percent(float("nan")) == "–"
     assert duration(3723.4) == "1\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}02\N{NO-BREAK SPACE}min"

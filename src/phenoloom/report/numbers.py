@@ -17,7 +17,8 @@ def count(value: int | float | None) -> str:
 
 def score(value: float | None, digits: int = 3) -> str:
     """A score with three decimals: `0.812`."""
-    return MISSING if _missing(value) else f"{value:.{digits}f}".replace("-", MINUS)
+    # z: what rounds to zero has no sign.
+    return MISSING if _missing(value) else f"{value:z.{digits}f}".replace("-", MINUS)
 
 
 def plus_minus(value: float | None, sd: float | None, digits: int = 3) -> str:
