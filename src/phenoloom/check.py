@@ -44,6 +44,7 @@ def _check_study(name: str, config: Config, config_dir: Path) -> str:
     if study.source.simulate:
         return "valid; its raw data is simulated when it runs"
     settings = RuleSettings(name, study, config, config_dir).sheet()
+    settings.canonical()
     if not Path(settings.root).is_dir():
         raise PhenoloomError(
             f"valid, but its raw data is not here: there is no folder {settings.root}; set data_root or source.root"

@@ -140,6 +140,13 @@ def test_canonical_text_does_not_depend_on_the_order_of_keys(values: dict[str, A
     assert json.loads(canonical_json(values)) == values
 
 
+def test_settings_that_no_command_could_be_given_are_refused(config_dir: Path) -> None:
+    many = {f"compound {number}": f"class {number}" for number in range(5000)}
+    settings = RuleSettings("mine", load(config_dir, changed("source", "classes", value=many)), Config(), config_dir)
+    with pytest.raises(PhenoloomError, match=r"study mine take 1\d\d,\d{3} bytes.*`source.classes`"):
+        settings.sheet().canonical()
+
+
 def test_a_simulated_study_finds_its_raw_data_in_the_results(config_dir: Path) -> None:
     study = load(config_dir, changed("source", "simulate", value={}))
     assert RuleSettings("mine", study, Config(results="out"), config_dir).convert().root == "out/mine/raw"

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from ..errors import PhenoloomError
 from .model import ImageModel, ShapeModel
 from .planes import Planes
 from .sections import (
@@ -32,6 +33,9 @@ from .training import CANONICAL
 from .tune import Tune
 
 S = TypeVar("S", bound="Settings")
+
+MOST_BYTES = 100_000
+"""Linux takes no argument of more than 128 KiB, and quotes are escaped in it."""
 
 ALGORITHM: Mapping[str, int] = {
     "simulate": 1,
@@ -62,8 +66,14 @@ class Settings(Section):
     study: str
 
     def canonical(self) -> str:
-        """One JSON string, the same for equal settings."""
-        return canonical_json(self.model_dump(mode="json", context=CANONICAL))
+        """One JSON string, the same for equal settings; raises PhenoloomError if a command could not be given it."""
+        text = canonical_json(self.model_dump(mode="json", context=CANONICAL))
+        if (size := len(text.encode())) > MOST_BYTES:
+            raise PhenoloomError(
+                f"The settings of study {self.study} take {size:,} bytes, and a command can be given {MOST_BYTES:,}; "
+                "shorten its longest part, for example `source.classes` by a column of the table that has the names"
+            )
+        return text
 
     def digest(self) -> str:
         """sha256 of the canonical JSON, as hex."""
