@@ -81,7 +81,10 @@ def get_settings(rule, *wildcard_names):
 
     @cache
     def canonical(study, *arguments):
-        return getattr(SETTINGS[study], rule)(*arguments).canonical()
+        try:
+            return getattr(SETTINGS[study], rule)(*arguments).canonical()
+        except PhenoloomError as error:
+            raise WorkflowError(str(error)) from None
 
     def settings(wildcards):
         arguments = [getattr(wildcards, name) for name in wildcard_names]
