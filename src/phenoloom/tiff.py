@@ -124,7 +124,8 @@ def _told_pages(tif: tifffile.TiffFile, name: str, stack: bool) -> tuple[list[ti
 
 def _refuse_hidden(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage], name: str) -> None:
     """Refuse planes that lie behind the one that a page tells, as in stacks of ImageJ and MetaMorph."""
-    if len(pages) > 1 or not (tif.is_ome or tif.is_imagej or tif.is_stk or tif.is_shaped):
+    # OME metadata may tell of planes that lie in other files; each of these is an image file of its own here.
+    if len(pages) > 1 or not (tif.is_imagej or tif.is_stk or tif.is_shaped):
         return
     told, found = math.prod(tif.series[0].shape), math.prod(pages[0].shape)
     if told > found:

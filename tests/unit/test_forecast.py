@@ -36,6 +36,13 @@ def table(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
+def outline_study(representations: dict[str, dict[str, Any]]) -> Study:
+    """Contours of mask files, in four folds."""
+    source = {"files": "{image}.tif", "masks": {"files": "{image}.png"}}
+    values = {"title": "t", "licence": "l", "source": source, "shapes": {"points": 32}, "folds": {"count": 4}}
+    return Study.model_validate({**values, "representations": representations})
+
+
 def grid_study(**changes: object) -> Study:
     """Grid tiles of 100 px with one set of descriptors of pixels; no network."""
     values = {"title": "t", "licence": "l", "tiles": {"size": 100}, "folds": {"count": 4}}
@@ -214,16 +221,7 @@ def test_vectors_are_measured_by_the_encoder_that_made_them(
 
 def test_an_encoder_of_other_studies_is_a_training_of_its_own() -> None:
     def hours(**more: Any) -> float:
-        study = Study.model_validate(
-            {
-                "title": "t",
-                "licence": "l",
-                "source": {"files": "{image}.tif", "masks": {"files": "{image}.png"}},
-                "shapes": {"points": 32},
-                "folds": {"count": 4},
-                "representations": {"ae": {"model": "shape-ae"}, "second": {"model": "shape-ae", **more}},
-            }
-        )
+        study = outline_study({"ae": {"model": "shape-ae"}, "second": {"model": "shape-ae", **more}})
         size = StudySize(
             "s", plates=4, images=100, bytes=8_000_000, samples=2_000_000, channels=1, objects=5000, shards=3
         )
@@ -285,16 +283,7 @@ def test_a_lazy_mapping_makes_each_value_once_and_only_when_asked() -> None:
 
 def test_a_search_costs_its_trials_beside_the_training(tmp_path: Path) -> None:
     shutil.copytree(CONFIG / "models", tmp_path / "models")
-    plain = Study.model_validate(
-        {
-            "title": "t",
-            "licence": "l",
-            "source": {"files": "{image}.tif", "masks": {"files": "{image}.png"}},
-            "shapes": {"points": 32},
-            "folds": {"count": 4},
-            "representations": {"ae": {"model": "shape-ae"}, "raw": {"model": "shape-ae", "untrained": True}},
-        }
-    )
+    plain = outline_study({"ae": {"model": "shape-ae"}, "raw": {"model": "shape-ae", "untrained": True}})
     search = {"ranges": {"latent": {"low": 8, "high": 64}}, "trials": 12, "workers": 3}
     searching = plain.model_copy(update={"models": {"shape-ae": {"tune": search}}})
     size = StudySize("s", plates=4, images=100, bytes=8_000_000, samples=2_000_000, channels=1, objects=5000, shards=3)

@@ -332,6 +332,20 @@ def test_planes_behind_the_only_page_are_never_left_out_in_silence(tmp_path: Pat
         read_pages(tmp_path / "a.tif")
 
 
+def test_a_file_of_an_ome_set_of_several_files_is_its_own_plane(tmp_path: Path) -> None:
+    """The metadata of each file tells of the planes of all."""
+    image = pixels(2, 16, 16)
+    sizes = 'SizeX="16" SizeY="16" SizeC="2" SizeZ="1" SizeT="1"'
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" {sizes}><TiffData/></Pixels></Image></OME>'
+    )
+    for c in range(2):
+        write_tiff(tmp_path / f"{c}.ome.tif", image[c], description=xml, metadata=None)
+    found = read_image([tmp_path / "0.ome.tif", tmp_path / "1.ome.tif"], 2)
+    np.testing.assert_array_equal(found, image)
+
+
 def test_several_positions_in_one_file_are_told(tmp_path: Path) -> None:
     file = tmp_path / "a.ome.tif"
     with tifffile.TiffWriter(file, ome=True) as writer:
