@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from phenoloom.channels import Normaliser
-from phenoloom.computing import recompute_blocks
 from phenoloom.config.model import ImageModel
-from phenoloom.inputs import augmented
+from phenoloom.data.channels import Normaliser
+from phenoloom.models.checkpoint import initial_objective
 from phenoloom.objectives import Step
-from phenoloom.weights import initial_objective
+from phenoloom.training.compile import recompute_blocks
+from phenoloom.training.inputs import augmented
 
 FEW, MANY, LIMIT = 4, 16, 1.2
 

@@ -19,9 +19,9 @@ from scipy import ndimage
 from scipy.interpolate import splev, splprep
 from skimage.measure import find_contours
 
-from phenoloom.contours import standard_contours
-from phenoloom.polygons import resample, without_repeats
-from phenoloom.tracing import trace_labels
+from phenoloom.shapes.contours import standard_contours
+from phenoloom.shapes.polygons import resample, without_repeats
+from phenoloom.shapes.tracing import trace_labels
 
 Way = Callable[[], object]
 

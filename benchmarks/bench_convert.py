@@ -30,14 +30,14 @@ import tifffile
 import zarr
 from scipy.ndimage import gaussian_filter
 
-from phenoloom.config.sections import Tiles
-from phenoloom.config.settings import ConvertSettings
-from phenoloom.convert import convert_shard
-from phenoloom.ordered import AHEAD_PER_THREAD
-from phenoloom.readers import read_image
-from phenoloom.shardfile import Layout, better_shuffle
-from phenoloom.store import TileWriter
-from phenoloom.tiling import cut, grid
+from phenoloom.config.rule_settings import ConvertSettings
+from phenoloom.config.study import Tiles
+from phenoloom.core.parallel import AHEAD_PER_THREAD
+from phenoloom.images.formats import read_image
+from phenoloom.tiles.convert import convert_shard
+from phenoloom.tiles.crop import cut, grid
+from phenoloom.tiles.shard_file import Layout, better_shuffle
+from phenoloom.tiles.store import TileWriter
 
 CHANNELS, SIZE, TILE = 4, 1080, 216
 KINDS = {"raw": None, "deflate": "zlib", "lzw": "lzw"}

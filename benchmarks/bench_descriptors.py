@@ -15,8 +15,8 @@ import numpy as np
 import pyefd
 from skimage.measure import regionprops_table
 
-from phenoloom.descriptors import DESCRIPTORS
-from phenoloom.fourier import elliptic_fourier
+from phenoloom.shapes.descriptors import DESCRIPTORS
+from phenoloom.shapes.fourier import elliptic_fourier
 
 Way = Callable[[], object]
 PROPERTIES = (

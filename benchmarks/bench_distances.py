@@ -26,10 +26,10 @@ from scipy.spatial.distance import cdist, pdist, squareform
 from sklearn.manifold import MDS
 from sklearn.metrics import euclidean_distances
 
-from phenoloom.contour_store import ArrayWriter
-from phenoloom.distances import align, classical_mds, distance_matrices
-from phenoloom.distances_torch import compiled_distance_matrices, distance_matrices_torch
-from phenoloom.nets.forms import cyclic_form
+from phenoloom.nets.cyclic_form import cyclic_form
+from phenoloom.nets.distance_matrix import compiled_distance_matrices, distance_matrices_torch
+from phenoloom.shapes.distances import align, classical_mds, distance_matrices
+from phenoloom.shapes.store import ArrayWriter
 
 Way = Callable[[], object]
 POINTS, BATCH, COMPILED_BATCH, CYCLIC_BATCH = 256, 8, 32, 16

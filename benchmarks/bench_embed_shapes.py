@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phenoloom.config.model import ShapeModel
-from phenoloom.config.settings import EmbedSettings
-from phenoloom.contour_store import ArrayWriter
+from phenoloom.config.rule_settings import EmbedSettings
+from phenoloom.shapes.store import ArrayWriter
 
 POINTS, LATENT, BLOCK = 64, 64, 8192
 BOOKKEEPING = 1000
@@ -66,7 +66,7 @@ def model() -> ShapeModel:
 
 
 def write_model(folder: Path) -> None:
-    from phenoloom.weights import Card, initial_objective, save_card, save_weights
+    from phenoloom.models.checkpoint import Card, initial_objective, save_card, save_weights
 
     unknown = {"study": "made-up", "settings_sha256": "0" * 64, "phenoloom": "0", "commit": None}
     counts = {name: 0 for name in Card.model_fields if name.endswith(("_rows", "_groups", "_epoch", "_run", "seed"))}
@@ -78,7 +78,7 @@ def write_model(folder: Path) -> None:
 
 
 def embed_by_step(folder: Path) -> None:
-    from phenoloom.embed import embed
+    from phenoloom.embedding.embed import embed
 
     settings = EmbedSettings(
         algorithm=1,
@@ -99,7 +99,7 @@ def embed_in_memory(folder: Path) -> None:
     import torch
     import zarr
 
-    from phenoloom.weights import load_objective, read_card
+    from phenoloom.models.checkpoint import load_objective, read_card
 
     torch.set_num_threads(1)
     contours = zarr.open_array(folder / "shapes/0000.zarr/contours", mode="r")[:]

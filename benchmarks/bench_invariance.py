@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from phenoloom.config.model import ShapeModel
-from phenoloom.contour_store import ContourStore
-from phenoloom.contours import standard_contours
-from phenoloom.fourier import distance_spectrum, efd, fourier
-from phenoloom.invariance import CHANGES, Moved, invariance
+from phenoloom.embedding.invariance import CHANGES, Moved, invariance
+from phenoloom.models.checkpoint import initial_objective, load_objective, read_card
 from phenoloom.objectives import Objective
-from phenoloom.polygons import Polygons
-from phenoloom.weights import initial_objective, load_objective, read_card
+from phenoloom.shapes.contours import standard_contours
+from phenoloom.shapes.fourier import distance_spectrum, efd, fourier
+from phenoloom.shapes.polygons import Polygons
+from phenoloom.shapes.store import ContourStore
 
 Ways = dict[str, Callable[[NDArray[Any]], NDArray[Any]]]
 POINTS = 64

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from phenoloom.distances_torch import distance_matrices_torch
-from phenoloom.nets.forms import cyclic_form
-from phenoloom.objectives.index_invariant import index_invariant_loss
+from phenoloom.nets.cyclic_form import cyclic_form
+from phenoloom.nets.distance_matrix import distance_matrices_torch
+from phenoloom.objectives.start_invariant_loss import index_invariant_loss
 
 TARGET = 100
 BATCH = 4

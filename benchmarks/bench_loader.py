@@ -23,9 +23,9 @@ import zarr
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from phenoloom.data import Loader, cut, shuffled
-from phenoloom.shardfile import better_shuffle
-from phenoloom.store import TileStore, TileWriter
+from phenoloom.data.loader import Loader, cut, shuffled
+from phenoloom.tiles.shard_file import better_shuffle
+from phenoloom.tiles.store import TileStore, TileWriter
 
 BATCH, WORKERS = 64, 2
 CHANNELS, SIZE = 4, 224

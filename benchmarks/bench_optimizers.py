@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from phenoloom.averaging import WeightAverage
-from phenoloom.computing import recompute_blocks
 from phenoloom.nets.vit import Size, ViT
-from phenoloom.optimizers import LAMB, decay_groups
+from phenoloom.training.compile import recompute_blocks
+from phenoloom.training.ema import WeightAverage
+from phenoloom.training.optim import LAMB, decay_groups
 
 Run = Callable[[], object]
 

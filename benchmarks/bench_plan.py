@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
+from phenoloom.cluster.forecast.sizes import StudySize, jobs_by_rule, read_sizes, recommended_shards
 from phenoloom.config import load_study
-from phenoloom.plan import StudySize, jobs_by_rule, read_sizes, recommended_shards
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHENOLOOM_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -18,8 +18,8 @@ import tensorstore
 import zarr
 from scipy.ndimage import gaussian_filter
 
-from phenoloom.shardfile import better_shuffle
-from phenoloom.store import TileStore, TileWriter
+from phenoloom.tiles.shard_file import better_shuffle
+from phenoloom.tiles.store import TileStore, TileWriter
 
 TILE = (4, 224, 224)
 BATCH = 64

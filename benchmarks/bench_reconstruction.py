@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from phenoloom.config.model import ShapeModel
-from phenoloom.contours import standard_contours
-from phenoloom.distances import distance_matrices
-from phenoloom.distances_torch import planar_points
+from phenoloom.data.sources import ShapeView
+from phenoloom.models.checkpoint import initial_objective, load_objective, read_card
+from phenoloom.nets.distance_matrix import planar_points
 from phenoloom.objectives import Objective
-from phenoloom.polygons import Polygons
-from phenoloom.poses import contour_distance, diameters, mean_outline, posed, reconstruction_errors
-from phenoloom.roles import TEST, TRAIN, fold_table, row_roles
-from phenoloom.views import ShapeView
-from phenoloom.weights import initial_objective, load_objective, read_card
+from phenoloom.shapes.alignment import contour_distance, diameters, mean_outline, posed, reconstruction_errors
+from phenoloom.shapes.contours import standard_contours
+from phenoloom.shapes.distances import distance_matrices
+from phenoloom.shapes.polygons import Polygons
+from phenoloom.splits.split import TEST, TRAIN, fold_table, row_roles
 
 Outlines = NDArray[np.float32]
 NUMBERS = (4, 8, 16, 32, 64, 128)

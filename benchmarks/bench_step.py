@@ -22,14 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from phenoloom.augment import crops
+from phenoloom.augment.tiles import crops
 from phenoloom.config.model import ImageModel
+from phenoloom.models.checkpoint import initial_objective
 from phenoloom.nets.vit import Attention, Block
 from phenoloom.objectives import Objective, Step
 from phenoloom.objectives.dino import DINO
 from phenoloom.objectives.mae import MAE
 from phenoloom.objectives.vqvae import VQVAE
-from phenoloom.weights import initial_objective
 
 Batch = Callable[[int], float]
 CHANNELS, SIZE, CLIP = 3, 64, 3.0

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.helpers.report_results import HOSTILE, MadeUp, write_results
 
 from phenoloom.report import make_overview, make_report
-
-from ..unit.report_fixture import HOSTILE, MadeUp, write_results
 
 pytestmark = pytest.mark.browser
 

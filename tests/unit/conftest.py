@@ -1,16 +1,11 @@
-"""Lets the tests of this folder import their helpers (`studies.py`), and what several of them start from."""
+"""What several tests of this folder start from."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from studies import StudyOnDisk
+from tests.helpers.studies import StudyOnDisk
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from phenoloom.manifest import read_manifest
+from phenoloom.artifacts.manifest import read_manifest
 
 from .conftest import Workspace
 

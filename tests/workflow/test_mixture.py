@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from phenoloom.weights import read_card
+from phenoloom.models.checkpoint import read_card
 
 from .conftest import STUDY, TINY, Workspace, new_workspace
 

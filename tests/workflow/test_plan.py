@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from phenoloom.cluster.forecast.sizes import jobs_by_rule
 from phenoloom.config import load_study
-from phenoloom.plan import jobs_by_rule
 
 from .conftest import TINY, Workspace, new_workspace
 

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from phenoloom.cluster.forecast.sizes import jobs_by_rule
 from phenoloom.config import load_study
-from phenoloom.plan import jobs_by_rule
-from phenoloom.scores import read_scores
+from phenoloom.evaluation.scores import read_scores
 
 from .conftest import STUDY, TINY, Workspace, new_workspace
 from .test_mixture import write

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from phenoloom.config.tune import Range, Tune
+from phenoloom.config.search import Range, Tune
 
 from .conftest import STUDY, TINY, Workspace, new_workspace
 from .test_reruns import settings_of

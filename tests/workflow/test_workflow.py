@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from phenoloom.manifest import read_manifest
+from phenoloom.artifacts.manifest import read_manifest
 
 from .conftest import STUDY, TINY, Workspace, new_workspace
 

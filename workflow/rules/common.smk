@@ -21,8 +21,8 @@ from phenoloom.config import (
     splits,
 )
 from phenoloom.config.lazy import Lazy
-from phenoloom.config.targets import jobs_of, shards_of
-from phenoloom.errors import PhenoloomError
+from phenoloom.config.jobs import jobs_of, shards_of
+from phenoloom.core.errors import PhenoloomError
 
 CONFIG_DIR = Path("config")
 

@@ -1,6 +1,6 @@
 """What is asked of the cluster before anything is submitted; a run without a cluster asks nothing."""
 
-from phenoloom import clocks, slurm
+from phenoloom.cluster import clock_skew as clocks, slurm
 
 
 def get_comment(job):

@@ -2,9 +2,9 @@
 
 from .load import check_mixtures, load_config, load_model, load_study, read_yaml
 from .model import ImageModel, Model, ShapeModel
+from .rule_settings import Settings
 from .rules import RuleSettings, model_split, overview_settings, splits
-from .sections import Config, Study
-from .settings import Settings
+from .study import Config, Study
 from .transfer import check_transfers
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from .sections import Section
+from .study import Section
 
 
 class Author(Section):

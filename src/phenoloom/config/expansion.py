@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import PhenoloomError
+from ..core.errors import PhenoloomError
 from .representation import Draw, Representation
 from .variants import listed, suffix, text
 

@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ..errors import PhenoloomError
+from ..core.errors import PhenoloomError
 from .expansion import expanded
 from .model import ImageModel, Model, ShapeModel
-from .sections import Config, Representation, Study
-from .tune import nested
+from .search import nested
+from .study import Config, Representation, Study
 from .variants import KEY, bases, combinations
 
 M = TypeVar("M", bound=BaseModel)

@@ -13,12 +13,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..atomic import write_atomically
-from ..errors import PhenoloomError
+from ..core.atomic import write_atomically
+from ..core.errors import PhenoloomError
 from .about import About
 from .load import models_in
 from .model import ImageModel, Model, ShapeModel
-from .sections import Config, Study
+from .study import Config, Study
 
 ROOTS: dict[str, Any] = {"config": Config, "study": Study, "model": Model, "about": About}
 BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys: {} -->"

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .objectives import Channels, Contrast, ImageObjective
-from .sections import Fraction, Section
-from .shapes import ShapeAugment, ShapeObjective
+from .image_objectives import Channels, Contrast, ImageObjective
+from .search import DESCRIPTION as TUNE
+from .search import Tune
+from .shape_objectives import ShapeAugment, ShapeObjective
+from .study import Fraction, Section
 from .training import CANONICAL, Training
-from .tune import DESCRIPTION as TUNE
-from .tune import Tune
 from .variants import DESCRIPTION, Variants
 
 

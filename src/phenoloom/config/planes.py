@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from .section import Section
+from .base import Section
 
 Policy = Literal["max", "mean", "middle", "sharpest", "first", "last", "all"]
 POLICIES = (

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from .section import Descriptor, Name, Section
+from .base import Descriptor, Name, Section
 
 
 class Draw(NamedTuple):

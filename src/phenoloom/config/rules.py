@@ -9,8 +9,7 @@ from typing import Any
 from .families import families
 from .lazy import Lazy
 from .load import load_model, load_study, view_of
-from .sections import Config, Masks, Representation, Study
-from .settings import (
+from .rule_settings import (
     ALGORITHM,
     ClassifySettings,
     CollectSettings,
@@ -32,6 +31,7 @@ from .settings import (
     TransferSource,
     TuneSettings,
 )
+from .study import Config, Masks, Representation, Study
 from .training import Balance
 from .transfer import not_transferred, transferred
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .sections import Section
+from .study import Section
 
 CANONICAL = "canonical"
 """Context of the serialisation whose digest says whether a result is stale."""

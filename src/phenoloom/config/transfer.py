@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..errors import PhenoloomError
+from ..core.errors import PhenoloomError
 from .load import load_model, read_yaml, view_of
 from .model import ImageModel
 from .representation import Representation
-from .sections import Study
+from .study import Study
 
 
 def not_transferred(name: str, target: Study, source: Study) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..precision import in_float32
+from .precision import in_float32
 from .vit import initialise
 
 

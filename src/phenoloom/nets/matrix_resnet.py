@@ -10,9 +10,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distances_torch import distance_matrices_torch
+from .bidirectional import TwoWayEncoder
+from .distance_matrix import distance_matrices_torch
 from .resnet import ResNetEncoder
-from .two_ways import TwoWayEncoder
 
 
 class MatrixResNet(TwoWayEncoder):

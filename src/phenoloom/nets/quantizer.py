@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..distributed import broadcast_from_first, offset_of, sum_in_place
+from .collective import broadcast_from_first, offset_of, sum_in_place
 
 LEAST_SIZE = 1e-5
 """Tokens a step, in the moving average, under which a code does not move."""

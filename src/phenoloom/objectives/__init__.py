@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ..config.model import ImageModel, ShapeModel
 from .base import Objective, Outcome, Step
-from .image import build_image_objective
+from .build import build_image_objective
 from .shape import build_shape_objective
-from .shape_ae import ShapeAE, ShapeVAE
+from .shape_autoencoder import ShapeAE, ShapeVAE
 from .vqvae import VQVAE
 
 __all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "ShapeVAE", "Step", "build_objective"]

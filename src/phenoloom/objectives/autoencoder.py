@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import objectives as config
+from ..config import image_objectives as config
 from ..config.model import ImageModel
 from ..nets.bottleneck import Spread, Squeeze
-from .architecture import build_decoder, build_encoder, over_orientations
 from .base import Objective, Outcome
+from .encoders import build_decoder, build_encoder, over_orientations
 
 
 class AE(Objective):

@@ -12,11 +12,11 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ..augment import augment
+from ..augment.tiles import augment
 from ..config.model import ImageModel
-from ..errors import PhenoloomError
+from ..core.errors import PhenoloomError
 from ..nets.heads import ProjectionHead
-from ..precision import in_float32
+from ..nets.precision import in_float32
 from .base import Objective, Outcome, Wrapper
 
 

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..augment import crops
-from ..config import objectives as config
+from ..augment.tiles import crops
+from ..config import image_objectives as config
 from ..config.model import ImageModel
-from ..errors import PhenoloomError
+from ..core.errors import PhenoloomError
 from ..nets.heads import DINOHead
 from ..nets.vit import ViT
-from .architecture import build_encoder, over_orientations
 from .base import Objective, Outcome, Step, fixed_generator
-from .distillation import Centre, cross_entropies, koleo, patch_cross_entropy, random_patches, sharpened
+from .dino_loss import Centre, cross_entropies, koleo, patch_cross_entropy, random_patches, sharpened
+from .encoders import build_encoder, over_orientations
 
 GLOBAL_CROPS = 2
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..config import objectives as config
+from ..config import image_objectives as config
 from ..config.model import ImageModel
-from ..nets.tokens import TokenDecoder, patchify, scatter_tokens, unpatchify
 from ..nets.vit import Size, ViT
-from .architecture import build_encoder, heads_of, over_orientations
+from ..nets.vit_decoder import TokenDecoder, patchify, scatter_tokens, unpatchify
 from .base import Objective, Outcome, fixed_generator
+from .encoders import build_encoder, heads_of, over_orientations
 
 EPSILON = 1e-6
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..config.model import ShapeModel
 from .base import Objective
-from .shape_ae import ShapeAE, ShapeVAE
+from .shape_autoencoder import ShapeAE, ShapeVAE
 from .shape_contrast import ShapeContrast
 from .shape_mae import ShapeMAE
 from .shape_vqvae import ShapeVQVAE

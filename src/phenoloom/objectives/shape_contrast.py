@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import shapes as config
+from ..augment.contours import augment_contours, normalised
+from ..config import shape_objectives as config
 from ..config.model import ShapeModel
-from ..contour_augment import augment_contours, normalised
 from ..nets.heads import ProjectionHead
 from .base import Objective, Outcome, fixed_generator
 from .contrast import supervised_contrast

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.model import ShapeModel
-from ..nets.cyclic import CyclicEncoder
+from ..nets.cyclic_resnet import CyclicEncoder
 from ..nets.matrix_resnet import MatrixResNet
 
 ShapeEncoder = CyclicEncoder | MatrixResNet

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import shapes as config
+from ..config import shape_objectives as config
 from ..config.model import ShapeModel
 from .base import Outcome, fixed_generator
-from .shape_ae import ShapeAE
+from .shape_autoencoder import ShapeAE
 
 
 class ShapeMAE(ShapeAE):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import shapes as config
+from ..config import shape_objectives as config
 from ..config.model import ShapeModel
 from ..nets.quantizer import Quantised, Quantizer
 from .base import Outcome
-from .shape_ae import ShapeAE
+from .shape_autoencoder import ShapeAE
 
 
 class ShapeVQVAE(ShapeAE):

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..config.settings import OverviewSettings
-from ..errors import PhenoloomError
-from .draws import over_seeds
+from ..config.rule_settings import OverviewSettings
+from ..core.errors import PhenoloomError
 from .numbers import MISSING, amount, count, plus_minus, score
-from .page import HEADLINE
 from .render import render
+from .report import HEADLINE
+from .seeds import over_seeds
 from .table import Cell, Column, Table, number, text
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..atomic import write_atomically
+from ..core.atomic import write_atomically
 
 TEMPLATES = files(__package__) / "templates"
 

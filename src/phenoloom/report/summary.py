@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..config.settings import ReportSettings
-from .draws import Draws
+from ..config.rule_settings import ReportSettings
 from .numbers import amount, listing, percent, plus_minus, score, signed
-from .read import Results
-from .representations import DUMMY, MAIN_METRIC, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
-from .training_sets import precision_warnings, size_warnings, supervision_warnings
+from .results import Results
+from .scoreboard import DUMMY, MAIN_METRIC, SHUFFLED, Mean, Scoreboard, kind_of, probe_name
+from .sections.training_sets import precision_warnings, size_warnings, supervision_warnings
+from .seeds import Draws
 
 
 def summary(board: Scoreboard, fold_facts: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Random changes of tiles and contours, in batches on the device."""

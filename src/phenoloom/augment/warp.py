@@ -1,0 +1,59 @@
+"""The geometric part of augmentation: flips, rotations, crops and elastic deformation in one resampling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..config.model import Augment
+from .crop_places import move_to_signal
+
+KNOTS = 4
+"""Random displacements of the elastic deformation along each axis; between them it is smooth."""
+
+
+def warp(
+    tiles: Tensor, settings: Augment, scale: tuple[float, float], size: tuple[int, int], generator: torch.Generator
+) -> Tensor:
+    """Tiles (b, c, y, x) resampled bilinearly to (b, c, *size), each by its own draw.
+
+    `scale` is the least and largest area of the crop, as a share of the tile's. A crop keeps the proportions of the
+    tile, because those of a cell may be its phenotype. What lies outside the tile is mirrored.
+    """
+    matrices = draw_matrices(len(tiles), settings, scale, generator)
+    if settings.crop_tries > 1 and scale[0] < 1:
+        matrices = move_to_signal(matrices, tiles, settings.crop_tries, generator)
+    grid = F.affine_grid(matrices, [len(tiles), 1, *size], align_corners=False)
+    if settings.elastic:
+        grid = grid + displacement(len(tiles), size, settings.elastic, generator)
+    warped = F.grid_sample(tiles, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return warped.contiguous(memory_format=torch.channels_last)
+
+
+def draw_matrices(count: int, settings: Augment, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Random maps (count, 2, 3) from the place in the result to the place in the tile, both in [-1, 1] as (x, y)."""
+    device = generator.device
+    draws = torch.rand((count, 4), generator=generator, device=device)
+    side = (scale[0] + (scale[1] - scale[0]) * draws[:, 0]).sqrt()
+    angle = 2 * math.pi * draws[:, 1] if settings.rotate else torch.zeros(count, device=device)
+    cosine, sine = side * angle.cos(), side * angle.sin()
+    linear = torch.stack([cosine, -sine, sine, cosine], 1).view(count, 2, 2)
+    if settings.flip:
+        mirrored = torch.rand((3, count), generator=generator, device=device) < 0.5
+        signs = torch.where(mirrored[:2], -1.0, 1.0).T
+        linear = linear * signs[:, None, :]
+        linear = torch.where(mirrored[2, :, None, None], linear.flip(2), linear)
+    # The crop lies anywhere inside the tile.
+    centre = (1 - side)[:, None] * (2 * draws[:, 2:] - 1)
+    return torch.cat([linear, centre[..., None]], 2)
+
+
+def displacement(count: int, size: tuple[int, int], amount: float, generator: torch.Generator) -> Tensor:
+    """Smooth random displacements (count, *size, 2), of standard deviation `amount` sides of the tile at the knots."""
+    knots = torch.randn((count, 2, KNOTS, KNOTS), generator=generator, device=generator.device)
+    # A side is 2 long in the coordinates of the grid.
+    smooth = F.interpolate(2 * amount * knots, size, mode="bicubic", align_corners=True)
+    return smooth.permute(0, 2, 3, 1)

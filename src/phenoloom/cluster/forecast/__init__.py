@@ -1,0 +1,1 @@
+"""`phenoloom forecast`: what studies would cost, before anything runs."""

@@ -1,0 +1,95 @@
+"""Gather where the studies stand, and print it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ...config import RuleSettings, load_config, load_study, read_yaml
+from .obstacles import obstacles
+from .rerun import rerun
+from .run import Run, find_run
+from .study import Count, StudyStatus, study_status
+
+
+def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
+    """Print where the studies (or those of config.yaml) stand; True unless a job has failed.
+
+    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs; what
+    stood on the command line of the last one (`--config data_root=...`) is not known to that plan.
+    """
+    folder = Path.cwd()
+    config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
+    names = list(studies) or list(config.studies)
+    run = find_run(folder)
+    found = [
+        study_status(RuleSettings(name, load_study(name, config_dir), config, config_dir), Path(config.results), run)
+        for name in names
+    ]
+    notes = obstacles(run, found)
+    next_jobs = rerun(folder, names) if planned and not run.live else None
+    if as_json:
+        print(json.dumps(_facts(found, run, notes, next_jobs), indent=2))
+    else:
+        print("\n".join([*_lines(found, run, notes), _next(run, next_jobs)]))
+    return not any(study.failures for study in found)
+
+
+def _facts(
+    studies: Sequence[StudyStatus], run: Run, notes: list[str], next_jobs: dict[str, int] | str | None
+) -> dict[str, object]:
+    return {
+        "studies": {study.name: {rule: asdict(count) for rule, count in study.rules.items()} for study in studies},
+        "failures": [asdict(failure) for study in studies for failure in study.failures],
+        "snakemake_runs": run.live,
+        "queue": [{"id": job.job_id, "state": job.state, "job": _words(job.comment)} for job in run.jobs],
+        "notes": notes,
+        "rerun": next_jobs,
+    }
+
+
+def _lines(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> list[str]:
+    lines: list[str] = []
+    for study in studies:
+        lines += [*_table(study), ""]
+    for failure in (failure for study in studies for failure in study.failures):
+        lines += [f"failed: {failure.study} {failure.job}: {failure.reason}", f"  {failure.log}"]
+        lines += [*(f"  | {line}" for line in failure.tail), ""]
+    running = sum(job.state == "RUNNING" for job in run.jobs)
+    if run.jobs:
+        lines.append(f"in the queue: {running} running, {len(run.jobs) - running} waiting")
+        lines += [f"  {job.job_id:>8} {job.state.lower():10} {_words(job.comment)}" for job in run.jobs]
+    return lines + [f"note: {note}" for note in notes]
+
+
+def _table(study: StudyStatus) -> list[str]:
+    columns = [name for name in ("running", "waiting", "failed") if getattr(study.total, name)]
+    width = max(12, len(study.name), *(len(rule) + 2 for rule in study.rules))
+    lines = [f"{study.name:{width}} {'done':>6}/{'of':<6}" + "".join(f"{name:>9}" for name in columns)]
+    for rule, count in [*study.rules.items(), ("total", study.total)]:
+        lines.append(f"  {rule:{width - 2}} {count.done:>6}/{count.expected:<6}" + _cells(count, columns))
+    return [line.rstrip() for line in lines]
+
+
+def _cells(count: Count, columns: Sequence[str]) -> str:
+    return "".join(f"{getattr(count, name) or '':>9}" for name in columns)
+
+
+def _words(comment: str) -> str:
+    rule, _, values = comment.removeprefix("rule_").partition("_wildcards_")
+    return f"{rule}: {values}" if values else rule
+
+
+def _next(run: Run, next_jobs: dict[str, int] | str | None) -> str:
+    if run.live:
+        return "Snakemake runs here."
+    if next_jobs is None:
+        return "Snakemake does not run here."
+    if isinstance(next_jobs, str):
+        return next_jobs
+    if not next_jobs:
+        return "With config/config.yaml as it is, a rerun has nothing to do."
+    parts = ", ".join(f"{count} {rule}" for rule, count in next_jobs.items())
+    return f"With config/config.yaml as it is, a rerun would start {sum(next_jobs.values())} jobs: {parts}"

@@ -1,0 +1,55 @@
+"""What stands in the way of a run: locks, jobs without a Snakemake, clocks, jobs that SLURM forgot."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+
+from ...core.errors import PhenoloomError
+from ..clock_skew import ADVICE, SKEW_S
+from ..slurm import ask
+from .run import Run
+from .study import StudyStatus
+
+
+def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
+    """A sentence for each, and what to do."""
+    found = [run.silent] if run.silent else []
+    if not run.live and not run.jobs and any((run.folder / ".snakemake" / "locks").glob("*")):
+        found.append(
+            "a Snakemake that was killed left its lock, and nothing of it runs here any more; if none runs on another "
+            "machine either: snakemake --unlock"
+        )
+    if not run.live and run.jobs:
+        found.append(
+            f"jobs in the queue: {len(run.jobs)}, and no Snakemake on this machine waits for them; let them end before "
+            f"you start again, or cancel them: scancel {' '.join(job.job_id for job in run.jobs)}"
+        )
+    newest, path = max((study.newest for study in studies), default=(0.0, ""))
+    ahead = newest - time.time()
+    if ahead > SKEW_S:
+        found.append(f"{path} is {ahead:.0f} s newer than now, so clocks differ: {ADVICE}")
+    return found + _forgotten(run)
+
+
+def _forgotten(run: Run) -> list[str]:
+    """Jobs that Snakemake waits for and SLURM does not know: its controller crashed before it wrote them down."""
+    if not run.live or run.silent or shutil.which("scontrol") is None:
+        return []
+    known = {job.job_id for job in run.jobs}
+    lost = [job for job in run.journal.awaited if job not in known and _unknown(job)]
+    if not lost:
+        return []
+    return [
+        f"SLURM does not know job {' '.join(lost)}, which Snakemake waits for (its controller crashed right after the "
+        "submission); press Ctrl-C there and start again: finished jobs are not repeated"
+    ]
+
+
+def _unknown(job_id: str) -> bool:
+    try:
+        ask("scontrol", "show", "job", job_id)
+    except PhenoloomError as error:
+        return "Invalid job id" in str(error)
+    return False

@@ -1,0 +1,292 @@
+"""Sections of a study file as pydantic models: every key has a type, a default, a description and a check."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+
+from .base import Descriptor, Fraction, Name, PathText, Section, Unit
+from .planes import Planes
+from .representation import Representation
+
+__all__ = ["Descriptor", "Fraction", "Name", "Representation", "Section", "Unit"]
+
+
+class Simulation(Section):
+    """A simulated study whose truth is known: cells of four phenotypes on plates, photographed by a model camera."""
+
+    plates: int = Field(2, ge=1, description="number of plates; each has its own gain and offset (the plate effect)")
+    wells: int = Field(16, ge=4, description="wells a plate; phenotypes are dealt over the wells at random")
+    fields: int = Field(2, ge=1, description="fields of view a well")
+    cells: int = Field(12, ge=1, description="cells a field")
+    image_size: int = Field(320, ge=96, description="height and width of a field in px")
+    broken_files: int = Field(3, ge=0, description="files that are damaged on purpose and must end up in quarantine")
+
+
+class Table(Section):
+    """A table of labels and metadata (CSV, TSV or Parquet, by its extension; `.gz` too)."""
+
+    path: PathText = Field(description="path of the table, relative to `root`")
+    header: list[str] | None = Field(None, description="column names, for a table without a header line")
+    join: dict[str, str] = Field(
+        default_factory=dict,
+        description="field of the file pattern -> column of the table; empty: line i belongs to image i",
+    )
+    zero_pad: dict[str, int] = Field(
+        default_factory=dict, description="column -> width: pad ids with zeros on the left before joining"
+    )
+
+
+class Masks(Section):
+    """Where objects come from."""
+
+    files: str | None = Field(
+        None, description="pattern of the mask files, with the fields of `source.files`; none: segment by threshold"
+    )
+    objects: Literal["labels", "components", "one"] = Field(
+        "labels",
+        description="what an object is: a label value, a connected component of the foreground, "
+        "or all foreground of one image",
+    )
+    values: list[int] | None = Field(None, description="mask values that are foreground; none: everything above zero")
+    invert_when_border_is_foreground: bool = Field(
+        False, description="invert a binary mask whose border is mostly foreground"
+    )
+    channel: str | None = Field(
+        None, description="channel that is thresholded (Otsu, watershed) where there are no mask files; none: the first"
+    )
+    smoothing_px: float = Field(2.0, ge=0, description="Gaussian sigma before thresholding, in px")
+    split_distance_px: float = Field(8.0, gt=0, description="least distance between two seeds of the watershed, in px")
+    min_area_px: int = Field(60, ge=1, description="smaller objects are rejected and counted")
+
+
+class Outlines(Section):
+    """Outlines given as points instead of images."""
+
+    path: PathText = Field(description="path of the outlines, relative to `root`")
+    format: Literal["blocks", "table"] = Field(
+        "blocks", description="`blocks`: lines `x y`, a blank line between objects; `table`: CSV/TSV/Parquet"
+    )
+    object: str = Field("object", description="column with the object's id (format `table`)")
+    x: str = Field("x", description="column with x in px (format `table`)")
+    y: str = Field("y", description="column with y in px (format `table`)")
+
+
+class Source(Section):
+    """Where the raw data lies and how it is read."""
+
+    root: PathText = Field(".", description="folder of the raw data; a relative one is taken from `data_root`")
+    simulate: Simulation | None = Field(None, description="make the raw data with `phenoloom simulate`")
+    files: str | dict[str, str] | None = Field(
+        None,
+        description="pattern of the image files with fields in braces (`{plate}/{well}_{channel}.tif`, "
+        "`{name:regex}` for a narrower match), or channel -> table column that holds the file's path",
+    )
+    listing: PathText | None = Field(
+        None, description="text file with one path a line, matched instead of walking the folder"
+    )
+    table: Table | None = Field(None, description="table of labels and metadata")
+    columns: dict[Literal["image", "plate", "well", "field", "label", "group"], str] = Field(
+        default_factory=dict,
+        description="what each word is called in the table or in the file pattern, where it is not called so itself",
+    )
+    channels: list[str] | dict[str, str] = Field(
+        default_factory=list,
+        description="channel names in the order of the file's pages or colours, or name -> text of `{channel}`",
+    )
+    masks: Masks | None = Field(None, description="where objects come from")
+    outlines: Outlines | None = Field(None, description="outlines given as points, for studies without images")
+    label_separator: str | None = Field(None, description="separator of several labels in one cell (multi-label)")
+    classes: dict[str, str] = Field(default_factory=dict, description="label in the table -> name of the class")
+    planes: Planes | None = Field(
+        None, description="what becomes of focal planes (`{z}`) and time points (`{t}`); none: such images are refused"
+    )
+    pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm")
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A key that came after the first sheets were made: without it their digests are as they were.
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "planes" or value is not None}
+
+    @model_validator(mode="after")
+    def _one_kind_of_input(self) -> Source:
+        if (self.files is None) == (self.outlines is None):
+            raise ValueError("give exactly one of `files` (images or silhouettes) and `outlines` (points)")
+        if isinstance(self.files, dict):
+            if self.table is None:
+                raise ValueError("`files` names table columns, so `table` must say which table")
+            if list(self.files) != list(self.channels):
+                raise ValueError("`files` and `channels` must name the same channels in the same order")
+        return self
+
+
+class Tiles(Section):
+    """The tile store: fixed-size crops of the images."""
+
+    mode: Literal["grid", "objects"] = Field("grid", description="crops on a grid, or one crop centred on each object")
+    size: int = Field(224, ge=8, description="height and width of a tile in px (the window around an object)")
+    stride: int | None = Field(None, ge=1, description="step of the grid in px; none: `size`, tiles do not overlap")
+    min_foreground: Fraction = Field(0.0, description="grid tiles with less foreground are rejected and counted")
+    border: Literal["keep", "drop"] = Field(
+        "drop", description="objects that touch the image border: keep (flagged) or drop (counted)"
+    )
+    tiles_per_shard_file: int = Field(128, ge=1, description="tiles in one file of the store")
+    compression: Literal["lz4", "zstd"] = Field("lz4", description="lz4 for hot stores, zstd for archives")
+
+
+class Shapes(Section):
+    """Contours of objects, and their distance matrices."""
+
+    points: int = Field(64, ge=8, le=4096, description="points a contour, equally spaced along the arc")
+    border: Literal["keep", "drop"] = Field(
+        "drop", description="objects whose mask touches the border of the image or window: keep (flagged) or drop"
+    )
+    min_points: int = Field(8, ge=3, description="outlines with fewer distinct points are rejected and counted")
+    store_distances: bool = Field(
+        False, description="store the matrices too (points / 2 times larger than contours); training never needs them"
+    )
+
+
+class Folds(Section):
+    """The one split that all representations of a study share."""
+
+    scheme: Literal["stratified-group-kfold", "leave-one-group-out"] = Field(
+        "stratified-group-kfold",
+        description="how the test folds are chosen; each must hold two classes, or several labels",
+    )
+    count: int = Field(5, ge=2, description="number of folds; for leave-one-group-out the number of groups")
+    group: Literal["object", "image", "well", "plate", "group"] = Field(
+        "well", description="what never sits in two folds; `group` is the column of that name"
+    )
+
+
+class Classify(Section):
+    """Probes on frozen vectors."""
+
+    unit: Unit = Field("object", description="what is classified; vectors of a unit are averaged before scoring")
+    probes: list[Literal["dummy", "knn", "logistic", "forest"]] = Field(
+        ["dummy", "knn", "logistic", "forest"], min_length=1, description="classifiers fitted on the train folds"
+    )
+    shuffled_labels: bool = Field(
+        True, description="score logistic regression on labels shuffled between groups too: it must be at chance"
+    )
+    forest_trees: int = Field(300, ge=1, description="trees of the random forest")
+    neighbours: int = Field(5, ge=1, description="neighbours of kNN (cosine)")
+
+
+class Report(Section):
+    """What the report shows."""
+
+    sample_tiles: int = Field(6, ge=1, le=50, description="sample tiles a class")
+    map_points: int = Field(3000, ge=10, description="points in the 2-D map of an embedding")
+
+
+class Study(Section):
+    """One study: one data set with one file."""
+
+    title: str = Field(min_length=1, description="title of the study, for the report")
+    licence: str = Field(min_length=1, description="licence of the data; printed in the report")
+    reference: str | None = Field(None, description="paper, accession or address of the data")
+    seed: int = Field(0, ge=0, lt=2**32, description="the one seed of the study")
+    shards: int = Field(1, ge=1, le=10_000, description="blocks of whole plates (or wells) converted by one job each")
+    max_rejected_fraction: Fraction = Field(
+        0.1, description="a step fails when more of its images than this are quarantined"
+    )
+    source: Source = Field(description="raw data")
+    tiles: Tiles | None = Field(None, description="make a tile store; none: the study has no view `tiles`")
+    shapes: Shapes | None = Field(None, description="extract contours; none: the study has no view `shapes`")
+    folds: Folds = Field(default_factory=Folds, description="cross-validation")
+    models: dict[Name, dict[str, object]] = Field(
+        default_factory=dict, description="model -> keys that replace those of its file, for this study only"
+    )
+    representations: dict[Name, Representation] = Field(
+        min_length=1, description="name -> what gives every unit a vector"
+    )
+    classify: Classify = Field(default_factory=Classify, description="probes")
+    transfer: list[Name] = Field(
+        default_factory=list,
+        description="other studies whose encoders and probes are tested on this one, in the representations that both "
+        "declare in the same words",
+    )
+    report: Report = Field(default_factory=Report, description="the report")
+
+    @field_validator("transfer")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("must name each study once")
+        return names
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Study:
+        source = self.source
+        if self.tiles is None and self.shapes is None:
+            raise ValueError("give `tiles`, `shapes` or both: without a view there is nothing to embed")
+        if source.outlines and self.tiles:
+            raise ValueError("`source.outlines` has no pixels, so `tiles` cannot be made from it; remove `tiles`")
+        if self.tiles and not source.channels:
+            raise ValueError("`source.channels` must name the channels of the images, for example [DNA, actin]")
+        if source.files and not source.masks and (self.shapes or (self.tiles and self.tiles.mode == "objects")):
+            raise ValueError(
+                "`source.masks` must say where objects come from; `masks: {}` segments the first channel by threshold"
+            )
+        if self.shapes and self.tiles and self.tiles.mode == "grid":
+            raise ValueError(
+                "`shapes` come from the masks of object tiles, and a grid cuts objects; use `tiles.mode: objects`"
+            )
+        if self.shapes and not self.tiles and source.files and not (source.masks and source.masks.files):
+            raise ValueError("`shapes` without `tiles` come from mask files; name them in `source.masks.files`")
+        if self.classify.unit == "tile" and not self.tiles:
+            raise ValueError("`classify.unit: tile` needs `tiles`; use `object`")
+        return self
+
+    def trained_as(self, encoder: str) -> Representation | None:
+        """The first representation whose trained model has this name."""
+        return next((entry for entry in self.representations.values() if entry.encoder == encoder), None)
+
+    @model_validator(mode="after")
+    def _encoders_are_one(self) -> Study:
+        for name, entry in self.representations.items():
+            first = self.trained_as(entry.encoder) if entry.encoder else None
+            same = first is None or (set(first.trained_on), first.shared_groups) == (
+                set(entry.trained_on),
+                entry.shared_groups,
+            )
+            if not same:
+                raise ValueError(
+                    f"`representations.{name}` trains {entry.encoder} in another way than a representation before it: "
+                    "`trained_on` and `shared_groups` of one model must agree, or be told in two model files"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> Study:
+        whole = [name for name, entry in self.representations.items() if not entry.concatenate]
+        for name, entry in self.representations.items():
+            for part in entry.concatenate or ():
+                if part not in whole:
+                    what = "is itself concatenated" if part in self.representations else "is no representation"
+                    raise ValueError(
+                        f"`representations.{name}.concatenate` names {part!r}, which {what} of this study; it can "
+                        f"join {', '.join(whole)}"
+                    )
+        return self
+
+
+class Config(Section):
+    """`config/config.yaml`: which studies to run, and where."""
+
+    studies: list[Name] = Field(["demo"], min_length=1, description="studies to run: files of `config/studies`")
+    data_root: PathText = Field("../shared/data", description="folder that relative `source.root` paths start from")
+    results: PathText = Field("results", min_length=1, description="folder of all results")
+    scratch: str = Field(
+        "",
+        description="folder on a node's own disk, e.g. `$TMPDIR`: shards are written there first, and training reads "
+        "copies of the tiles from there; results are the same bytes",
+    )
+    container: str | None = Field(None, description="image for `--sdm apptainer`; see `docs/cluster.md`")
+    gpu_environment: bool = Field(
+        True, description="`--sdm conda`: train and embed in `envs/gpu.yaml`; false where no GPU is used"
+    )

@@ -1,0 +1,1 @@
+"""Stores to batches: sources of tiles and contours, the loader, and channels."""

@@ -1,0 +1,267 @@
+"""One table of vectors a representation and split: descriptors, what a model makes of its view, or several in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..artifacts.manifest import provenance, table_metadata
+from ..config.rule_settings import EmbedSettings
+from ..core.atomic import atomic_path
+from ..core.errors import PhenoloomError
+from ..splits.split import ALL, NEW, FoldTable, fold_table, row_groups, row_roles
+from .table import read_embedding, seen_test_groups
+
+if TYPE_CHECKING:
+    from .inference import Vectors
+
+ROWS_A_GROUP = 16_384
+METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
+NAMES = {"image_id": "image"}
+INTENSITY = ("channel_mean", "channel_std")
+SUMMARY = ".shapes.npz"
+
+
+class Part(NamedTuple):
+    """One of several representations in a vector."""
+
+    name: str
+    features: int
+    seen_test_groups: bool
+
+
+@dataclass(frozen=True)
+class Features:
+    """`values` (found rows, features) in the order of the index, where mask `found` says which rows have any."""
+
+    values: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    names: list[str] | None
+    scale: NDArray[np.float32] | None = None
+    parts: tuple[Part, ...] = ()
+    """Where the values are concatenated: what they are of."""
+
+
+def embed(
+    settings: EmbedSettings,
+    index: Path,
+    folds: Path,
+    stores: list[Path],
+    descriptors: list[Path],
+    model: Path | None,
+    output: Path,
+    threads: int,
+    parts: Sequence[Path] = (),
+) -> None:
+    """Write the vectors of one representation: `Metadata_*` and `<representation>_0000 ...`, one row a tile or contour.
+
+    `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
+    kept where all of them have it. Rows without a vector are left out and counted in the
+    schema metadata (key `phenoloom`, JSON). What a trained model of contours knows of shapes is written beside it as
+    `<split>.shapes.npz` (`shape_summary`), but for one of another study (`settings.source`), to which all rows are
+    `new`. Raises PhenoloomError for a vector that is not finite, naming its row.
+    """
+    output.unlink(missing_ok=True)
+    summary = output.with_suffix(SUMMARY)
+    summary.unlink(missing_ok=True)
+    # What tiles look like, several lists a row, is read where it is wanted only.
+    wanted = {*METADATA, "shard", "position", *(INTENSITY if settings.descriptors == "intensity" else ())}
+    table = pq.read_table(index, columns=[name for name in pq.read_schema(index).names if name in wanted])
+    rows = table.select(
+        [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
+    )
+    frame = rows.to_pandas()
+    split = fold_table(folds)
+    if settings.concatenate:
+        features = _concatenate(settings.concatenate, frame["id"], parts)
+    elif settings.descriptors == "intensity":
+        features = _intensity(table)
+    elif settings.descriptors:
+        features = _gather(settings.descriptors, frame["id"], descriptors)
+    else:
+        vectors = _from_model(settings, frame, stores, model, output.parent, threads)
+        features = Features(vectors.values, vectors.found, None, vectors.scale)
+    kept = frame[features.found]
+    groups = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
+    roles = pa.array(_roles(settings, kept, split, features), pa.string())
+    if settings.model_name and settings.view == "shapes" and not settings.untrained and not settings.source:
+        _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
+        _summarise(vectors, roles, _metadata(settings, table.filter(pa.array(features.found)), features), summary)
+    write_features(settings, table, features, groups, roles, output)
+
+
+def _roles(settings: EmbedSettings, rows: pd.DataFrame, folds: FoldTable, features: Features) -> NDArray[Any]:
+    """What the encoder knows of each row; to that of another study all of them are new."""
+    if settings.source:
+        return np.full(len(rows), NEW, dtype=object)
+    # Of a part that has seen the test groups nobody may say that it has not.
+    split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
+    return row_roles(rows, folds, split)
+
+
+def write_features(
+    settings: EmbedSettings,
+    table: pa.Table,
+    features: Features,
+    groups: pa.Array,
+    roles: pa.Array,
+    output: Path,
+    **facts: Any,
+) -> None:
+    """Write the table of `features` of the rows of an index; `groups` and `roles` are those of the rows that have any.
+
+    `facts` are added to what the schema metadata says. Raises PhenoloomError for a vector that is not finite.
+    """
+    kept = table.filter(pa.array(features.found))
+    _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
+    metadata = _metadata(settings, kept, features)
+    metadata["Metadata_group"], metadata["Metadata_role"] = groups, roles
+    _write(output, metadata, features.values, settings.representation, _facts(settings, features) | facts)
+
+
+def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:
+    """The vectors of all tables side by side, for the rows that each of them has; the first size that one has."""
+    by_name = {path.parent.name: path for path in tables}
+    if len(tables) != len(names) or set(by_name) != set(names):
+        raise PhenoloomError(
+            f"Tables of {', '.join(names)} are to be concatenated, each embeddings/<representation>/<split>.parquet, "
+            f"found {', '.join(map(str, tables)) or 'none'}"
+        )
+    embeddings = {name: read_embedding(by_name[name], name) for name in names}
+    places = [pd.Index(one.rows["id"]).get_indexer(pd.Index(ids)) for one in embeddings.values()]
+    found = np.all([place >= 0 for place in places], axis=0)
+    values = np.hstack([one.vectors[at[found]] for one, at in zip(embeddings.values(), places, strict=True)])
+    scale = None
+    for one, at in zip(embeddings.values(), places, strict=True):
+        if scale is None and "scale" in one.rows:
+            scale = np.exp(one.rows["scale"].to_numpy(np.float32)[at[found]])
+    labels = [f"{name}_{column:04d}" for name, one in embeddings.items() for column in range(one.vectors.shape[1])]
+    parts = tuple(Part(name, one.vectors.shape[1], seen_test_groups(by_name[name])) for name, one in embeddings.items())
+    return Features(values, found, labels, scale, parts)
+
+
+def _from_model(
+    settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
+) -> Vectors:
+    # Torch takes seconds to import, and descriptors do without it.
+    from .inference import Guest, encode
+
+    if model is None:
+        raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
+    folder = model if model.is_dir() else model.parent
+    return encode(
+        frame,
+        stores,
+        folder,
+        split=settings.split,
+        untrained=settings.untrained,
+        threads=threads,
+        scratch=scratch,
+        guest=Guest(settings.study, settings.source) if settings.source else None,
+    )
+
+
+def _summarise(vectors: Vectors, roles: pa.Array, metadata: dict[str, pa.Array], path: Path) -> None:
+    from ..data.sources import ShapeView
+    from .shape_space import Space, masks_of, write_summary
+
+    assert isinstance(vectors.view, ShapeView)
+    seen = roles.to_numpy(zero_copy_only=False)
+    space = Space(
+        vectors.objective, vectors.view, vectors.values, seen, masks_of(metadata["Metadata_label"].to_pandas())
+    )
+    write_summary(path, space, vectors.card.seed)
+
+
+def _intensity(table: pa.Table) -> Features:
+    """Mean and standard deviation of each channel over a tile's pixels."""
+    names, columns = [], []
+    for column in INTENSITY:
+        values = np.stack(table[column].to_numpy()).astype(np.float32)
+        names += [f"{column}_{channel}" for channel in range(values.shape[1])]
+        columns.append(values)
+    return Features(np.hstack(columns), np.ones(len(table), bool), names)
+
+
+def _gather(descriptor: str, ids: pd.Series, tables: Sequence[Path]) -> Features:
+    """The columns `<descriptor>_*` of all shards, joined to the index by id."""
+    prefix = f"{descriptor}_"
+    parts: list[pd.DataFrame] = []
+    names: list[str] | None = None
+    for path in tables:
+        columns = [name for name in pq.read_schema(path).names if name.startswith(prefix)]
+        if not columns or (names is not None and columns != names):
+            raise PhenoloomError(
+                f"{path} must have the same `{prefix}*` columns as the other shards, found {columns or 'none'}; "
+                f"rerun the step `describe`"
+            )
+        names = columns
+        parts.append(pq.read_table(path, columns=["id", *columns]).to_pandas())
+    described = pd.concat(parts).set_index("id")
+    positions = pd.Series(np.arange(len(described)), index=described.index).reindex(ids)
+    found = positions.notna().to_numpy()
+    values = described.to_numpy(np.float32)[positions.to_numpy()[found].astype(np.int64)]
+    return Features(values, found, names)
+
+
+def _refuse_non_finite(features: Features, ids: NDArray[Any], representation: str) -> None:
+    for start in range(0, len(ids), ROWS_A_GROUP):
+        bad = ~np.isfinite(features.values[start : start + ROWS_A_GROUP])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            name = features.names[column] if features.names else f"{representation}_{column:04d}"
+            raise PhenoloomError(
+                f"Feature {name} of {ids[start + row]} is {features.values[start + row, column]}, expected a finite "
+                f"number; {int(bad.any(1).sum())} rows near it have one too. Remove the object or repair its step"
+            )
+
+
+def _metadata(settings: EmbedSettings, table: pa.Table, features: Features) -> dict[str, pa.Array]:
+    metadata = {}
+    for name in METADATA:
+        values = table[name] if name in table.column_names else pa.nulls(len(table), pa.string())
+        metadata[f"Metadata_{NAMES.get(name, name)}"] = values
+        if name == "id":
+            metadata["Metadata_study"] = pa.array([settings.study] * len(table), pa.string())
+    if features.scale is not None:
+        metadata["Metadata_scale"] = pa.array(np.log(features.scale))
+    return metadata
+
+
+def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
+    return {
+        **provenance(settings),
+        "representation": settings.representation,
+        "split": settings.split,
+        "features": features.names,
+        "rows": int(features.found.sum()),
+        "missing": int((~features.found).sum()),
+        **({"parts": [[part.name, part.features] for part in features.parts]} if features.parts else {}),
+        "seen_test_groups": any(part.seen_test_groups for part in features.parts)
+        or (
+            settings.model_name is not None and settings.split == ALL and not settings.untrained and not settings.source
+        ),
+    }
+
+
+def _write(
+    output: Path, metadata: dict[str, Any], values: NDArray[np.float32], representation: str, facts: dict[str, Any]
+) -> None:
+    names = [f"{representation}_{column:04d}" for column in range(values.shape[1])]
+    fields = [pa.field(name, column.type) for name, column in metadata.items()]
+    fields += [pa.field(name, pa.float32()) for name in names]
+    schema = pa.schema(fields, metadata=table_metadata(facts))
+    with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(values), ROWS_A_GROUP):
+            block = values[start : start + ROWS_A_GROUP]
+            columns = [column.slice(start, len(block)) for column in metadata.values()]
+            columns += [pa.array(np.ascontiguousarray(block[:, i])) for i in range(len(names))]
+            writer.write_table(pa.table(columns, schema=schema))

@@ -1,0 +1,206 @@
+"""What a folder of new images must go through to become what a model was trained on: settings of the usual steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config.rule_settings import ALGORITHM, ContoursSettings, ConvertSettings, SheetSettings
+from ..config.study import Masks, Outlines, Source
+from ..core.errors import PhenoloomError
+from ..images.reader import AS_THE_STUDY, Reading
+from ..models.preprocessing import Preparation
+from ..study.images import CHANNEL
+from ..study.patterns import Pattern
+
+ANY_IMAGE = "{image}.{kind:(?i:tiff?|png|jpe?g|bmp)}"
+"""Files of one folder that hold all channels of an image each."""
+
+
+@dataclass(frozen=True)
+class NewImages:
+    """Where new images lie, in the words of a study file; None: as when the model was trained.
+
+    `channels` are `NAME`, in the order of a file's pages or colours, or `NAME=TEXT` with the text of `{channel}` in the
+    files' names. `columns` says what the words plate, well, field and image are called in the patterns.
+    """
+
+    folder: Path
+    files: str | None = None
+    channels: tuple[str, ...] = ()
+    masks: str | None = None
+    objects: Literal["labels", "components", "one"] | None = None
+    outlines: str | None = None
+    outlines_format: Literal["blocks", "table"] = "blocks"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    pixel_size_um: float | None = None
+    max_rejected_fraction: float = 0.1
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Settings of the steps: without `convert` no pixels are needed, without `contours` no shapes."""
+
+    sheet: SheetSettings
+    convert: ConvertSettings | None
+    contours: ContoursSettings | None
+    reading: Reading = AS_THE_STUDY
+
+
+def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:
+    """The steps that make of new images what the model was trained on; raises PhenoloomError where they cannot."""
+    if made.contours is None or (made.convert is not None and not new.outlines and (new.files or not new.masks)):
+        return _with_tiles(made, new, study)
+    if new.files:
+        raise PhenoloomError(
+            "The model looks at contours alone, so images (`--files`) are of no use to it; give `--masks PATTERN` with "
+            "mask files, or `--outlines FILE`"
+        )
+    if new.channels or new.pixel_size_um:
+        raise PhenoloomError(
+            "Contours are divided by their size and have no channels; leave out `--channels` and `--pixel-size-um`, or "
+            "give the images too (`--files`)"
+        )
+    return _of_outlines(made.contours, new, study) if new.outlines else _of_masks(made, made.contours, new, study)
+
+
+def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
+    if new.outlines:
+        raise PhenoloomError("The model looks at pixels, which `--outlines` lack; give images")
+    assert made.convert is not None
+    pattern = Pattern(new.files or ANY_IMAGE)
+    named, reading = _channels(made.convert.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
+    masks = _masks(made.convert.masks, new)
+    convert = made.convert.model_copy(
+        update={
+            "study": study,
+            "root": str(new.folder),
+            "masks": masks,
+            "max_rejected_fraction": new.max_rejected_fraction,
+        }
+    )
+    files = Masks(files=masks.files) if masks and masks.files else None
+    planes = made.convert.planes and made.convert.planes.as_the_sheet_sees()
+    source = Source(files=pattern.text, channels=named, planes=planes, masks=files, columns=_columns(new))
+    contours = made.contours and made.contours.model_copy(
+        update={"study": study, "max_rejected_fraction": new.max_rejected_fraction}
+    )
+    type_of_pixels = made.dtype if contours is None else None
+    reading = Reading(reading.pages, reading.of_pages, type_of_pixels)
+    return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reading)
+
+
+def _of_outlines(trained: ContoursSettings, new: NewImages, study: str) -> Steps:
+    assert new.outlines is not None
+    if new.masks:
+        raise PhenoloomError("Give `--masks` or `--outlines`, not both")
+    outlines = Outlines(path=new.outlines, format=new.outlines_format)
+    update = {"source": "outlines", "masks": None, "outlines": outlines}
+    return Steps(_sheet(new, study, Source(outlines=outlines)), None, _contours(trained, new, study, update))
+
+
+def _of_masks(made: Preparation, trained: ContoursSettings, new: NewImages, study: str) -> Steps:
+    if not new.masks:
+        raise PhenoloomError(
+            f"The model looks at contours of objects, and {new.folder} was given without masks; give `--masks PATTERN` "
+            "with the mask files there, or `--outlines FILE`"
+        )
+    base = trained.masks or (made.convert and made.convert.masks) or Masks()
+    masks = base.model_copy(update={"files": new.masks, **_objects(new)})
+    source = Source(files=new.masks, masks=Masks(files=new.masks), columns=_columns(new))
+    return Steps(_sheet(new, study, source), None, _contours(trained, new, study, {"source": "masks", "masks": masks}))
+
+
+def _contours(trained: ContoursSettings, new: NewImages, study: str, update: dict[str, Any]) -> ContoursSettings:
+    common = {"study": study, "root": str(new.folder), "max_rejected_fraction": new.max_rejected_fraction}
+    return trained.model_copy(update={**common, **update})
+
+
+def _sheet(new: NewImages, study: str, source: Source) -> SheetSettings:
+    return SheetSettings(
+        algorithm=ALGORITHM["sheet"],
+        study=study,
+        root=str(new.folder),
+        source=source,
+        shards=1,
+        max_rejected_fraction=new.max_rejected_fraction,
+    )
+
+
+def _columns(new: NewImages) -> dict[Any, str]:
+    known = ("image", "plate", "well", "field")
+    if unknown := sorted(set(new.columns) - set(known)):
+        raise PhenoloomError(f"`--columns` knows {', '.join(known)}, but not {', '.join(unknown)}")
+    return dict(new.columns)
+
+
+def _objects(new: NewImages) -> dict[str, Any]:
+    return {"objects": new.objects} if new.objects else {}
+
+
+def _masks(trained: Masks | None, new: NewImages) -> Masks | None:
+    if new.masks:
+        if trained is None:
+            raise PhenoloomError(
+                "The model was trained on tiles of a grid, without masks; leave out `--masks`, which would change "
+                "which tiles count as empty"
+            )
+        return trained.model_copy(update={"files": new.masks, **_objects(new)})
+    if trained is not None and trained.files is not None:
+        raise PhenoloomError(
+            f"The model was trained on objects that mask files gave, and {new.folder} was given without masks; give "
+            "`--masks PATTERN`, with the fields that images and masks share"
+        )
+    if new.objects:
+        raise PhenoloomError("`--objects` says what an object is in mask files; give these with `--masks`")
+    return trained
+
+
+def _channels(
+    needed: Sequence[str], given: Sequence[str], channelled: bool, pattern: str
+) -> tuple[list[str] | dict[str, str], Reading]:
+    """Channels in the model's order as a study names them, and which pages of a file they are."""
+    texts: dict[str, str] = {}
+    for entry in given:
+        name, equals, text = entry.partition("=")
+        if name in texts:
+            raise PhenoloomError(f"`--channels` names {name!r} twice; name each channel once")
+        if equals and not channelled:
+            raise PhenoloomError(
+                f"`--channels {entry}` gives the text of `{{channel}}`, but the file pattern {pattern!r} has no such "
+                "field; name the channels in the order of a file's pages or colours"
+            )
+        texts[name] = text if equals else name
+    if missing := [name for name in needed if name not in texts] if texts else []:
+        raise PhenoloomError(
+            f"The model was trained on channels {', '.join(needed)}, and `--channels` lacks {', '.join(missing)}; a "
+            "channel that was not recorded cannot be made up: use a model that was trained without it"
+        )
+    if channelled:
+        return {name: texts.get(name, name) for name in needed}, AS_THE_STUDY
+    if not texts or list(texts) == list(needed):
+        return list(needed), AS_THE_STUDY
+    order = list(texts)
+    return list(needed), Reading(tuple(order.index(name) for name in needed), len(order))
+
+
+def _of_pixel_size(trained: ConvertSettings, pixel_size_um: float | None) -> ConvertSettings:
+    """The same lengths in µm where pixels have another size; the model resizes its windows to one number of pixels."""
+    if pixel_size_um is None or pixel_size_um == trained.pixel_size_um:
+        return trained
+    if trained.pixel_size_um is None:
+        raise PhenoloomError(
+            "The model does not know the pixel size of its own images (`source.pixel_size_um` of its study), so "
+            "`--pixel-size-um` has nothing to be compared with; leave it out, or say it in the study and train again"
+        )
+    ratio = trained.pixel_size_um / pixel_size_um
+    tiles, masks = trained.tiles, trained.masks
+    stride = None if tiles.stride is None else max(1, round(tiles.stride * ratio))
+    tiles = tiles.model_copy(update={"size": max(8, round(tiles.size * ratio)), "stride": stride})
+    if masks is not None:
+        lengths = {name: getattr(masks, name) * ratio for name in ("smoothing_px", "split_distance_px")}
+        area = max(1, round(masks.min_area_px * ratio**2))
+        masks = masks.model_copy(update={**lengths, "min_area_px": area})
+    return trained.model_copy(update={"pixel_size_um": pixel_size_um, "tiles": tiles, "masks": masks})

@@ -1,0 +1,1 @@
+"""Scores of frozen vectors: probes, cross-validation, transfer between studies, comparison."""

@@ -1,0 +1,1 @@
+"""One image in memory: file formats, projection of stacks, label images, thresholds, objects."""

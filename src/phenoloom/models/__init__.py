@@ -1,0 +1,1 @@
+"""Trained networks as files: checkpoints with their cards, cost, standalone encoders, export."""

@@ -1,0 +1,50 @@
+"""How raw images became what a model was trained on: kept in `model.yaml`, so that new images become the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..artifacts.manifest import read_manifest
+from ..config.rule_settings import ContoursSettings, ConvertSettings
+from ..config.study import Section
+
+R = TypeVar("R", ConvertSettings, ContoursSettings)
+
+
+class Preparation(Section):
+    """Settings of the steps before training, with the root of the raw data left out.
+
+    `dtype` is the camera's type of pixels, whose unit the model's mean and standard deviation have. A model of contours
+    that were traced in the masks of tiles has both settings, any other one has one of them.
+    """
+
+    convert: ConvertSettings | None = None
+    dtype: str | None = None
+    contours: ContoursSettings | None = None
+
+
+def preparation_of(stores: Sequence[Path]) -> Preparation | None:
+    """What the manifest of the first shard says: all shards of a study are made alike.
+
+    None where that of contours is older than this record and does not say how the tiles were made that they are from.
+    """
+    manifest = read_manifest(min(stores))
+    if manifest["stage"] == "convert":
+        return _of_tiles(manifest)
+    contours = _without_root(ContoursSettings, manifest["settings"])
+    if contours.source != "tiles":
+        return Preparation(contours=contours)
+    if "tiles" not in manifest:
+        return None
+    return _of_tiles(manifest["tiles"]).model_copy(update={"contours": contours})
+
+
+def _of_tiles(manifest: dict[str, Any]) -> Preparation:
+    return Preparation(convert=_without_root(ConvertSettings, manifest["settings"]), dtype=manifest["dtype"])
+
+
+def _without_root(kind: type[R], settings: dict[str, Any]) -> R:
+    # Where the raw data of others lies helps nobody, and a model is passed on.
+    return kind.model_validate(settings | ({"root": "."} if settings["root"] is not None else {}))

@@ -1,0 +1,100 @@
+"""A trained encoder as one plain network: what a camera or a tracer gives goes in, vectors come out.
+
+Everything that embedding does lies inside the graph, so that whoever runs it elsewhere can forget no step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..augment.tiles import symmetries
+from ..config.model import ImageModel
+from ..core.errors import PhenoloomError
+from ..nets.cyclic_form import about_centroid
+from ..objectives import Objective
+from .checkpoint import CARD, Card, load_objective
+
+
+class TileEncoder(nn.Module):
+    """Tiles (b, c, size, size) in the unit of the camera, as float32 -> vectors (b, latent).
+
+    The same as `channels.Normaliser` and `Objective.embed`; resizing is a product with the matrix of its weights, since
+    it is linear in each axis, and a product is the same everywhere. Where a model averages over orientations, they go
+    through the network as one batch, so that the graph holds it once.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    resize: Tensor | None
+
+    def __init__(self, objective: Objective, mean: list[float], std: list[float], size: int, input_size: int) -> None:
+        super().__init__()
+        self.objective = objective
+        averaging = [module for module in objective.modules() if getattr(module, "any_orientation", False)]
+        self.any_orientation = bool(averaging)
+        for module in averaging:
+            vars(module)["any_orientation"] = False
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("scale", 1 / torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("resize", _resizing(size, input_size) if size != input_size else None)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Vectors."""
+        values = (tiles - self.mean) * self.scale
+        if self.resize is not None:
+            values = self.resize @ values @ self.resize.T
+        if not self.any_orientation:
+            return self.objective.embed(values)
+        vectors = self.objective.embed(torch.cat(list(symmetries(values))))
+        return vectors.view(8, tiles.shape[0], -1).mean(0)
+
+
+class ContourEncoder(nn.Module):
+    """Closed contours (b, points, 2) of equal arc length, anywhere and of any size, as float32 -> vectors (b, latent).
+
+    Centred on the polygon's centroid and divided by the root mean square distance of the points from it, as the store's
+    contours are.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, contours: Tensor) -> Tensor:
+        """Vectors."""
+        return self.objective.embed(about_centroid(contours))
+
+
+def encoder_of(model: Path, card: Card) -> TileEncoder | ContourEncoder:
+    """The encoder of a model folder in evaluation mode, on the CPU."""
+    objective = load_objective(model, card)
+    # What only training needs must not travel with the encoder, nor keep it from being exported.
+    objective.requires_grad_(False)
+    if not isinstance(card.model, ImageModel):
+        return ContourEncoder(objective).eval()
+    return TileEncoder(
+        objective, card.mean or [], card.std or [], input_shape(model, card)[-1], card.model.input_size
+    ).eval()
+
+
+def input_shape(model: Path, card: Card) -> tuple[int, ...]:
+    """Shape of one input: (channels, y, x) in px, or (points, 2)."""
+    if not isinstance(card.model, ImageModel):
+        return (card.size, 2)
+    made = card.preparation.convert if card.preparation else None
+    if made is None:
+        raise PhenoloomError(
+            f"{model / CARD} does not say how large its tiles were, as one that an earlier version trained; train again"
+        )
+    return (card.size, made.tiles.size, made.tiles.size)
+
+
+def _resizing(size: int, target: int) -> Tensor:
+    """Weights (target, size) of bilinear resizing with antialiasing, which is the same product for each row."""
+    rows = torch.eye(size)[None, None]
+    # Along y a single column would do; the identity gives the weights of each pixel at once.
+    return F.interpolate(rows, (target, size), mode="bilinear", antialias=True, align_corners=False)[0, 0]

@@ -1,0 +1,189 @@
+"""What processes that train one model together share, and what none of them may decide alone.
+
+A global batch is cut into one share a process. Everything that a step computes from a batch is then made equal to what
+one process would compute from all of it: gradients weigh each row alike, batch norms and codebooks see all rows. Only
+the order of sums differs, and the draws of augmentations, which each process makes for its own rows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..core.errors import PhenoloomError
+
+
+def active() -> bool:
+    """Whether this process is one of several."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def rank() -> int:
+    """Number of this process among those that train together."""
+    return distributed.get_rank() if active() else 0
+
+
+def share(plan: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """This process's part of each global batch; parts differ by one row at most.
+
+    Raises PhenoloomError for a batch with fewer rows than processes.
+    """
+    if not active():
+        return plan
+    size = distributed.get_world_size()
+    smallest = min(map(len, plan))
+    if smallest < size:
+        raise PhenoloomError(
+            f"a batch of {smallest} rows cannot be shared by {size} processes; raise training.batch_size or train with "
+            "fewer processes"
+        )
+    return [np.array_split(batch, size)[rank()] for batch in plan]
+
+
+def weight(own: int, everyone: int) -> float:
+    """Factor of this process's mean loss of `own` rows, so that the mean over processes is that of all rows.
+
+    Where a process adds up the gradients of several parts, `own` are the rows of one of them. Gradients are averaged
+    over P processes: (1 / P) sum_p w_p (1 / n_p) sum_i g_i is (1 / N) sum_i g_i for w_p = P n_p / N.
+    """
+    return (distributed.get_world_size() if active() else 1) * own / everyone
+
+
+def offset_of(count: int) -> tuple[int, int]:
+    """Items of the processes before this one, and of all."""
+    counts = gather_objects(count) if active() else [count]
+    return sum(counts[: rank()]), sum(counts)
+
+
+def broadcast_from_first(value: Tensor) -> Tensor:
+    """Replace a tensor by that of the first process."""
+    if active():
+        distributed.broadcast(value, src=0)
+    return value
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """The value of every process, in their order."""
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, value, group=_messages())
+    return found
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set in any process: a decision that all must take alike."""
+    if not active():
+        return flag
+    message = torch.tensor(int(flag))
+    distributed.all_reduce(message, op=distributed.ReduceOp.MAX, group=_messages())
+    return bool(message)
+
+
+@cache
+def _messages() -> distributed.ProcessGroup | None:
+    """Messages between the processors: the devices need not wait for them."""
+    return distributed.new_group(backend="gloo") if distributed.get_backend() != "gloo" else None
+
+
+def sum_dicts(sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sums over processes by name; a process without a name adds nothing to it."""
+    if not active():
+        return sums
+    merged: dict[str, Tensor] = {}
+    for part in gather_objects({name: value.cpu() for name, value in sums.items()}):
+        for name, value in part.items():
+            merged[name] = merged[name] + value if name in merged else value
+    device = next(iter(sums.values())).device if sums else torch.device("cpu")
+    return {name: value.to(device) for name, value in merged.items()}
+
+
+def sum_in_place(value: Tensor) -> Tensor:
+    """Replace a tensor by its sum over processes, outside of gradients."""
+    if active():
+        distributed.all_reduce(value)
+    return value
+
+
+class SynchronisedBatchNorm(_BatchNorm):
+    """Batch norm whose mean and variance in training are those of the rows of all processes.
+
+    As `torch.nn.SyncBatchNorm` (which needs CUDA), with the variance from deviations rather than from squares, and with
+    the names of an ordinary batch norm in its state.
+    """
+
+    momentum: float
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        return
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalise (b, channels, ...); shares may differ in size."""
+        if not self.training or not active():
+            return F.batch_norm(
+                inputs,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                self.training,
+                self.momentum,
+                self.eps,
+            )
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self._normalise(inputs.float()).to(inputs.dtype)
+
+    def _normalise(self, inputs: Tensor) -> Tensor:
+        axes = [0, *range(2, inputs.ndim)]
+        shape = (1, -1, *[1] * (inputs.ndim - 2))
+        own = torch.full((1,), inputs.numel() / inputs.shape[1], device=inputs.device)
+        sums = _sum_with_gradient(torch.cat([inputs.sum(axes), own]))
+        count, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
+        deviations = inputs - mean.view(shape)
+        variance = _sum_with_gradient(deviations.square().sum(axes)) / count
+        self._follow(mean.detach(), (variance * count / (count - 1)).detach())
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return deviations * scale.view(shape) + self.bias.view(shape)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """A sum whose gradient goes back to every process that has a part in it."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return sum_in_place(value.clone())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return sum_in_place(gradient.clone())
+
+
+def _sum_with_gradient(value: Tensor) -> Tensor:
+    summed: Tensor = _SumOverProcesses.apply(value)  # type: ignore[no-untyped-call] # torch's own
+    return summed
+
+
+def synchronise_batch_norms(module: nn.Module) -> None:
+    """Put a synchronised batch norm, over the same parameters and buffers, in the place of each batch norm."""
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            norm = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
+            norm._parameters, norm._buffers = child._parameters, child._buffers
+            norm.train(child.training)
+            setattr(module, name, norm)
+        else:
+            synchronise_batch_norms(child)

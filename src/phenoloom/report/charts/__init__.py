@@ -1,0 +1,1 @@
+"""Pictures of the report: SVG charts and tiles."""

@@ -1,0 +1,141 @@
+"""Sample tiles or contours of each class, drawn at random with the study's seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+
+from ...tiles.store import TileStore
+from ..charts.pictures import Gallery, colours_of, contour_picture, contrast_limits, explain, tile_picture
+from ..numbers import amount, count
+from ..results import Results, read_table
+
+MOST_CLASSES = 24
+UNLABELLED = "no label"
+
+Groups = dict[str, pd.DataFrame]
+
+
+class Shapes:
+    """Contours of the shards that have them, by the id of their tile or object."""
+
+    def __init__(self, stores: dict[str, Path]) -> None:
+        self._stores = stores
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    def table(self, shard: str) -> pd.DataFrame | None:
+        """The shard's rows by id, with their position in the store."""
+        if shard not in self._tables and shard in self._stores:
+            rows = read_table(self._stores[shard].with_suffix(".parquet"), ("id", "centre_x", "centre_y"))
+            if rows is not None:
+                self._tables[shard] = rows.assign(position=np.arange(len(rows))).set_index("id")
+        return self._tables.get(shard)
+
+    def contours(self, shard: str, positions: list[int]) -> NDArray[np.float32]:
+        """Contours (n, points, 2) as stored: px, centred on their centroid."""
+        array = zarr.open_array(self._stores[shard] / "contours", mode="r")
+        return np.stack([np.asarray(array[position]) for position in positions]).astype(np.float32)
+
+    def on_tile(self, row: pd.Series) -> NDArray[np.float32] | None:
+        """The contour of a tile's object in px of the tile, or None where it has none."""
+        table = self.table(str(row["shard"]))
+        if table is None or row["id"] not in table.index:
+            return None
+        place = table.loc[row["id"]]
+        contour = self.contours(str(row["shard"]), [int(place["position"])])[0]
+        moved: NDArray[np.float32] = contour + np.asarray(
+            [place["centre_x"] - row["x"], place["centre_y"] - row["y"]], np.float32
+        )
+        return moved
+
+
+def sample_rows(index: pd.DataFrame, number: int, seed: int) -> Groups:
+    """Up to `number` random rows of each class, the commonest classes first; one group where nothing is labelled."""
+    rows = index.explode("label") if "label" in index else index.assign(label=None)
+    rows = rows.assign(label=rows["label"].map(lambda v: UNLABELLED if v is None or v != v else str(v)))
+    labels = rows["label"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    if len(labels) > 1:
+        labels = labels.drop(UNLABELLED, errors="ignore")
+    rng = np.random.default_rng(seed)
+    chosen = {}
+    for label in labels.index[:MOST_CLASSES]:
+        members = rows[rows["label"] == label].sort_values("id")
+        picked = np.sort(rng.choice(len(members), min(number, len(members)), replace=False))
+        chosen[str(label)] = members.iloc[picked]
+    return chosen
+
+
+def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
+    """Samples of each class: composites of tiles with their outlines, or contours where there are no tiles."""
+    if results.index is None or results.index.empty:
+        return None
+    chosen = sample_rows(results.index, number, seed)
+    tiles, shapes = results.stores("tiles"), results.stores("shapes")
+    if tiles:
+        gallery = _tile_gallery(chosen, tiles, Shapes(shapes), results)
+    elif shapes:
+        gallery = _contour_gallery(chosen, Shapes(shapes))
+    else:
+        return None
+    rest = results.index["label"].explode().nunique() - len(chosen) if "label" in results.index else 0
+    if rest <= 0:
+        return gallery
+    caption = f"{gallery.caption} The {count(rest)} other classes, none of them commoner, are not shown."
+    return Gallery(caption, gallery.groups, gallery.channels)
+
+
+def _tile_gallery(chosen: Groups, stores: dict[str, Path], shapes: Shapes, results: Results) -> Gallery:
+    tiles = {label: _read_tiles(stores, rows) for label, rows in chosen.items()}
+    everything = np.concatenate(list(tiles.values()))
+    limits, colours = contrast_limits(everything), colours_of(results.channels)
+    groups = [
+        (
+            label,
+            [
+                tile_picture(tile, limits, colours, f"Tile {row['id']}, class {label}", shapes.on_tile(row))
+                for tile, (_, row) in zip(tiles[label], rows.iterrows(), strict=True)
+            ],
+        )
+        for label, rows in chosen.items()
+    ]
+    height, width = everything.shape[2:]
+    pixel_size = results.convert_settings.get("pixel_size_um")
+    physical = f" ({width * pixel_size:.3g} µm wide)" if pixel_size else ""
+    caption = (
+        f"Random tiles of each class, {width} × {height} px{physical}, all with the same contrast limits (percentiles "
+        f"0.5 and 99.8 of the {amount(len(everything), 'tile')} shown, without "
+        "padding). Previews are 8-bit; the store keeps every bit."
+    )
+    return Gallery(caption, groups, explain(results.channels, limits))
+
+
+def _read_tiles(stores: dict[str, Path], rows: pd.DataFrame) -> NDArray[Any]:
+    opened = {shard: TileStore(stores[shard]) for shard in rows["shard"].unique()}
+    return np.concatenate([opened[s].read([int(p)]) for s, p in zip(rows["shard"], rows["position"], strict=True)])
+
+
+def _contour_gallery(chosen: Groups, shapes: Shapes) -> Gallery:
+    outlines = {
+        label: [shapes.contours(str(s), [int(p)])[0] for s, p in zip(rows["shard"], rows["position"], strict=True)]
+        for label, rows in chosen.items()
+    }
+    extents = np.asarray([np.abs(o).max() for group in outlines.values() for o in group])
+    # Sizes are comparable in most studies; where they are not, a common scale would shrink objects to dots.
+    common = float(extents.max()) if np.quantile(extents, 0.1) > extents.max() / 4 else None
+    groups = [
+        (
+            label,
+            [
+                contour_picture([outline], f"Contour {id_}, class {label}", common)
+                for outline, id_ in zip(outlines[label], rows["id"], strict=True)
+            ],
+        )
+        for label, rows in chosen.items()
+    ]
+    scale = f"all at one scale (frame {2.16 * common:.0f} px)" if common else "each scaled to its frame"
+    return Gallery(f"Random contours of each class, {scale}.", groups)

@@ -1,0 +1,1 @@
+"""Outlines of objects: contours, distance matrices, classical shape descriptors, and their store."""

@@ -1,0 +1,59 @@
+"""The step that computes the classical descriptors of one shard's contours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..artifacts.manifest import provenance, table_metadata
+from ..config.rule_settings import DescribeSettings
+from ..core.atomic import atomic_path
+from ..core.errors import PhenoloomError
+from ..core.progress import progress
+from .descriptors import DESCRIPTORS
+from .store import ContourStore
+
+ROWS_A_BLOCK = 1024
+
+
+def describe_shard(settings: DescribeSettings, shapes: Path, output: Path) -> None:
+    """Write `id` and float32 columns `<descriptor>_<name>`, one row a contour, in the order of the shard's store.
+
+    `shapes` is the manifest of the shard's contours. One block of contours is in memory at a time.
+    """
+    output.unlink(missing_ok=True)
+    contours = ContourStore(shapes)
+    ids = contours.ids
+    names = [f"{name}_{column}" for name in settings.descriptors for column in DESCRIPTORS[name].names]
+    fields = [("id", pa.string()), *((name, pa.float32()) for name in names)]
+    schema = pa.schema(fields, metadata=table_metadata(provenance(settings)))
+    total = -(-len(contours) // ROWS_A_BLOCK)
+    blocks = progress(contours.blocks(ROWS_A_BLOCK), total, f"descriptors of shard {shapes.stem}", "block")
+    with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start, block in blocks:
+            values = describe(block, settings.descriptors)
+            some = ids.slice(start, len(block))
+            _refuse_non_finite(values, names, some, shapes)
+            writer.write_table(pa.table([some, *(pa.array(column) for column in values.T)], schema=schema))
+
+
+def describe(contours: NDArray[np.floating[Any]], descriptors: Sequence[str]) -> NDArray[np.float32]:
+    """The columns of the named descriptor sets side by side (n, k)."""
+    parts = [np.empty((len(contours), 0)), *(DESCRIPTORS[name].compute(contours) for name in descriptors)]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _refuse_non_finite(values: NDArray[np.float32], names: list[str], ids: pa.ChunkedArray, shapes: Path) -> None:
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise PhenoloomError(
+            f"{names[column]} of object {ids[row].as_py()!r} in {shapes} is {values[row, column]}; expected a finite "
+            f"number: its contour is degenerate. Raise `shapes.min_points`, and report the outline"
+        )

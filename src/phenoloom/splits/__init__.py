@@ -1,0 +1,1 @@
+"""The one split that all representations of a study share: folds, roles of rows, units, duplicates."""

@@ -1,0 +1,275 @@
+"""The one split of a study: which units are tested together, shared by every representation and probe.
+
+Two units of one group never sit in two folds, and images with equal content are one group whatever their names. Classes
+too small for the folds are left out by name and counted; nothing else is dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse
+from scipy.sparse.csgraph import connected_components
+
+from ..artifacts.manifest import file_digest, provenance, table_facts, table_metadata, write_manifest
+from ..config.rule_settings import FoldsSettings
+from ..config.study import Unit
+from ..core.atomic import write_atomically
+from ..core.errors import PhenoloomError
+from .stratify import missing, stratify
+from .units import unit_ids
+
+COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest", "stack"]
+
+Labels = tuple[str, ...]
+"""Classes of one unit, sorted: none (unlabelled), one, or several (multi-label)."""
+
+
+def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Path) -> None:
+    """Deal the units of an index into folds and write them with the counts of what was left out, the manifest last.
+
+    Training depends on the small manifest, so that a touched table of a million units trains nothing again. It holds
+    the digest of the index too: the same folds of other rows are others.
+
+    The answer depends on the set of rows, the settings and the seed, not on the order of the rows.
+    """
+    rows, multi = _read_index(index)
+    rows["unit"] = _units_of(rows, settings.unit)
+    rows["group"], ungrouped = _groups(rows, settings)
+    renamed, merged = _merge_duplicates(rows)
+    rows["group"] = renamed
+    units = _units(rows, settings)
+    units["fold"], counts = _deal(units, settings, multi)
+    facts = {
+        **counts,
+        "merged_duplicates": merged,
+        "ungrouped": ungrouped,
+        "unit": settings.unit,
+        "group": settings.folds.group,
+        "scheme": settings.folds.scheme,
+        "count": settings.folds.count,
+        "multi_label": multi,
+        **provenance(settings),
+    }
+    _write(units, facts, multi, output)
+    write_manifest(
+        manifest,
+        "folds",
+        settings,
+        expected={"units": len(units)},
+        found={"units": int((units["fold"] >= 0).sum()), "groups": int(units["group"].nunique())},
+        rejected={
+            **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
+            **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
+        },
+        content=file_digest([output]),
+        index=file_digest([index]),
+        **{name: facts[name] for name in ("classes", "dropped", "merged_duplicates", "ungrouped")},
+    )
+
+
+def read_folds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Units `id, group, label, fold` (label: str, None, or list for multi-label) and what the split says of itself."""
+    table = pq.read_table(path)
+    facts = table_facts(table.schema)
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    split = frame[frame["fold"] >= 0].groupby("group")["fold"].nunique()
+    if (split > 1).any():
+        raise PhenoloomError(
+            f"{path}: group {split[split > 1].index[0]!r} sits in more than one fold, so test units would have been "
+            "trained on; delete the file and rerun `folds`"
+        )
+    return frame, facts
+
+
+def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
+    units = unit_ids(rows, unit)
+    if units.isna().any():
+        image = rows.loc[units.isna(), "image_id"].iloc[0]
+        raise PhenoloomError(
+            f"Image {image!r} has no well, but units or groups are wells; give the file pattern or the table a `well`, "
+            "or set classify.unit and folds.group to something else"
+        )
+    return units
+
+
+def _read_index(path: Path) -> tuple[pd.DataFrame, bool]:
+    """The columns that decide the split, with labels as sets, and whether units may carry several labels."""
+    schema = pq.read_schema(path)
+    table = pq.read_table(path, columns=[name for name in COLUMNS if name in schema.names])
+    multi = pa.types.is_list(schema.field("label").type) or pa.types.is_large_list(schema.field("label").type)
+    rows = table.to_pandas(ignore_metadata=True)
+    if "digest" not in rows:
+        rows["digest"] = ""
+    rows["label"] = rows["label"].map(_label_set)
+    return rows, multi
+
+
+def _label_set(cell: Any) -> Labels:
+    names = [cell] if cell is None or isinstance(cell, (str, float)) else cell
+    return tuple(sorted({name for name in names if isinstance(name, str) and name}))
+
+
+def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str], int]:
+    """What must stay together, by row, and how many unlabelled units are a group of their own for want of one."""
+    kind = settings.folds.group
+    columns = {"object": "unit", "image": "image_id", "plate": "plate", "group": "group"}
+    groups = _units_of(rows, "well") if kind == "well" else rows[columns[kind]]
+    if "stack" in rows and kind in ("object", "image"):
+        # Planes of one stack show the same cells.
+        groups = rows["stack"].where(rows["stack"].notna(), groups)
+    absent = groups.isna() | (groups == "")
+    labelled = absent & rows["label"].map(bool)
+    if labelled.any():
+        raise PhenoloomError(
+            f"Unit {rows.loc[labelled, 'unit'].min()!r} has a label but no {kind}, so it cannot be kept in one fold "
+            f"with its {kind}; complete the column, or set folds.group to one of object, image, well, plate"
+        )
+    # Never classified, so it needs no group of the study's; pretraining still finds one to decide by.
+    return groups.where(~absent, rows["unit"]), int(rows.loc[absent, "unit"].nunique())
+
+
+def _merge_duplicates(rows: pd.DataFrame) -> tuple[pd.Series[str], int]:
+    """Groups with images of equal content joined under the smallest name, and the number of groups that vanished."""
+    content = rows.loc[rows["digest"].fillna("") != "", ["digest", "image_id", "group"]].drop_duplicates()
+    copies = content.groupby("digest")["image_id"].transform("nunique") > 1
+    content = content[copies]
+    if content.empty:
+        return rows["group"], 0
+    digests, _ = pd.factorize(content["digest"])
+    groups, names = pd.factorize(content["group"], sort=True)
+    size = len(names) + int(digests.max()) + 1
+    edges = scipy.sparse.coo_matrix((np.ones(len(content)), (groups, len(names) + digests)), shape=(size, size))
+    _, component = connected_components(edges, directed=False)
+    # Names are sorted, so the first of a component is its smallest.
+    first = pd.Series(names).groupby(component[: len(names)]).transform("first")
+    rename = {old: new for old, new in zip(names, first, strict=True) if old != new}
+    return rows["group"].map(rename).fillna(rows["group"]), len(rename)
+
+
+def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:
+    """One row a unit, sorted by `id`: `id, group, label`; refuses units that contradict themselves."""
+    distinct = rows[["unit", "group"]].drop_duplicates()
+    torn = distinct.loc[distinct["unit"].duplicated(), "unit"]
+    if len(torn):
+        name = torn.min()
+        found = sorted(distinct.loc[distinct["unit"] == name, "group"])
+        raise PhenoloomError(
+            f"classify.unit is {settings.unit} and folds.group is {settings.folds.group}, but unit {name!r} lies in "
+            f"{len(found)} groups ({', '.join(found[:3])}); choose a group that holds whole units"
+        )
+    labels = rows.loc[rows["label"].map(bool), ["unit", "label"]].drop_duplicates()
+    torn = labels.loc[labels["unit"].duplicated(), "unit"]
+    if len(torn):
+        name = torn.min()
+        found = sorted(" + ".join(sorted(label)) for label in labels.loc[labels["unit"] == name, "label"])
+        raise PhenoloomError(
+            f"Unit {name!r} has conflicting labels ({', '.join(found[:3])}); a {settings.unit} needs one label: "
+            "correct the table, or choose a smaller classify.unit"
+        )
+    units = distinct.set_index("unit").sort_index()
+    known = labels.set_index("unit")["label"]
+    return pd.DataFrame(
+        {"id": units.index, "group": units["group"].array, "label": [known.get(unit, ()) for unit in units.index]}
+    )
+
+
+def _deal(units: pd.DataFrame, settings: FoldsSettings, multi: bool) -> tuple[npt.NDArray[np.int16], dict[str, Any]]:
+    """Fold of each unit (-1: never tested), and the counts of what takes part and what was left out."""
+    carried = units.explode("label")[["group", "label"]].dropna()
+    support = carried.groupby("label")["group"].nunique()
+    dropped = sorted(support.index[support < _least_groups(settings)])
+    kept = carried[~carried["label"].isin(dropped)]
+    counts = pd.crosstab(kept["group"], kept["label"])
+    _refuse(settings, carried, counts)
+    table = counts.to_numpy(np.int64)
+    if settings.folds.scheme == "leave-one-group-out":
+        assignment = np.arange(len(counts), dtype=np.int16)
+    else:
+        assignment = stratify(table, settings.folds.count, settings.seed)
+    if not multi:
+        _refuse_single_classes(settings, counts, assignment)
+    fold_of = dict(zip(counts.index, assignment, strict=True))
+    fold = np.full(len(units), -1, np.int16)
+    tested = kept.index.unique()
+    fold[tested] = units.loc[tested, "group"].map(fold_of)
+    lacking = missing(table, assignment, settings.folds.count)
+    facts = {
+        "classes": _count(kept["label"]),
+        "dropped": _count(carried.loc[carried["label"].isin(dropped), "label"]),
+        "folds_without": {str(c): int(n) for c, n in zip(counts.columns, lacking, strict=True) if n},
+        "unlabelled": int((units["label"].map(len) == 0).sum()),
+    }
+    return fold, facts
+
+
+def _count(labels: pd.Series[str]) -> dict[str, int]:
+    return {str(name): int(n) for name, n in labels.value_counts().sort_index().items()}
+
+
+def _least_groups(settings: FoldsSettings) -> int:
+    """Groups that a class needs: one a fold, or two where each group is a fold (it must be seen to be recognised)."""
+    return 2 if settings.folds.scheme == "leave-one-group-out" else settings.folds.count
+
+
+def _refuse(settings: FoldsSettings, carried: pd.DataFrame, counts: pd.DataFrame) -> None:
+    """Refuse studies that cannot be split: no labels, too few groups, or fewer than two classes."""
+    folds, where = settings.folds, f"Study {settings.study}"
+    if carried.empty:
+        raise PhenoloomError(
+            f"{where}: no {settings.unit} has a label, so there is nothing to classify; name the column of labels in "
+            "source.columns.label, or check that the table joins the images"
+        )
+    groups = carried["group"].nunique()
+    if folds.scheme == "stratified-group-kfold" and groups < folds.count:
+        raise PhenoloomError(
+            f"{where}: {folds.count} folds need at least {folds.count} labelled groups, but folds.group = "
+            f"{folds.group} gives {groups}; lower folds.count, or choose a smaller folds.group"
+        )
+    if len(counts.columns) < 2:
+        least, per_class = _least_groups(settings), carried.groupby("label")
+        found = "; ".join(f"{name}: {len(of)} units in {of['group'].nunique()}" for name, of in per_class)
+        raise PhenoloomError(
+            f"{where}: classification needs two classes in at least {least} groups ({folds.group}) each, but found "
+            f"{found}; label more, lower folds.count, or choose a smaller folds.group"
+        )
+    if folds.scheme == "leave-one-group-out" and len(counts) != folds.count:
+        raise PhenoloomError(
+            f"{where}: leave-one-group-out has one fold a group, and there are {len(counts)} groups ({folds.group}), "
+            f"but folds.count is {folds.count}; set folds.count to {len(counts)}"
+        )
+
+
+def _refuse_single_classes(settings: FoldsSettings, counts: pd.DataFrame, assignment: npt.NDArray[np.int16]) -> None:
+    """Refuse test folds of one class: where none can be taken for another, a constant guess scores best."""
+    present = (counts > 0).groupby(assignment).any()
+    single = present[present.sum(axis=1) < 2]
+    if single.empty:
+        return
+    fold = single.index[0]
+    groups, name = counts.index[assignment == fold], single.columns[single.loc[fold]][0]
+    raise PhenoloomError(
+        f"Study {settings.study}: a test fold must hold two classes, but {len(single)} of {len(present)} hold one; "
+        f"fold {fold} (group {', '.join(map(repr, groups[:3]))}) has {name!r} alone. Let several groups share a fold "
+        "(folds.scheme: stratified-group-kfold, or fewer folds.count), or choose a folds.group whose groups hold "
+        "several classes"
+    )
+
+
+def _write(units: pd.DataFrame, facts: dict[str, Any], multi: bool, output: Path) -> None:
+    labels = [sorted(label) if multi else next(iter(label), None) for label in units["label"]]
+    table = pa.table(
+        {
+            "id": pa.array(units["id"], pa.string()),
+            "group": pa.array(units["group"], pa.string()),
+            "label": pa.array(labels, pa.list_(pa.string()) if multi else pa.string()),
+            "fold": pa.array(units["fold"], pa.int16()),
+        }
+    ).replace_schema_metadata(table_metadata(facts))
+    write_atomically(output, lambda file: pq.write_table(table, file))

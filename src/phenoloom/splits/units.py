@@ -1,0 +1,20 @@
+"""Units: what is classified, and which unit a row of the index belongs to."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..config.study import Unit
+
+
+def unit_ids(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
+    """Unit of each row of `id, image_id, plate, well`: the row itself, its image, or "plate/well".
+
+    A well without a plate goes by its own name; a row without a well has no unit (null).
+    """
+    if unit == "image":
+        return rows["image_id"]
+    if unit != "well":
+        return rows["id"]
+    wells: pd.Series[str] = rows["well"].where(rows["plate"].isna(), rows["plate"].fillna("") + "/" + rows["well"])
+    return wells

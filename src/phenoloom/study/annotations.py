@@ -1,0 +1,163 @@
+"""What a study's table and file pattern say about an image: plate, well, field, label, group."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import pandas as pd
+
+from ..config.study import Source
+from ..core.errors import PhenoloomError
+from .files import Root
+from .tables import nearest, read_table, require_columns
+from .wells import same_well
+
+Word = Literal["image", "plate", "well", "field", "label", "group"]
+WORDS: tuple[Word, ...] = ("image", "plate", "well", "field", "label", "group")
+IDENTITY: tuple[Word, ...] = ("image", "plate", "well", "field")
+Key = tuple[str, ...]
+
+
+class Annotations:
+    """The study's table, joined to the fields of its file pattern, and what each word is called."""
+
+    def __init__(self, source: Source, root: Root, fields: Iterable[str]) -> None:
+        self.columns: dict[str, list[str | None]] = {}
+        self._twice: set[str] = set()
+        self.rows = 0
+        self.multi_label = source.label_separator is not None
+        self.by_line = source.table is not None and not source.table.join
+        self._join: dict[str, str] = {}
+        self._keys: dict[Key, int] = {}
+        self._fields = sorted(fields)
+        self._source = source
+        if source.table is not None:
+            table = read_table(root.path(source.table.path), source.table.header, blank_lines=self.by_line)
+            self._take(table)
+        self.where = {word: place for word in WORDS if (place := self._place(word))}
+        if self._join:
+            self._index()
+
+    def row(self, fields: Mapping[str, str]) -> int | None:
+        """Row of the table (from 0) that the fields of a file belong to, or None."""
+        if not self._join:
+            return None
+        return self._keys.get(tuple(self._normal(name, fields[name]) for name in self._join))
+
+    def word(self, word: Word, fields: Mapping[str, str], row: int | None) -> str | None:
+        """What `plate`, `well`, `label` ... is for an image with these fields and this row of the table."""
+        kind, name = self.where.get(word, ("", ""))
+        if kind == "field":
+            return fields.get(name) or None
+        return self.columns[name][row] if kind == "column" and row is not None else None
+
+    @property
+    def needed_fields(self) -> frozenset[str]:
+        """Fields on which all files of one image must agree."""
+        return frozenset(self._join) | {name for kind, name in self.where.values() if kind == "field"}
+
+    def key(self, row: int) -> str:
+        """Text that names a row in a manifest."""
+        names = list(self._join.values()) or list(self.columns)[:1]
+        return ", ".join(str(self.columns[name][row]) for name in names)
+
+    def labels(self, text: str | None) -> list[str]:
+        """Labels in one cell, renamed by `classes`; a class renamed to nothing is no label."""
+        if text is None:
+            return []
+        separator = self._source.label_separator
+        parts = [part.strip() for part in text.split(separator)] if separator else [text]
+        renamed = (self._source.classes.get(part, part) for part in parts)
+        return list(dict.fromkeys(name for name in renamed if name))
+
+    def _take(self, table: pd.DataFrame) -> None:
+        assert self._source.table is not None
+        path = self._source.table.path
+        if table.empty:
+            raise PhenoloomError(f"The table {path} has no rows")
+        settings = self._source.table
+        require_columns(table, [*settings.join.values(), *settings.zero_pad], f"The table {path}")
+        for field in settings.join:
+            if field not in self._fields:
+                raise PhenoloomError(
+                    f"`table.join` names the field {field!r}, which the file pattern does not have; "
+                    f"{nearest(field, self._fields)}"
+                )
+        files = self._source.files
+        paths = set(files.values()) if isinstance(files, dict) else set()
+        require_columns(table, sorted(paths), f"The table {path}")
+        self._twice = set(table.columns[table.columns.duplicated()])
+        for name, column in table.items():
+            cells = column.astype(object).where(column.notna(), None)
+            # A path is used as it is: outer spaces and the form of accents are part of a file's name.
+            self.columns[str(name)] = list(cells) if name in paths else [_clean(cell) for cell in cells]
+        for name, width in settings.zero_pad.items():
+            self.columns[name] = [cell.zfill(width) if cell else cell for cell in self.columns[name]]
+        self.rows = len(table)
+        self._join = dict(settings.join)
+
+    def _place(self, word: Word) -> tuple[Literal["field", "column"], str] | None:
+        """Where a word is found: files know best what they are, tables what it means."""
+        name = self._source.columns.get(word, word)
+        places: list[tuple[Literal["field", "column"], bool]] = [
+            ("field", name in self._fields),
+            ("column", name in self.columns),
+        ]
+        for place, there in places if word in IDENTITY else reversed(places):
+            if there:
+                if place == "column":
+                    self._refuse_twice(name)
+                return place, name
+        if word not in self._source.columns:
+            return None
+        table = f"the table {self._source.table.path}" if self._source.table else "a table (there is none)"
+        raise PhenoloomError(
+            f"`columns.{word}` is {name!r}, which is neither a column of {table} nor a field of the file pattern; "
+            f"{nearest(name, [*self.columns, *self._fields])}"
+        )
+
+    def _refuse_twice(self, name: str) -> None:
+        if name in self._twice:
+            raise PhenoloomError(
+                f"The table {self._source.table and self._source.table.path} has several columns {name!r}, of which "
+                "one is needed; rename the others"
+            )
+
+    def _index(self) -> None:
+        """Rows by key; rows that say the same about images count as one, others with one key are refused."""
+        used = [name for kind, name in self.where.values() if kind == "column"]
+        for row in range(self.rows):
+            cells = [self.columns[column][row] for column in self._join.values()]
+            key = tuple(self._normal(f, cell) for f, cell in zip(self._join, cells, strict=True) if cell)
+            if len(key) < len(cells):
+                continue
+            first = self._keys.setdefault(key, row)
+            if differing := [name for name in used if self.columns[name][first] != self.columns[name][row]]:
+                raise PhenoloomError(
+                    f"Rows {first + 1} and {row + 1} of the table {self._source.table and self._source.table.path} are "
+                    f"both about {self.key(row)}, but differ in {differing[0]!r}; join on more columns"
+                )
+
+    def _normal(self, field: str, text: str) -> str:
+        return same_well(text) if field == "well" or self.where.get("well") == ("field", field) else text
+
+    def check_classes(self) -> None:
+        """Refuse to rename a class that no label of the table has: it is misspelt."""
+        kind, name = self.where.get("label", ("", ""))
+        if kind != "column":
+            return
+        separator = self._source.label_separator
+        cells = {cell for cell in self.columns[name] if cell}
+        found = {p.strip() for cell in cells for p in cell.split(separator)} if separator else cells
+        for wanted in self._source.classes:
+            if wanted not in found:
+                raise PhenoloomError(
+                    f"`classes` renames {wanted!r}, which the column {name!r} never holds; "
+                    f"{nearest(wanted, sorted(found))}"
+                )
+
+
+def _clean(cell: str | None) -> str | None:
+    return unicodedata.normalize("NFC", cell.strip()) or None if cell is not None else None

@@ -1,0 +1,220 @@
+"""Files to images: the files of all channels of one field of view, and its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from ..config.study import Source
+from ..core.errors import PhenoloomError
+from .annotations import IDENTITY, Annotations
+from .files import Match, Root, listed, natural, read_listing, walk
+from .patterns import Pattern
+
+CHANNEL = "channel"
+
+
+@dataclass(slots=True)
+class Image:
+    """One field of view: the file of each channel (one entry "" for a file that holds all), its row of the table."""
+
+    image_id: str
+    fields: dict[str, str]
+    row: int | None
+    files: dict[str, str] = field(default_factory=dict)
+    stack: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Where the pattern tells planes apart: the file of each time point, focal plane and channel."""
+    whole: str | None = None
+    """Id of the stack or film that the image is a plane of."""
+
+
+def file_pattern(source: Source) -> Pattern | None:
+    """The pattern of the image files, with `{channel}` limited to the study's channels; None for other sources."""
+    if not isinstance(source.files, str):
+        if source.table and source.table.join:
+            raise PhenoloomError("`files` names table columns, so each row is an image already; remove `table.join`")
+        return None
+    pattern = Pattern(source.files, {CHANNEL: list(channel_texts(source))})
+    if CHANNEL in pattern.fields and not source.channels:
+        raise PhenoloomError(
+            f"The file pattern {pattern.text!r} has `{{channel}}`, so `channels` must name the channels"
+        )
+    if CHANNEL not in pattern.fields and isinstance(source.channels, dict):
+        raise PhenoloomError(
+            f"`channels` gives the text of `{{channel}}`, but the file pattern {pattern.text!r} has no such field; "
+            f"give a list of channels in the order of the file's pages or colours"
+        )
+    return pattern
+
+
+def channel_texts(source: Source) -> dict[str, str]:
+    """Text of `{channel}` in a file's name -> name of the channel."""
+    if isinstance(source.channels, dict):
+        return {text: name for name, text in source.channels.items()}
+    return {name: name for name in source.channels}
+
+
+def gather_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
+    """All images in natural order of their ids, complete or not; refuses two files for one channel of one image."""
+    masks = Pattern(source.masks.files).fields if source.masks and source.masks.files else frozenset()
+    if pattern is None:
+        images = _from_table(source, annotations, masks)
+    else:
+        matches = find_files(source, root, pattern)
+        images = _from_files(matches, source, annotations, annotations.needed_fields | masks, CHANNEL in pattern.fields)
+        if not images:
+            found = ", ".join(map(repr, root.examples())) or "none"
+            if source.listing:
+                lines = ", ".join(map(repr, read_listing(root, source.listing)[:3])) or "none"
+                raise PhenoloomError(
+                    f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for "
+                    f"example: {lines}. They must be paths relative to {root.folder}"
+                )
+            raise PhenoloomError(
+                f"No file below {root.folder} fits the pattern {pattern.text!r}; files there are for example: {found}"
+            )
+    return sorted(images, key=lambda image: natural(image.image_id))
+
+
+def find_files(source: Source, root: Root, pattern: Pattern) -> Iterator[Match]:
+    """Files that fit a pattern, in the listing if the study has one, else below the root."""
+    return listed(root, source.listing, pattern) if source.listing else walk(root, pattern)
+
+
+def mask_files(source: Source, root: Root, fields: Iterable[str]) -> tuple[list[str], dict[tuple[str, ...], str]]:
+    """Names of the fields that images and masks share, and the mask file for each combination of them."""
+    assert source.masks is not None
+    assert source.masks.files is not None
+    pattern = Pattern(source.masks.files)
+    shared = sorted((pattern.fields & frozenset(fields)) - {CHANNEL})
+    if not shared:
+        raise PhenoloomError(
+            f"The mask pattern {pattern.text!r} shares no field with the images (fields: "
+            f"{', '.join(sorted(fields)) or 'none'}); use their fields in it, so that each mask belongs to an image"
+        )
+    masks: dict[tuple[str, ...], str] = {}
+    for path, found in find_files(source, root, pattern):
+        key = tuple(found[name] for name in shared)
+        if masks.setdefault(key, path) != path:
+            raise PhenoloomError(
+                f"Two mask files belong to the image with {', '.join(shared)} = {', '.join(key)}: "
+                f"{masks[key]!r} and {path!r}; narrow the pattern {pattern.text!r}"
+            )
+    return shared, masks
+
+
+def _from_files(
+    matches: Iterator[Match], source: Source, annotations: Annotations, needed: frozenset[str], channelled: bool
+) -> list[Image]:
+    names, images = channel_texts(source), dict[str, Image]()
+    same = annotations.needed_fields
+    for path, fields in matches:
+        row = annotations.row(fields)
+        image_id = _image_id(annotations, fields, row) or (
+            "" if channelled else str(PurePosixPath(path).with_suffix(""))
+        )
+        if not image_id:
+            raise PhenoloomError(
+                f"The pattern {source.files!r} finds one file per channel, but neither its fields nor the table have "
+                f"plate, well, field or image, which would tell what belongs together; add one, or use `columns`"
+            )
+        kept = {name: text for name, text in fields.items() if name in needed and name != CHANNEL}
+        whole = image_id
+        place, suffix = _plane(source, fields)
+        image_id += suffix
+        image = images.setdefault(image_id, Image(image_id, kept, row, whole=whole if suffix else None))
+        _refuse_disagreement(image, kept, same, path)
+        image.fields = {name: text for name, text in image.fields.items() if kept.get(name) == text}
+        channel = _channel(names, fields[CHANNEL], path) if channelled else ""
+        if place is None:
+            _add(image, channel, path)
+        else:
+            _add_plane(image, (*place, channel), path)
+    return list(images.values())
+
+
+def _plane(source: Source, fields: dict[str, str]) -> tuple[tuple[str, str] | None, str]:
+    """Time point and focal plane of a file where the study projects them, and what an id ends with where it keeps all.
+
+    None where the pattern tells no such thing, or the study says nothing of it.
+    """
+    texts, suffix, projected = {"t": "", "z": ""}, "", False
+    for axis in texts:
+        policy = getattr(source.planes, axis) if source.planes else None
+        if axis in fields and policy == "all":
+            suffix += f"/{axis}{fields[axis]}"
+        elif axis in fields and policy:
+            texts[axis], projected = fields[axis], True
+    return ((texts["t"], texts["z"]) if projected else None), suffix
+
+
+def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
+    if place in image.stack:
+        raise PhenoloomError(
+            f"Two files are one plane of image {image.image_id!r}: {image.stack[place]!r} and {path!r}; add the field "
+            "that tells them apart to the pattern, or narrow it"
+        )
+    image.stack[place] = path
+    image.files.setdefault(place[2], path)
+
+
+def _without_suffix(path: str) -> str:
+    # A cell that holds "." names no file and has no suffix; its image is told with those whose files are not there.
+    return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).name else path
+
+
+def _from_table(source: Source, annotations: Annotations, masks: frozenset[str]) -> list[Image]:
+    """One image a row; the files' paths are cells of the table."""
+    assert isinstance(source.files, dict)
+    images: dict[str, Image] = {}
+    for row in range(annotations.rows):
+        paths = {channel: annotations.columns[column][row] for channel, column in source.files.items()}
+        first = next((path for path in paths.values() if path), None)
+        image_id = _image_id(annotations, {}, row) or (first and _without_suffix(first))
+        if not image_id:
+            raise PhenoloomError(f"Row {row + 1} of the table {source.table and source.table.path} names no file")
+        fields = {name: text for name in masks & annotations.columns.keys() if (text := annotations.columns[name][row])}
+        if image_id in images:
+            raise PhenoloomError(
+                f"Two rows of the table {source.table and source.table.path} are image {image_id!r}: its files are "
+                f"{next(iter(images[image_id].files.values()), None)!r} and {first!r}; ids must be unique"
+            )
+        files = {channel: path for channel, path in paths.items() if path}
+        images[image_id] = Image(image_id, fields, row, files)
+    return list(images.values())
+
+
+def _image_id(annotations: Annotations, fields: dict[str, str], row: int | None) -> str:
+    """Plate, well and field as far as known, joined by "/"; `image` stands in for a field; "" if nothing is known."""
+    image, plate, well, site = (annotations.word(word, fields, row) for word in IDENTITY)
+    return "/".join(part for part in (plate, well, site or image) if part)
+
+
+def _channel(names: dict[str, str], text: str, path: str) -> str:
+    if text not in names:
+        raise PhenoloomError(
+            f"The file {path!r} is of channel {text!r}, which `channels` lacks ({', '.join(names)}); add it, or narrow "
+            f"the pattern"
+        )
+    return names[text]
+
+
+def _add(image: Image, channel: str, path: str) -> None:
+    if channel in image.files:
+        what = f"channel {channel!r} of image" if channel else "image"
+        raise PhenoloomError(
+            f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that tells "
+            f"them apart to the pattern, or narrow it; call it `{{z}}` for focal planes, `{{t}}` for time points, and "
+            "say in `source.planes` what becomes of them"
+        )
+    image.files[channel] = path
+
+
+def _refuse_disagreement(image: Image, fields: dict[str, str], needed: frozenset[str], path: str) -> None:
+    for name in needed & fields.keys():
+        if image.fields.get(name) != fields[name]:
+            raise PhenoloomError(
+                f"Files of image {image.image_id!r} disagree on {name!r}: {next(iter(image.files.values()))!r} has "
+                f"{image.fields.get(name)!r}, {path!r} has {fields[name]!r}"
+            )

@@ -1,0 +1,231 @@
+"""The index: all tiles or contours of a study, with what the sheet says about their images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..artifacts.manifest import file_digest, read_manifest, write_manifest
+from ..config.rule_settings import IndexSettings
+from ..core.atomic import atomic_path, write_atomically
+from ..core.errors import PhenoloomError
+
+FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
+QUARANTINE = ("stage", "image_id", "file", "reason")
+
+Manifest = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What is counted while shards pass: classes, images that have rows, and a hash of every id."""
+
+    rows: int = 0
+    images: int = 0
+    unlabelled: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    hashes: list[NDArray[np.uint64]] = field(default_factory=list)
+
+
+def make_index(
+    settings: IndexSettings, sheet: Path, shards: list[Path], index: Path, manifest: Path, quarantine: Path
+) -> None:
+    """Write the index, the quarantine table and the manifest; one shard is in memory at a time.
+
+    `shards` are the manifests of `tiles/` or of `shapes/`, each with its Parquet table beside it. Refuses shards that
+    disagree on channels, dtype or shape, a shard of the sheet that is missing, ids that occur twice, and zero rows.
+    """
+    manifest.unlink(missing_ok=True)
+    ordered = sorted(shards, key=lambda path: path.stem)
+    manifests = [read_manifest(path) for path in ordered]
+    stacked = {"stack"} & set(pq.read_schema(sheet).names)
+    images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
+    _refuse_other_shards(images, ordered)
+    arrays = _merged_arrays(ordered, manifests)
+    totals = _write_rows(images, ordered, manifests, index)
+    sheet_manifest = read_manifest(sheet.with_suffix(".json"))
+    rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
+    lost = _quarantine_rows([sheet_manifest, *manifests])
+    write_atomically(quarantine, lambda file: file.write(_tsv(lost)))
+    facts = {"channels": manifests[0]["channels"]} if "channels" in manifests[0] else {}
+    write_manifest(
+        manifest,
+        "index",
+        settings,
+        expected={"images": int(sheet_manifest["expected"]["images"]), "shards": len(ordered)},
+        found={"images": totals.images, "shards": len(ordered), "rows": totals.rows},
+        rejected=rejected,
+        quarantine=[{name: row[name] for name in QUARANTINE[1:]} for row in lost],
+        arrays=arrays,
+        content=file_digest([index]),
+        quarantined_by_stage=dict(sorted(Counter(row["stage"] for row in lost).items())),
+        classes=dict(sorted(totals.classes.items())),
+        unlabelled=totals.unlabelled,
+        **facts,
+    )
+
+
+def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Manifest], index: Path) -> Totals:
+    totals, schema = Totals(), None
+    with atomic_path(index) as temporary:
+        writer = None
+        try:
+            for path, manifest in zip(shards, manifests, strict=True):
+                rows = _read_rows(path, manifest)
+                if schema is not None and rows.schema != schema:
+                    raise PhenoloomError(
+                        f"{path.with_suffix('.parquet')} has other columns than {shards[0].with_suffix('.parquet')} "
+                        f"({_difference(rows.schema, schema)}); the shards were made by different versions: rerun them"
+                    )
+                schema = rows.schema
+                joined = _join(rows, images, path)
+                _count(totals, joined)
+                writer = writer or pq.ParquetWriter(temporary, joined.schema)
+                writer.write_table(joined)
+        finally:
+            if writer is not None:
+                writer.close()
+        if totals.rows == 0:
+            raise PhenoloomError(
+                f"No object or tile is left in {len(shards)} shards of {shards[0].parent}; their manifests count why "
+                f"({_reasons(manifests)}). Correct `masks`, `tiles` or `shapes` of the study"
+            )
+        _refuse_repeated_ids(totals, temporary)
+    return totals
+
+
+def _read_rows(path: Path, manifest: Manifest) -> pa.Table:
+    table = path.with_suffix(".parquet")
+    try:
+        rows = pq.read_table(table)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise PhenoloomError(
+            f"The table {table} of a finished shard cannot be read ({error}); rerun its step"
+        ) from None
+    for name, array in manifest["arrays"].items():
+        if array["shape"][0] != rows.num_rows:
+            raise PhenoloomError(
+                f"{path} states {array['shape'][0]} {name}, but its table has {rows.num_rows} rows; rerun its step"
+            )
+    return rows
+
+
+def _join(rows: pa.Table, images: pa.Table, path: Path) -> pa.Table:
+    """Rows of one shard with the sheet's columns, `shard` and `position`."""
+    at = pc.index_in(rows["image_id"].cast(pa.string()), value_set=images["image_id"].combine_chunks())
+    shard = path.stem
+    found = images.take(at)
+    if rows.num_rows and not pc.all(pc.equal(found["shard"], shard).fill_null(False)).as_py():
+        stranger = rows["image_id"].filter(pc.invert(pc.equal(found["shard"], shard).fill_null(False)))[0]
+        raise PhenoloomError(
+            f"{path} holds image {stranger.as_py()!r}, which the sheet does not have in shard {shard}; the sheet is "
+            f"newer than the shard: rerun the shard's step"
+        )
+    for name in [name for name in (*FROM_SHEET, "stack") if name in found.column_names]:
+        rows = rows.append_column(images.schema.field(name), found[name])
+    rows = rows.append_column("shard", pa.array([shard] * rows.num_rows, pa.string()))
+    return rows.append_column("position", pa.array(np.arange(rows.num_rows)))
+
+
+def _count(totals: Totals, rows: pa.Table) -> None:
+    labels = rows["label"]
+    many = pa.types.is_list(labels.type)
+    counts = pc.value_counts(pc.list_flatten(labels) if many else labels.drop_null())
+    totals.classes.update({row["values"]: row["counts"] for row in counts.to_pylist()})
+    totals.rows += rows.num_rows
+    totals.images += pc.count_distinct(rows["image_id"]).as_py()
+    totals.unlabelled += labels.null_count
+    # Eight bytes an id instead of the text: ids of millions of objects stay in memory.
+    totals.hashes.append(pd.util.hash_array(rows["id"].to_numpy(zero_copy_only=False), categorize=False))
+
+
+def _refuse_repeated_ids(totals: Totals, index: Path) -> None:
+    hashes = np.concatenate(totals.hashes)
+    if len(np.unique(hashes)) == len(hashes):
+        return
+    counts = pc.value_counts(pq.read_table(index, columns=["id"])["id"])
+    twice = [row["values"] for row in counts.to_pylist() if row["counts"] > 1]
+    if twice:
+        raise PhenoloomError(f"The id {twice[0]!r} occurs more than once in the shards; {len(twice)} ids do, none may")
+
+
+def _refuse_other_shards(images: pa.Table, shards: list[Path]) -> None:
+    expected, found = set(pc.unique(images["shard"]).to_pylist()), {path.stem for path in shards}
+    if expected != found or len(found) != len(shards):
+        raise PhenoloomError(
+            f"The sheet has the shards {', '.join(sorted(expected))}, but the index was given "
+            f"{', '.join(path.stem for path in shards) or 'none'}; make each of them once"
+        )
+
+
+def _merged_arrays(paths: Sequence[Path], manifests: Sequence[Manifest]) -> dict[str, dict[str, Any]]:
+    """Arrays of all shards as if they were one; refuses shards that differ in more than their number of rows."""
+    # The dtype of a shard without rows is a default, since no image of it was read: compare with one that has rows.
+    start = next((i for i, manifest in enumerate(manifests) if _filled(manifest)), 0)
+    first = manifests[start]
+    for path, manifest in zip(paths, manifests, strict=True):
+        for what in ("stage", "study", "channels"):
+            if manifest.get(what) != first.get(what):
+                raise PhenoloomError(
+                    f"{path} has {what} {manifest.get(what)!r}, {paths[start]} has {first.get(what)!r}; all shards of "
+                    f"a study must agree: rerun the older one"
+                )
+        for name in sorted(first["arrays"].keys() | manifest["arrays"].keys()) if _filled(manifest) else ():
+            ours, other = _form(manifest["arrays"].get(name)), _form(first["arrays"].get(name))
+            if ours != other:
+                raise PhenoloomError(
+                    f"{path} holds {name} of {ours}, {paths[start]} of {other}; all images of a study must have one "
+                    f"dtype and shape: check the raw data of that shard"
+                )
+    return {
+        name: {**array, "shape": [sum(_length(m, name) for m in manifests), *array["shape"][1:]]}
+        for name, array in first["arrays"].items()
+    }
+
+
+def _form(array: dict[str, Any] | None) -> str:
+    return f"dtype {array['dtype']} and shape (n, {', '.join(map(str, array['shape'][1:]))})" if array else "nothing"
+
+
+def _filled(manifest: Manifest) -> bool:
+    return any(_length(manifest, name) for name in manifest["arrays"])
+
+
+def _length(manifest: Manifest, name: str) -> int:
+    return int(manifest["arrays"][name]["shape"][0]) if name in manifest["arrays"] else 0
+
+
+def _quarantine_rows(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
+    return [{"stage": m["stage"], **row} for m in manifests for row in m["quarantine"]]
+
+
+def _tsv(rows: list[dict[str, str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(QUARANTINE)
+    writer.writerows(
+        [" ".join(row[name].split()) if name == "reason" else row[name] for name in QUARANTINE] for row in rows
+    )
+    return text.getvalue().encode()
+
+
+def _difference(one: pa.Schema, other: pa.Schema) -> str:
+    ours, theirs = ({f"{f.name}: {f.type}" for f in schema} for schema in (one, other))
+    return ", ".join(sorted(ours ^ theirs)) or "their order"
+
+
+def _reasons(manifests: Sequence[Manifest]) -> str:
+    rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
+    return ", ".join(f"{count} x {reason}" for reason, count in rejected.most_common(3)) or "nothing was found"

@@ -1,0 +1,80 @@
+"""Outlines given as points instead of images."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from ..config.study import Outlines
+from ..core.errors import PhenoloomError
+from .tables import read_table, require_columns
+
+
+def read_outlines(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndarray]]:
+    """Ids and points `(k, 2)` float64 in px, (x, y), one entry an outline in the order of the file.
+
+    Outlines of format `blocks` have no names: their ids are their positions from 1, padded with zeros. Points are
+    returned as they are written, whatever their number, `nan` and `inf` too: one such outline is quarantined later and
+    stops no other. Only text that is no number is refused, since then the file is not what it is taken for.
+    """
+    ids, points = _read_table(path, outlines) if outlines.format == "table" else _read_blocks(path)
+    if not ids:
+        raise PhenoloomError(f"{path} holds no outline; expected points in format `{outlines.format}`")
+    return ids, points
+
+
+def _read_blocks(path: Path) -> tuple[list[str], list[np.ndarray]]:
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except FileNotFoundError:
+        raise PhenoloomError(f"There are no outlines {path}") from None
+    except UnicodeDecodeError as error:
+        raise PhenoloomError(f"The outlines {path} are not UTF-8 text: {error}") from None
+    width = np.array([len(line) for line in lines], dtype=np.int64)
+    if wrong := np.flatnonzero((width != 0) & (width != 2)).tolist():
+        raise PhenoloomError(
+            f"{path}, line {wrong[0] + 1}: expected `x y` or a blank line, found {' '.join(lines[wrong[0]])!r}"
+        )
+    filled = np.flatnonzero(width)
+    points = _numbers([cell for line in lines for cell in line], filled, path).reshape(-1, 2)
+    # A new outline starts where a line with a point follows a blank one.
+    starts = np.flatnonzero(np.diff(filled, prepend=-2) > 1)
+    blocks = [points[a:b] for a, b in pairwise([*starts.tolist(), len(points)])]
+    digits = len(str(len(blocks)))
+    return [f"{i:0{digits}d}" for i in range(1, len(blocks) + 1)], blocks
+
+
+def _read_table(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndarray]]:
+    table = read_table(path)
+    require_columns(table, [outlines.object, outlines.x, outlines.y], str(path))
+    names = table[outlines.object]
+    if names.isna().any():
+        row = int(np.flatnonzero(names.isna())[0]) + 1
+        raise PhenoloomError(f"{path}, row {row}: the column {outlines.object!r} is empty; every point needs an object")
+    rows = np.arange(len(table))
+    columns = [_numbers(table[name].fillna("").tolist(), rows, path, 1) for name in (outlines.x, outlines.y)]
+    points = np.stack(columns, axis=1)
+    codes, ids = names.factorize()
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(ids)))
+    return [str(i) for i in ids], [points[part] for part in np.split(order, ends[:-1])]
+
+
+def _numbers(cells: list[str], lines: np.ndarray, path: Path, cells_a_line: int = 2) -> np.ndarray:
+    """Parse numbers; `lines` are the line numbers (from 0) that the cells stand on, for the complaint."""
+    try:
+        return np.array(cells, dtype=np.float64)
+    except ValueError:
+        bad = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+    line = int(lines[bad // cells_a_line]) + 1
+    raise PhenoloomError(f"{path}, line {line}: expected a coordinate in px, found {cells[bad]!r}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,269 @@
+"""The sheet: the table of a study's images, with files per channel, labels, groups and shards."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..artifacts.manifest import Quarantine, file_digest, refuse_too_many, write_manifest
+from ..config.rule_settings import SheetSettings
+from ..config.study import Source
+from ..core.atomic import atomic_path
+from ..core.errors import ImageError, PhenoloomError
+from ..images.projection import stack_size
+from .annotations import Annotations
+from .files import Root, natural
+from .images import Image, file_pattern, gather_images, mask_files
+from .outline_files import read_outlines
+from .shards import assign_shards
+from .wells import row_and_column, same_well
+
+EXAMPLES = 10
+BYTES_A_POINT = 16
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows of the sheet, images that cannot be used, and rows of the table that an image belongs to."""
+
+    used: list[Row] = field(default_factory=list)
+    quarantine: Quarantine = field(default_factory=list)
+    table_rows: set[int] = field(default_factory=set)
+    unannotated: list[str] = field(default_factory=list)
+
+
+def sheet_schema(multi_label: bool, planes: bool = False) -> pa.Schema:
+    """Columns of every sheet, whatever is null in it; where the study says what becomes of `planes`, three more.
+
+    These are the id of the stack that the image is a plane of, the number of time points and focal planes that its
+    files spread over, and the time point and focal plane that are meant (-1: by the study's policy).
+    """
+    text, texts = pa.string(), pa.list_(pa.string())
+    names = ["image_id", "plate", "well", "row", "column", "field"]
+    return pa.schema(
+        [(name, text) for name in names]
+        + [("files", texts), ("mask", text), ("label", texts if multi_label else text), ("group", text)]
+        + [("shard", text), ("bytes", pa.int64()), ("line", pa.int64())]
+        + ([("stack", text), *((name, pa.list_(pa.int32())) for name in ("grid", "plane"))] if planes else [])
+    )
+
+
+def make_sheet(settings: SheetSettings, sheet: Path, manifest: Path) -> None:
+    """Write the sheet in natural order of the image ids, and its manifest last.
+
+    Images without a file for every channel, or without the mask that the study expects, are quarantined. `line` is the
+    row of the table, or the position of the outline in its file, from 0; -1 where there is none.
+    """
+    root, source = Root(settings.root), settings.source
+    manifest.unlink(missing_ok=True)
+    if source.outlines:
+        annotations, rows = _outline_rows(source, root)
+    else:
+        annotations, rows = _image_rows(source, root)
+    total = len(rows.used) + len(rows.quarantine)
+    refuse_too_many(rows.quarantine, total, settings.max_rejected_fraction, f"The sheet of {settings.root}")
+    _refuse_strangers(annotations, rows, total)
+    _refuse_two_spellings(rows.used)
+    rows.used.sort(key=lambda row: natural(row["image_id"]))
+    columns = {name: [row[name] for row in rows.used] for name in ("plate", "well", "bytes")}
+    shards = assign_shards(columns["plate"], columns["well"], columns["bytes"], settings.shards)
+    for row, shard in zip(rows.used, shards, strict=True):
+        row["shard"] = shard
+    table = pa.Table.from_pylist(rows.used, sheet_schema(source.label_separator is not None, source.planes is not None))
+    with atomic_path(sheet) as temporary:
+        pq.write_table(table, temporary)
+    _write_manifest(settings, manifest, sheet, annotations, rows)
+
+
+def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
+    pattern = file_pattern(source)
+    annotations = Annotations(source, root, pattern.fields if pattern else ())
+    annotations.check_classes()
+    images = gather_images(source, root, annotations, pattern)
+    if pattern and annotations.by_line:
+        _number_lines(images, annotations, source)
+    fields = pattern.fields if pattern else annotations.columns
+    shared, masks = mask_files(source, root, fields) if source.masks and source.masks.files else ([], {})
+    rows = Rows()
+    for image in images:
+        row = _row(annotations, rows, image.image_id, image.fields, image.row)
+        try:
+            row["files"] = _channel_files(image, source)
+            row["bytes"] = sum(root.size(file) for file in row["files"])
+            if shared:
+                row["mask"] = _mask(image, shared, masks, root)
+            planes = _planes(row, image, source, root)
+        except ImageError as error:
+            file = next(iter(image.files.values()), "")
+            rows.quarantine.append({"image_id": image.image_id, "file": file, "reason": str(error)})
+        else:
+            rows.used += planes
+    return annotations, rows
+
+
+def _outline_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
+    assert source.outlines is not None
+    ids, points = read_outlines(root.path(source.outlines.path), source.outlines)
+    if twice := [name for name, times in Counter(ids).items() if times > 1]:
+        raise PhenoloomError(f"The outline {twice[0]!r} occurs twice in {source.outlines.path}; ids must be unique")
+    annotations = Annotations(source, root, ["object"])
+    annotations.check_classes()
+    images = [Image(name, {"object": name}, annotations.row({"object": name})) for name in ids]
+    if annotations.by_line:
+        _number_lines(images, annotations, source)
+    rows = Rows()
+    for line, (image, outline) in enumerate(zip(images, points, strict=True)):
+        row = _row(annotations, rows, image.image_id, image.fields, image.row)
+        rows.used.append({**row, "files": [], "bytes": BYTES_A_POINT * len(outline), "line": line})
+    return annotations, rows
+
+
+def _row(annotations: Annotations, rows: Rows, image_id: str, fields: dict[str, str], line: int | None) -> Row:
+    """What the table and the file's name say about an image."""
+    if line is not None:
+        rows.table_rows.add(line)
+    elif annotations.rows:
+        rows.unannotated.append(image_id)
+    plate, well, site = (annotations.word(word, fields, line) for word in ("plate", "well", "field"))
+    letters, number = row_and_column(well) if well else (None, None)
+    labels = annotations.labels(annotations.word("label", fields, line))
+    return {
+        "image_id": image_id,
+        "plate": plate,
+        "well": well,
+        "row": letters,
+        "column": number,
+        "field": site,
+        "mask": None,
+        "label": (labels or None) if annotations.multi_label else next(iter(labels), None),
+        "group": annotations.word("group", fields, line),
+        "line": -1 if line is None else line,
+    }
+
+
+def _number_lines(images: list[Image], annotations: Annotations, source: Source) -> None:
+    if len(images) != annotations.rows:
+        what = "outlines" if source.outlines else "images"
+        raise PhenoloomError(
+            f"The table {source.table and source.table.path} has {annotations.rows} rows, but there are {len(images)} "
+            f"{what}; without `table.join`, row i belongs to number i, so both must have the same number"
+        )
+    for line, image in enumerate(images):
+        image.row = line
+
+
+def _channel_files(image: Image, source: Source) -> list[str]:
+    if image.stack:
+        return _stack_files(image, [""] if "" in image.files else list(source.channels))
+    if "" in image.files:
+        return [image.files[""]]
+    if missing := [channel for channel in source.channels if channel not in image.files]:
+        raise ImageError(f"there is no file for channel {', '.join(map(repr, missing))}")
+    return [image.files[channel] for channel in source.channels]
+
+
+def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
+    """The rows of an image: itself, or each plane of its files that is to be an image of its own."""
+    if source.planes is None:
+        return [row]
+    row |= {"stack": image.whole, "grid": _grid(image) if image.stack else None, "plane": [-1, -1]}
+    kept = [axis == "all" for axis in (source.planes.t, source.planes.z)]
+    if image.stack or not any(kept):
+        return [row]
+    files = [root.path(file) for file in row["files"]]
+    counts = stack_size(files, len(source.channels), source.planes)
+    points = [range(n) if keep and n > 1 else [-1] for n, keep in zip(counts, kept, strict=True)]
+    places = list(itertools.product(*points))
+    if len(places) == 1:
+        return [row]
+
+    def name(place: tuple[int, ...]) -> str:
+        return "".join(f"/{axis}{n:03d}" for axis, n in zip("tz", place, strict=True) if n >= 0)
+
+    return [
+        {
+            **row,
+            "image_id": row["image_id"] + name(place),
+            "stack": row["image_id"],
+            "plane": list(place),
+            "bytes": row["bytes"] // len(places),
+        }
+        for place in places
+    ]
+
+
+def _grid(image: Image) -> list[int]:
+    return [len({place[axis] for place in image.stack}) for axis in (0, 1)]
+
+
+def _stack_files(image: Image, channels: Sequence[str]) -> list[str]:
+    """The files of a stack, channels of the first focal plane of the first time point first."""
+    times, depths = (sorted({place[axis] for place in image.stack}, key=natural) for axis in (0, 1))
+    wanted = list(itertools.product(times, depths, channels))
+    if missing := [place for place in wanted if place not in image.stack]:
+        t, z, channel = missing[0]
+        what = ", ".join(f"{name} {text!r}" for name, text in (("t", t), ("z", z), ("channel", channel)) if text)
+        raise ImageError(f"there is no file for {what}; {len(missing)} of {len(wanted)} planes are missing")
+    return [image.stack[place] for place in wanted]
+
+
+def _mask(image: Image, shared: list[str], masks: dict[tuple[str, ...], str], root: Root) -> str:
+    mask = masks.get(tuple(image.fields.get(name, "") for name in shared))
+    if mask is None:
+        raise ImageError("there is no mask file for it")
+    root.size(mask)
+    return mask
+
+
+def _refuse_strangers(annotations: Annotations, rows: Rows, total: int) -> None:
+    """A table of which nothing fits the images is a wrong join, not a study without labels."""
+    if annotations.rows and not rows.table_rows:
+        raise PhenoloomError(
+            f"None of {total} images has a row in the table: the images are for example {rows.unannotated[0]!r}, the "
+            f"table's first row is {annotations.key(0)!r}; correct `table.join`, or pad the ids with `table.zero_pad`"
+        )
+
+
+def _refuse_two_spellings(rows: list[Row]) -> None:
+    spelling: dict[tuple[str | None, str], str] = {}
+    for row in rows:
+        well = row["well"]
+        if well and spelling.setdefault((row["plate"], same_well(well)), well) != well:
+            other = spelling[row["plate"], same_well(well)]
+            raise PhenoloomError(
+                f"{other!r} and {well!r} are one well of plate {row['plate']!r}, whose "
+                f"fields could then get into two folds; give each well one name"
+            )
+
+
+def _write_manifest(settings: SheetSettings, manifest: Path, sheet: Path, annotations: Annotations, rows: Rows) -> None:
+    lost = [row for row in range(annotations.rows) if row not in rows.table_rows]
+    shards: Counter[str] = Counter(row["shard"] for row in rows.used)
+    write_manifest(
+        manifest,
+        "sheet",
+        settings,
+        expected={"images": len(rows.used) + len(rows.quarantine), "table_rows": annotations.rows},
+        found={"images": len(rows.used), "table_rows": len(rows.table_rows)},
+        quarantine=rows.quarantine,
+        content=file_digest([sheet]),
+        plates=len({row["plate"] for row in rows.used} - {None}),
+        wells=len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
+        shards=dict(sorted(shards.items())),
+        unlabelled=sum(row["label"] is None for row in rows.used),
+        images_without_table_row=_some(rows.unannotated),
+        table_rows_without_image=_some([annotations.key(row) for row in lost]),
+    )
+
+
+def _some(names: list[str]) -> dict[str, Any]:
+    return {"count": len(names), "examples": names[:EXAMPLES]}

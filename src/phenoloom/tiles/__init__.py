@@ -1,0 +1,1 @@
+"""The tile store: crop images into tiles, measure them, write and read them."""

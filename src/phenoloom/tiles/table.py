@@ -1,0 +1,85 @@
+"""The table beside a tile store: one row a tile in the order of the store, written as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .crop import Place
+from .measure import Measures
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("image_id", pa.string()),
+        ("object", pa.int32()),
+        ("y", pa.int32()),
+        ("x", pa.int32()),
+        ("foreground", pa.float32()),
+        ("focus", pa.float32()),
+        ("saturation", pa.float32()),
+        ("area_px", pa.int32()),
+        ("border", pa.bool_()),
+        ("channel_mean", pa.list_(pa.float32())),
+        ("channel_std", pa.list_(pa.float32())),
+        ("digest", pa.string()),
+    ]
+)
+
+ROWS_HELD = 8192
+"""Rows kept in memory before they are written as one row group."""
+
+
+class TileTable:
+    """Writes `tiles/<shard>.parquet` row group by row group."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA)
+        self._batches: list[pa.RecordBatch] = []
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def append(
+        self, image_id: str, places: Sequence[Place], foreground: Sequence[float], measures: Measures, digest: str
+    ) -> None:
+        """Add the rows of one image's tiles."""
+        columns = {
+            "id": [f"{image_id}#{place.name}" for place in places],
+            "image_id": [image_id] * len(places),
+            "object": [place.object for place in places],
+            "y": [place.y for place in places],
+            "x": [place.x for place in places],
+            "foreground": foreground,
+            "focus": measures.focus,
+            "saturation": measures.saturation,
+            "area_px": [place.area_px for place in places],
+            "border": [place.border for place in places],
+            "channel_mean": list(measures.mean.astype(np.float32)),
+            "channel_std": list(measures.std.astype(np.float32)),
+            "digest": [digest] * len(places),
+        }
+        self._batches.append(pa.RecordBatch.from_pydict(columns, SCHEMA))
+        self._held += len(places)
+        if self._held >= ROWS_HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._batches:
+            self._writer.write_table(pa.Table.from_batches(self._batches).combine_chunks())
+            self._batches.clear()
+            self._held = 0

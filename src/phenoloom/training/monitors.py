@@ -1,0 +1,150 @@
+"""What shows whether an embedding is alive: how many directions it uses, how far it spreads, what its neighbours share.
+
+Everything is computed outside the test groups, from a fixed sample of tiles as they are, without augmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..data.loader import Rows, stable_seed
+from ..evaluation.metrics import balanced_accuracy, confusion_matrix
+from ..evaluation.probes import Part, ProbeSettings, probe
+
+MOST_REFERENCES, MOST_QUERIES, LEAST = 1024, 512, 64
+REFERENCE_SHARE, QUERY_SHARE = 1 / 8, 1 / 16
+"""Of the number of train rows at most, so that looking costs a small share of an epoch."""
+NEIGHBOURS = 5
+NOTHING = 1e-6
+"""Vectors that differ by less than this share of their length are equal, but for rounding."""
+
+
+def effective_rank(vectors: Tensor) -> float:
+    """exp(entropy of the singular values' shares) of vectors (n, d) about their mean (Roy and Vetterli 2007, eq. 3).
+
+    Between 1 and min(n - 1, d): the number of directions, were all used alike. 0 where all vectors are equal.
+    """
+    values = vectors.double()
+    centred = values - values.mean(0)
+    if float(centred.square().mean().sqrt()) <= NOTHING * float(values.square().mean().sqrt()):
+        return 0.0
+    # Of the smaller Gram matrix, whose eigenvalues are their squares.
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    return float(torch.exp(torch.special.entr(singular / singular.sum()).sum()))
+
+
+def spread(vectors: Tensor) -> float:
+    """Standard deviation of unit vectors (n, d) in a dimension, the mean over dimensions in units of 1 / sqrt(d).
+
+    1 where every dimension varies alike about 0, 0 where all vectors point the same way.
+    """
+    unit = F.normalize(vectors.double(), dim=1)
+    return float(unit.std(0, correction=0).mean() * unit.shape[1] ** 0.5)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows that are looked at each epoch: `references` were trained on, `queries` are of held-out groups.
+
+    `targets` are the classes of both together, codes (n,) or flags (n, classes); rows where not `labelled` have none.
+    None where held-out rows have too few classes to tell anything.
+    """
+
+    references: Rows
+    queries: Rows
+    targets: NDArray[Any] | None = None
+    labelled: NDArray[np.bool_] | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """Both, references first."""
+        return np.concatenate([self.references, self.queries])
+
+
+def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: int) -> Sample:
+    """A sample that the seed fixes for ever; `labels` (of all rows) are text, lists of text, or None for unknown."""
+    references = _some(train, min(MOST_REFERENCES, _share(REFERENCE_SHARE, train)), seed, "references")
+    queries = _some(held, min(MOST_QUERIES, _share(QUERY_SHARE, train)), seed, "queries")
+    if labels is None:
+        return Sample(references, queries)
+    seen = [labels[row] for row in np.concatenate([references, queries])]
+    targets, labelled = _targets(seen)
+    split = len(references)
+    if not _told_apart(targets[:split][labelled[:split]], targets[split:][labelled[split:]]):
+        return Sample(references, queries)
+    return Sample(references, queries, targets, labelled)
+
+
+def look(sample: Sample, vectors: Tensor) -> dict[str, float]:
+    """The figures of the vectors (n, d) of `sample.rows`.
+
+    `knn_accuracy` is the balanced accuracy with which the nearest references (by the cosine of standardised vectors,
+    as in the probe `knn`) tell the class of the queries, whose groups the model was not trained on.
+    """
+    figures = {"embedding_spread": spread(vectors), "effective_rank": effective_rank(vectors)}
+    if sample.targets is not None and sample.labelled is not None:
+        known = torch.from_numpy(sample.labelled)
+        split = int(sample.labelled[: len(sample.references)].sum())
+        figures["knn_accuracy"] = neighbour_accuracy(vectors[known], sample.targets[sample.labelled], split)
+    return figures
+
+
+def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) -> float:
+    """Balanced accuracy of kNN from the first `references` of vectors (n, d) on the others.
+
+    Of several labels a row, the mean over classes of the balanced accuracy of telling each from the rest.
+    """
+    values = vectors.float().numpy()
+    settings = ProbeSettings(NEIGHBOURS, trees=1, seed=0, parts=(Part(values.shape[1], reduce=False),))
+    train, true = targets[:references], targets[references:]
+    predicted = probe("knn", values[:references], train, values[references:], settings).labels
+    if targets.ndim == 1:
+        known = np.isin(true, train)
+        classes = int(targets.max()) + 1
+        return balanced_accuracy(confusion_matrix(true[known], predicted[known], classes))
+    told = [
+        balanced_accuracy(confusion_matrix(t.astype(np.int64), p.astype(np.int64), 2))
+        for t, p in zip(true.T, predicted.T, strict=True)
+        if t.any() and not t.all()
+    ]
+    return float(np.mean(told))
+
+
+def _share(share: float, rows: Rows) -> int:
+    return max(LEAST, round(share * len(rows)))
+
+
+def _some(rows: Rows, most: int, seed: int, word: str) -> Rows:
+    if len(rows) <= most:
+        return rows
+    generator = np.random.default_rng(stable_seed(seed, word))
+    return np.sort(generator.choice(rows, most, replace=False))
+
+
+def _targets(labels: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    several = any(isinstance(label, list | np.ndarray) for label in labels)
+    found = [set(map(str, label)) if isinstance(label, list | np.ndarray) else _one(label) for label in labels]
+    names = sorted(set().union(*found))
+    flags = np.array([[name in label for name in names] for label in found], bool).reshape(len(found), len(names))
+    labelled: NDArray[np.bool_] = np.asarray(flags.any(1))
+    return (flags if several else np.where(labelled, flags.argmax(1) if names else 0, -1)), labelled
+
+
+def _one(label: Any) -> set[str]:
+    return {label} if isinstance(label, str) and label else set()
+
+
+def _told_apart(references: NDArray[Any], queries: NDArray[Any]) -> bool:
+    """Whether held-out rows have two classes that trained ones have too (or, of several labels, any that differs)."""
+    if references.ndim == 1:
+        return len(set(references.tolist()) & set(queries.tolist())) >= 2
+    return bool(len(references) and (queries.any(0) & ~queries.all(0)).any())

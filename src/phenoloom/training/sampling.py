@@ -1,0 +1,118 @@
+"""How often a training takes each item: shares of studies, their quotas in an epoch, and an order that keeps to them.
+
+Everything is a function of the seed and the epoch, so that a training that goes on needs no state of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.training import Balance
+from ..core.errors import PhenoloomError
+from ..data.loader import Rows
+
+Floats = NDArray[np.float64]
+
+
+def shares(counts: Mapping[str, int], balance: Balance) -> Floats:
+    """Share of each study: w_s n_s^a / sum_t w_t n_t^a, with the exponent a of Conneau et al. (2020), section 3.1.
+
+    `counts` are items by study. Raises PhenoloomError for weights of studies that are not there.
+    """
+    if strange := sorted(balance.weights.keys() - counts.keys()):
+        raise PhenoloomError(
+            f"`training.balance.weights` names {', '.join(strange)}, which the model is not trained on "
+            f"({', '.join(counts)}); correct it"
+        )
+    size = np.array([float(n) ** balance.size_exponent for n in counts.values()])
+    weighted = size * [balance.weights.get(name, 1.0) for name in counts]
+    return np.asarray(weighted / weighted.sum(), np.float64)
+
+
+def quotas(total: int, parts: Floats) -> list[int]:
+    """`total` items dealt by shares to the largest remainders, the first of equal ones first; at least one each."""
+    exact = total * parts
+    whole = np.floor(exact).astype(np.int64)
+    order = np.lexsort((np.arange(len(parts)), whole - exact))
+    whole[order[: total - int(whole.sum())]] += 1
+    while (whole == 0).any() and total >= len(parts):
+        whole[np.argmin(whole)] += 1
+        whole[np.argmax(whole)] -= 1
+    return [int(n) for n in whole]
+
+
+def passes(rows: Rows, quota: int, seed: Sequence[int], epoch: int) -> Rows:
+    """The rows of one epoch, `quota` of them: a window of endless passes over all rows, each in an order of its own.
+
+    Over any number of epochs no row is taken more than once oftener than another.
+    """
+    first, last = epoch * quota, (epoch + 1) * quota
+    found = []
+    for number in range(first // len(rows), -(-last // len(rows))):
+        order = np.random.default_rng([*seed, number]).permutation(rows)
+        start = number * len(rows)
+        found.append(order[max(first - start, 0) : last - start])
+    return np.concatenate(found)
+
+
+def interleaved(parts: Sequence[Rows], seed: Sequence[int], epoch: int) -> Rows:
+    """All rows of `parts`, which keep their order, each part spread evenly over the whole.
+
+    A stretch of the result that holds the share x of it holds x of every part, but for `len(parts)` items at most.
+    """
+    places = np.random.default_rng([*seed, epoch]).random(len(parts))
+    keys = [(np.arange(len(part)) + place) / max(len(part), 1) for part, place in zip(parts, places, strict=True)]
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    return np.asarray(np.concatenate(parts)[order], np.int64)
+
+
+def weighted(rows: Rows, weights: Floats, quota: int, seed: Sequence[int], epoch: int) -> Rows:
+    """`quota` of the rows, each as often as `quota` times its share of the weights says, rounded down or up.
+
+    Systematic sampling (Madow 1949) over an order of the epoch's own: the expectation is exact.
+    """
+    generator = np.random.default_rng([*seed, epoch])
+    order = generator.permutation(len(rows))
+    # The last sum is exact, so that the number of rows is.
+    sums = np.cumsum(weights[order]) * (quota / weights.sum())
+    sums[-1] = quota
+    reached = np.floor(np.concatenate([[0.0], sums]) + generator.random()).astype(np.int64)
+    return np.asarray(generator.permutation(np.repeat(rows[order], np.diff(reached))), np.int64)
+
+
+def foreground_weights(foreground: NDArray[np.floating[Any]], exponent: float, study: str) -> Floats:
+    """Weights of tiles by their share of foreground (n,); raises PhenoloomError where no tile has any."""
+    weights = np.asarray(foreground, np.float64) ** exponent
+    if not weights.sum() > 0:
+        raise PhenoloomError(
+            f"`training.foreground_exponent` is {exponent:g}, and no tile of {study} has foreground; set it to 0, or "
+            "correct `source.masks`"
+        )
+    return weights
+
+
+class Balanced:
+    """The order of a training on one study or several: `rows` by study, in an epoch of `length` items.
+
+    `parts` are the shares of the studies; rows of a study come equally often, or by its `weights`.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, Rows], balance: Balance, parts: Floats, weights: Mapping[str, Floats] | None = None
+    ) -> None:
+        self.rows, self.weights = dict(rows), dict(weights or {})
+        self.length = balance.epoch_items or sum(map(len, rows.values()))
+        self.quotas = dict(zip(rows, quotas(self.length, parts), strict=True))
+
+    def epoch(self, seed: int, epoch: int) -> Rows:
+        """Rows of one epoch; every batch that is cut from them holds each study by its share."""
+        drawn = [self._drawn(name, [seed, number], epoch) for number, name in enumerate(self.rows, 1)]
+        return interleaved(drawn, [seed, 0], epoch)
+
+    def _drawn(self, name: str, seed: Sequence[int], epoch: int) -> Rows:
+        rows, quota, weights = self.rows[name], self.quotas[name], self.weights.get(name)
+        return passes(rows, quota, seed, epoch) if weights is None else weighted(rows, weights, quota, seed, epoch)

@@ -1,0 +1,185 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from phenoloom.config.rule_settings import CompareSettings
+from phenoloom.core.errors import PhenoloomError
+from phenoloom.evaluation.compare import compare
+from phenoloom.evaluation.scores import SCHEMA, read_scores
+
+NAMES = ["one", "two", "three"]
+
+
+def write_scores(path, values, probe="logistic", metric="macro_f1", folds="digest", more=()):
+    rows = [("s", path.stem, probe, n, metric, "", "", value, 10) for n, value in enumerate(values)]
+    rows += [("s", path.stem, *row, 10) for row in more]
+    frame = pd.DataFrame(rows, columns=SCHEMA.names)
+    facts = {b"phenoloom": json.dumps({"folds": folds})}
+    pq.write_table(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False).replace_schema_metadata(facts), path)
+    return path
+
+
+def compared(tmp_path, files, names=None, families=None):
+    names = names or [file.stem for file in files]
+    # The settings reach the step as sorted JSON: no order of a mapping may matter.
+    text = CompareSettings(algorithm=1, study="s", representations=names, families=families or {}).canonical()
+    choices = CompareSettings.parse(text)
+    compare(choices, files, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet")
+    table = pq.read_table(tmp_path / "comparisons.parquet").to_pandas()
+    return table.set_index(["kind", "representation", "other"]), pq.read_table(tmp_path / "scores.parquet").to_pandas()
+
+
+def test_means_and_paired_differences_have_their_closed_form(tmp_path):
+    files = [
+        write_scores(tmp_path / "one.parquet", [0.5, 0.7, 0.9]),
+        write_scores(tmp_path / "two.parquet", [0.4, 0.5, 0.9]),
+        write_scores(tmp_path / "three.parquet", [0.6, 0.8, 1.0]),
+    ]
+    table, scores = compared(tmp_path, files)
+    assert table.loc[("mean", "one", ""), "value"] == pytest.approx(0.7)
+    assert table.loc[("mean", "one", ""), "sd"] == pytest.approx(0.2)
+    assert table.loc[("difference", "one", "two"), "value"] == pytest.approx(0.1)
+    assert table.loc[("difference", "one", "two"), "sd"] == pytest.approx(0.1)
+    # The folds of one and three differ by the same amount: paired, there is no spread at all.
+    assert table.loc[("difference", "one", "three"), "sd"] == pytest.approx(0)
+    assert [key[1:] for key in table.index if key[0] == "difference"] == [
+        ("one", "two"),
+        ("one", "three"),
+        ("two", "three"),
+    ]
+    assert (table["folds"] == 3).all()
+    assert scores["representation"].tolist() == np.repeat(NAMES, 3).tolist()
+
+
+# Two folds of three seeds. Fold means by seed: .5, .6, .7 and .3, .3, .6; seed means by fold: .4, .8 and .3, .5.
+DRAWS = {"net": [(0.3, 0.7), (0.4, 0.8), (0.5, 0.9)], "twin": [(0.2, 0.4), (0.2, 0.4), (0.5, 0.7)]}
+
+
+def draws(tmp_path, seeds, name="net", probe="logistic"):
+    names = [f"{name}.seed-{seed}" for seed in seeds]
+    files = [
+        write_scores(tmp_path / f"{one}.parquet", values, probe) for one, values in zip(names, DRAWS[name], strict=True)
+    ]
+    return files, dict(zip(names, seeds, strict=True))
+
+
+def test_a_family_is_averaged_over_seeds_fold_by_fold(tmp_path):
+    """Closed form: folds and seeds are two margins of one table, each with a spread of its own."""
+    files, members = draws(tmp_path, [2, 10, 1])
+    table, _ = compared(tmp_path, files, families={"net": members})
+    mean = table.loc[("mean", "net", "")]
+    assert mean["value"] == pytest.approx(0.6)
+    assert (mean["sd"], mean["folds"]) == (pytest.approx(np.std([0.4, 0.8], ddof=1)), 2)
+    assert (mean["sd_seeds"], mean["seeds"]) == (pytest.approx(0.1), 3)
+    one = table.loc[("mean", "net.seed-2", "")]
+    assert (one["value"], one["seeds"], np.isnan(one["sd_seeds"])) == (pytest.approx(0.5), 1, True)
+
+
+def test_a_family_is_compared_as_one_with_what_it_is_not(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    first, last = (write_scores(tmp_path / f"{name}.parquet", (0.5, 0.5)) for name in ("first", "last"))
+    table, _ = compared(tmp_path, [first, *files, last], families={"net": members})
+    pairs = [key[1:] for key in table.index if key[0] == "difference" and "net" in key]
+    assert pairs == [("first", "net"), ("net", "last")]
+    for pair, sign in zip(pairs, (-1, 1), strict=True):
+        found = table.loc[("difference", *pair)]
+        assert found["value"] == pytest.approx(sign * 0.1)
+        assert (found["sd"], found["folds"]) == (pytest.approx(np.std([-0.1, 0.3], ddof=1)), 2)
+        assert (found["sd_seeds"], found["seeds"]) == (pytest.approx(0.1), 3)
+    alone = table.loc[("difference", "first", "last")]
+    assert (alone["seeds"], np.isnan(alone["sd_seeds"])) == (1, True)
+
+
+def test_families_of_the_same_seeds_are_paired_seed_by_seed(tmp_path):
+    """The trained network is better by .2, .3 and .1; whichever order its seeds are listed in."""
+    files, members = draws(tmp_path, [0, 1, 2])
+    twins, others = draws(tmp_path, [0, 1, 2], "twin")
+    table, _ = compared(tmp_path, [*files, *twins[::-1]], families={"twin": others, "net": members})
+    found = table.loc[("difference", "net", "twin")]
+    assert found["value"] == pytest.approx(0.2)
+    assert found["sd"] == pytest.approx(np.std([0.1, 0.3], ddof=1))
+    assert (found["sd_seeds"], found["seeds"]) == (pytest.approx(0.1), 3)
+    assert [key[1] for key in table.index if key[0] == "mean"][-2:] == ["net", "twin"]
+
+
+def test_families_of_other_seeds_are_compared_without_pairing_them(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    twins, others = draws(tmp_path, [0, 1, 3], "twin")
+    table, _ = compared(tmp_path, [*files, *twins], families={"net": members, "twin": others})
+    found = table.loc[("difference", "net", "twin")]
+    assert (found["value"], found["sd"]) == (pytest.approx(0.2), pytest.approx(np.std([0.1, 0.3], ddof=1)))
+    assert (found["seeds"], np.isnan(found["sd_seeds"])) == (0, True)
+
+
+def test_a_seed_without_scores_of_a_probe_is_refused(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    write_scores(files[1], (0.5, 0.5), probe="knn")
+    with pytest.raises(PhenoloomError, match=r"net.seed-1 has no macro_f1 of probe logistic on some of the folds"):
+        compared(tmp_path, files, families={"net": members})
+
+
+def test_the_order_is_that_of_the_study_and_not_of_the_files(tmp_path):
+    files = [write_scores(tmp_path / f"{name}.parquet", [0.1, 0.2]) for name in ("two", "one")]
+    table, scores = compared(tmp_path, files, names=["one", "two"])
+    assert scores["representation"].tolist() == ["one", "one", "two", "two"]
+    assert ("difference", "one", "two") in table.index
+
+
+def test_only_scores_of_whole_folds_are_compared_while_all_rows_are_kept(tmp_path):
+    more = [("logistic", 0, "f1", "a", "", 0.3), ("logistic", 0, "units_test", "", "", 9.0)]
+    files = [write_scores(tmp_path / f"{name}.parquet", [0.1, 0.2], more=more) for name in NAMES]
+    table, scores = compared(tmp_path, files)
+    assert set(table["metric"]) == {"macro_f1"}
+    assert len(scores) == 12
+
+
+def test_a_probe_that_one_representation_lacks_is_compared_among_the_others(tmp_path):
+    more = [("logistic+scale", n, "macro_f1", "", "", 0.5 + n) for n in range(2)]
+    files = [write_scores(tmp_path / f"{name}.parquet", [0.1, 0.2], more=more * (name != "two")) for name in NAMES]
+    table, _ = compared(tmp_path, files)
+    scaled = table[(table["probe"] == "logistic+scale")]
+    assert [key for key in scaled.index if key[0] == "difference"] == [("difference", "one", "three")]
+
+
+def test_scores_of_different_splits_are_refused(tmp_path):
+    files = [write_scores(tmp_path / f"{name}.parquet", [0.1], folds=name) for name in ("one", "two")]
+    with pytest.raises(PhenoloomError, match=r"two and one were scored on different folds\.parquet \(two, one\)"):
+        compared(tmp_path, files)
+    assert not (tmp_path / "comparisons.parquet").exists()
+
+
+def test_a_fold_that_one_representation_lacks_is_refused(tmp_path):
+    files = [write_scores(tmp_path / "one.parquet", [0.1, 0.2]), write_scores(tmp_path / "two.parquet", [0.1])]
+    with pytest.raises(PhenoloomError, match="two has no macro_f1 of probe logistic on some of the folds"):
+        compared(tmp_path, files)
+
+
+def test_a_missing_or_foreign_table_is_refused(tmp_path):
+    files = [write_scores(tmp_path / "one.parquet", [0.1])]
+    with pytest.raises(PhenoloomError, match="Scores of one, two are expected, found one"):
+        compared(tmp_path, files, names=["one", "two"])
+
+
+def test_one_fold_has_a_mean_and_no_spread(tmp_path):
+    table, _ = compared(tmp_path, [write_scores(tmp_path / "one.parquet", [0.25])])
+    assert table.loc[("mean", "one", ""), "value"] == 0.25
+    assert np.isnan(table.loc[("mean", "one", ""), "sd"])
+
+
+def test_a_second_run_writes_the_same_bytes(tmp_path):
+    files = [write_scores(tmp_path / f"{name}.parquet", [0.1, 0.2]) for name in NAMES]
+    written = []
+    for _ in range(2):
+        compared(tmp_path, files)
+        written.append([(tmp_path / f"{name}.parquet").read_bytes() for name in ("scores", "comparisons")])
+    assert written[0] == written[1]
+
+
+def test_scores_are_read_with_their_facts(tmp_path):
+    rows, facts = read_scores(write_scores(tmp_path / "one.parquet", [0.5], folds="abc"))
+    assert rows["value"].tolist() == [0.5]
+    assert facts == {"folds": "abc"}
