@@ -60,12 +60,13 @@ slurm: ## install Debian's SLURM for the tests
 test-slurm: install slurm ## pass the tests on a real SLURM cluster, which they start and stop
 	pytest -m slurm
 
-lint: install ## check format, style, types, rules and the workflow
+lint: install ## check format, style, types, rules, the workflow, and who imports whom
 	ruff format --check .
 	ruff check .
 	mypy
 	snakefmt --check workflow
 	snakemake --lint
+	pytest -q tests/unit/test_floors.py
 
 format: install ## format the code
 	ruff format .

@@ -23,8 +23,8 @@ from phenoloom.config.model import ImageModel
 from phenoloom.data.channels import Normaliser
 from phenoloom.models.checkpoint import initial_objective
 from phenoloom.objectives import Step
+from phenoloom.training.batches import augmented
 from phenoloom.training.compile import recompute_blocks
-from phenoloom.training.inputs import augmented
 
 FEW, MANY, LIMIT = 4, 16, 1.2
 

@@ -28,7 +28,8 @@ from sklearn.metrics import euclidean_distances
 
 from phenoloom.nets.cyclic_form import cyclic_form
 from phenoloom.nets.distance_matrix import compiled_distance_matrices, distance_matrices_torch
-from phenoloom.shapes.distances import align, classical_mds, distance_matrices
+from phenoloom.shapes.alignment import align
+from phenoloom.shapes.distance_matrix import classical_mds, distance_matrices
 from phenoloom.shapes.store import ArrayWriter
 
 Way = Callable[[], object]

@@ -30,7 +30,7 @@ from phenoloom.nets.distance_matrix import planar_points
 from phenoloom.objectives import Objective
 from phenoloom.shapes.alignment import contour_distance, diameters, mean_outline, posed, reconstruction_errors
 from phenoloom.shapes.contours import standard_contours
-from phenoloom.shapes.distances import distance_matrices
+from phenoloom.shapes.distance_matrix import distance_matrices
 from phenoloom.shapes.polygons import Polygons
 from phenoloom.splits.split import TEST, TRAIN, fold_table, row_roles
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import yaml
 import zarr
 
-from phenoloom.artifacts.manifest import write_manifest
 from phenoloom.config.rule_settings import CompareSettings, IndexSettings, OverviewSettings, ReportSettings
 from phenoloom.config.study import Report
 from phenoloom.evaluation import metrics
 from phenoloom.evaluation.compare import summarise
 from phenoloom.tiles.store import TileWriter
+from tests.helpers.manifests import put_manifest
 
 SIZE, POINTS, FOLDS = 64, 64, 5
 HOSTILE = "<script>window.pwned = 1</script>\"'&"
@@ -143,8 +143,7 @@ def _write(table: pd.DataFrame, path: Path, facts: dict[str, Any] | None = None)
 
 
 def _manifest(path: Path, stage: str, study: str, **facts: Any) -> None:
-    facts = {"expected": {}, "found": {}, "content": "0" * 32, **facts}
-    write_manifest(path, stage, IndexSettings(algorithm=1, study=study), **facts)
+    put_manifest(path, stage, IndexSettings(algorithm=1, study=study), **facts)
 
 
 def _index(study: MadeUp, rng: np.random.Generator) -> pd.DataFrame:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
-from phenoloom.artifacts.manifest import write_manifest
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, EmbedSettings, PretrainSettings, Settings
-from phenoloom.config.study import Masks, Tiles
+from phenoloom.config.source import Masks
+from phenoloom.config.study import Tiles
 from phenoloom.tiles.store import TileWriter
+from tests.helpers.manifests import put_manifest
 
 CLASSES = ("disc", "ring")
 
@@ -151,7 +152,7 @@ class StudyOnDisk:
 
     @staticmethod
     def _manifest(path: Path, stage: str, settings: Settings, content: str, **facts: Any) -> None:
-        write_manifest(path.with_suffix(".json"), stage, settings, expected={}, found={}, content=content, **facts)
+        put_manifest(path.with_suffix(".json"), stage, settings, content=content, **facts)
 
 
 def image_settings(split: str = "fold-0", seed: int = 0, **changes: Any) -> PretrainSettings:

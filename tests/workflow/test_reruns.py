@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from phenoloom.config import Config, ImageModel, RuleSettings, ShapeModel, Study
-from phenoloom.config.load import models_in
+from phenoloom.config.messages import models_in
 
 from .conftest import REPOSITORY, STUDY, TINY, Workspace
 

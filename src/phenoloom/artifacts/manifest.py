@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import xxhash
 
-from ..config.rule_settings import Settings
 from ..core.atomic import remove_leftovers, write_atomically
 from ..core.errors import PhenoloomError
+from .provenance import Provenance
 
 SCHEMA = 1
-TABLE_KEY = b"phenoloom"
 
 Quarantine = list[dict[str, str]]
 """Rows `image_id, file, reason` of images that could not be used."""
@@ -39,78 +35,50 @@ def remove_shard(manifest: Path) -> None:
         shutil.rmtree(store)
 
 
-@cache
-def code_commit() -> str | None:
-    """The git commit of the running code: of its checkout, or that which its wheel was built from; None if neither."""
-    here = Path(__file__).resolve().parent
+@dataclass(frozen=True)
+class Manifest:
+    """What a stage states about its result.
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        # A virtual environment may lie in somebody else's checkout.
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        return git("rev-parse", "HEAD")
-    except (OSError, subprocess.CalledProcessError):
-        # Not a checkout, or a machine without git, as containers are.
-        built = here.parent / "commit.txt"
-        return built.read_text(encoding="utf-8").strip() if built.exists() else None
-
-
-def provenance(settings: Settings) -> dict[str, str | None]:
-    """What every result says about how it was made: digest of the settings, release and commit of the code."""
-    return {
-        "settings_sha256": settings.digest(),
-        "phenoloom": version("phenoloom"),
-        "commit": code_commit(),
-    }
-
-
-def table_metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
-    """Schema metadata of a Parquet table that holds `facts` under the key `phenoloom`."""
-    return {TABLE_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()}
-
-
-def table_facts(schema: pa.Schema) -> dict[str, Any]:
-    """What a Parquet table says of itself; empty where it says nothing."""
-    facts: dict[str, Any] = json.loads((schema.metadata or {}).get(TABLE_KEY, b"{}"))
-    return facts
-
-
-def write_manifest(
-    path: Path,
-    stage: str,
-    settings: Settings,
-    *,
-    expected: dict[str, int],
-    found: dict[str, int],
-    content: str,
-    rejected: Counter[str] | dict[str, int] | None = None,
-    quarantine: Quarantine | None = None,
-    arrays: dict[str, dict[str, Any]] | None = None,
-    **facts: Any,
-) -> None:
-    """Write a manifest by atomic rename.
-
-    `expected` and `found` count things by name; `rejected` counts objects or tiles left out, by reason; `quarantine`
-    lists images left out; `arrays` gives shape and dtype by array name; `content` is the digest of what was written.
+    Attributes:
+        stage: Name of the step.
+        made_by: Study and settings.
+        expected: Counts of what the input announces, by name.
+        found: Counts of what was made, by the same names.
+        content: Digest of what was written, as hex.
+        rejected: Counts of objects or tiles left out, by reason.
+        quarantine: Images that could not be used.
+        arrays: Shape and dtype of each array of a store, by name.
+        facts: Anything else that later steps read.
     """
-    manifest = {
+
+    stage: str
+    made_by: Provenance
+    expected: Mapping[str, int]
+    found: Mapping[str, int]
+    content: str
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    quarantine: Quarantine = field(default_factory=list)
+    arrays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest by atomic rename."""
+    values = {
         "schema": SCHEMA,
-        "stage": stage,
-        "study": settings.study,
-        **provenance(settings),
-        "settings": settings.model_dump(mode="json"),
-        "expected": expected,
-        "found": found,
-        "rejected": dict(sorted((rejected or {}).items())),
-        "quarantine": quarantine or [],
-        "arrays": arrays or {},
-        "content": content,
-        **facts,
+        "stage": manifest.stage,
+        "study": manifest.made_by.study,
+        **manifest.made_by.record(),
+        "settings": manifest.made_by.settings,
+        "expected": manifest.expected,
+        "found": manifest.found,
+        "rejected": dict(sorted(manifest.rejected.items())),
+        "quarantine": manifest.quarantine,
+        "arrays": manifest.arrays,
+        "content": manifest.content,
+        **manifest.facts,
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -69,7 +69,7 @@ def _tune(a: argparse.Namespace) -> None:
 
 
 def _choose(a: argparse.Namespace) -> None:
-    from ..training.tune import choose
+    from ..training.choose import choose
 
     choose(s.TuneSettings.parse(a.settings), a.workers, a.trials, a.output)
 
@@ -83,7 +83,7 @@ def _pretrain(a: argparse.Namespace) -> None:
 
     settings, tuned = s.PretrainSettings.parse(a.settings), None
     if a.chosen:
-        from ..training.tune import chosen_settings
+        from ..training.choose import chosen_settings
 
         settings, tuned = chosen_settings(settings, a.chosen)
     world = World(a.nodes, a.devices)

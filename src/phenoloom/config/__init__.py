@@ -1,11 +1,13 @@
 """Configuration: the sections of every YAML file, reading them, and the settings of each rule."""
 
-from .load import check_mixtures, load_config, load_model, load_study, read_yaml
+from .load import check_mixtures, load_config, load_model, load_study
 from .model import ImageModel, Model, ShapeModel
 from .rule_settings import Settings
 from .rules import RuleSettings, model_split, overview_settings, splits
-from .study import Config, Study
+from .run import Config
+from .study import Study
 from .transfer import check_transfers
+from .yaml_file import read_yaml
 
 __all__ = [
     "Config",

@@ -3,72 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..core.errors import PhenoloomError
 from .expansion import expanded
+from .messages import _sentences, _validate
 from .model import ImageModel, Model, ShapeModel
+from .run import Config
 from .search import nested
-from .study import Config, Representation, Study
+from .study import Representation, Study
 from .variants import KEY, bases, combinations
-
-M = TypeVar("M", bound=BaseModel)
-OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino", "contrast"}
-"""Tags of the union of objectives; none of them is a key of one."""
-
-
-# The parser in C where PyYAML was built with it: every job of a cluster reads these files again.
-_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
-    """Safe YAML that refuses a key given twice instead of keeping the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice (line {line})")
-            seen.add(key)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping; raises PhenoloomError naming the file."""
-    return _mapping(_read_text(path), path)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise PhenoloomError(f"There is no file {path}{hint}") from None
-    except UnicodeDecodeError as error:
-        raise PhenoloomError(f"{path} is not valid YAML: {error}") from None
-
-
-def _mapping(text: str, path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        # A date that the calendar does not have, or a list as a key, is found by no YAML error.
-        raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")
-    return content
+from .yaml_file import _mapping, _read_text, read_yaml
 
 
 def load_config(values: Mapping[str, Any], where: str = "config/config.yaml") -> Config:
@@ -229,57 +180,28 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """The values of any section, or a complaint that names the file, the key and the nearest valid one."""
-    return _validate(model, values, where)
+V = TypeVar("V")
 
 
-def _validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise PhenoloomError(_sentences(error, model, where)) from None
+class Lazy(Mapping[str, V]):
+    """`make(name)` for each of `names`, in their order, called at most once for each."""
 
+    def __init__(self, names: Sequence[str], make: Callable[[str], V]) -> None:
+        self._names, self._make = dict.fromkeys(names), make
+        self._made: dict[str, V] = {}
 
-def _sentences(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    return "\n".join(_sentence(e, model, where) for e in error.errors())
+    def __getitem__(self, name: str) -> V:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
-def _sentence(error: Any, model: type[BaseModel], where: str) -> str:
-    parts = [str(part) for part in error["loc"]]
-    # A discriminated union puts its tag into the location; the user wrote no such key.
-    if parts and parts[0] in {"tiles", "shapes"} and "view" in model.model_fields:
-        parts = parts[1:]
-        if len(parts) > 1 and parts[0] == "objective" and parts[1] in OBJECTIVES:
-            del parts[1]
-    key = ".".join(parts) or "the file"
-    if error["type"] == "extra_forbidden":
-        valid = sorted(_keys_at(model, parts[:-1]))
-        near = difflib.get_close_matches(parts[-1], valid, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(valid)}"
-        return f"{where}: unknown key `{key}`; {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    found = "" if error["type"] == "missing" or not parts else f" (found {error['input']!r})"
-    return f"{where}: `{key}`: {message[:1].lower()}{message[1:]}{found}"
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
-
-def _keys_at(model: type[BaseModel], parts: list[str]) -> set[str]:
-    models = [model]
-    for part in parts:
-        following: list[type[BaseModel]] = []
-        for m in models:
-            if part in m.model_fields:
-                following += models_in(m.model_fields[part].annotation)
-        # A part that is no field is the key of a mapping or an index: stay with the mapping's values.
-        models = following or models
-    return {key for m in models for key in m.model_fields}
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a type annotation mentions, at any depth."""
-    if inspect.isclass(annotation) and not typing.get_args(annotation):
-        if issubclass(annotation, BaseModel):
-            yield annotation
-        return
-    for argument in typing.get_args(annotation):
-        yield from models_in(argument)
+    def __len__(self) -> int:
+        return len(self._names)

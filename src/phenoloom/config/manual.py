@@ -16,9 +16,10 @@ from pydantic_core import PydanticUndefined
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from .about import About
-from .load import models_in
+from .messages import models_in
 from .model import ImageModel, Model, ShapeModel
-from .study import Config, Study
+from .run import Config
+from .study import Study
 
 ROOTS: dict[str, Any] = {"config": Config, "study": Study, "model": Model, "about": About}
 BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys: {} -->"

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .image_objectives import Channels, Contrast, ImageObjective
+from .channels import Channels
+from .image_objectives import Contrast, ImageObjective
 from .search import DESCRIPTION as TUNE
 from .search import Tune
 from .shape_objectives import ShapeAugment, ShapeObjective

@@ -17,7 +17,8 @@ from ..core.errors import PhenoloomError
 from .model import ImageModel, ShapeModel
 from .planes import Planes
 from .search import Tune
-from .study import Classify, Descriptor, Folds, Masks, Outlines, Report, Section, Simulation, Source, Tiles, Unit
+from .source import Masks, Outlines, Simulation, Source
+from .study import Classify, Descriptor, Folds, Report, Section, Tiles, Unit
 from .training import CANONICAL
 
 S = TypeVar("S", bound="Settings")

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .families import families
-from .lazy import Lazy
-from .load import load_model, load_study, view_of
+from .load import Lazy, load_model, load_study, view_of
+from .representation import families
 from .rule_settings import (
     ALGORITHM,
     ClassifySettings,
@@ -31,7 +30,9 @@ from .rule_settings import (
     TransferSource,
     TuneSettings,
 )
-from .study import Config, Masks, Representation, Study
+from .run import Config
+from .source import Masks
+from .study import Representation, Study
 from .training import Balance
 from .transfer import not_transferred, transferred
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..core.errors import PhenoloomError
-from .load import load_model, read_yaml, view_of
+from .load import load_model, view_of
 from .model import ImageModel
 from .representation import Representation
 from .study import Study
+from .yaml_file import read_yaml
 
 
 def not_transferred(name: str, target: Study, source: Study) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config.image_objectives import Channels
+from ..config.channels import Channels
 from ..core.errors import PhenoloomError
 
 

@@ -6,7 +6,6 @@ Integers travel to the device; what happens to them there is in `channels` and `
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -141,8 +140,3 @@ def cut(rows: Rows, batch_size: int) -> list[Rows]:
 def shuffled(rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
     """The batches of one training epoch, an order that `seed` and `epoch` fix for ever."""
     return cut(np.random.default_rng([seed, epoch]).permutation(rows), batch_size)
-
-
-def stable_seed(*parts: object) -> int:
-    """A 32-bit seed that is the same in every process and version for the same parts."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")

@@ -29,9 +29,9 @@ from ..splits.split import NEW
 from ..study.index import make_index
 from ..study.sheet import make_sheet
 from ..tiles.convert import convert_shard
-from .embed import Features, write_features
 from .inference import encode
 from .new_images import NewImages, Steps, steps_for
+from .table import Features, write_features
 
 SHARD = "0000"
 INDEX_COLUMNS = ("id", "image_id", "plate", "well", "shard", "position")

@@ -24,11 +24,11 @@ from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ..artifacts.manifest import provenance
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import CollectSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
-from ..splits.folds import read_folds
+from ..splits.split import read_folds
 from ..splits.units import unit_ids
 from .table import PREFIX, read_embedding
 
@@ -57,7 +57,7 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
     files = {name: sorted(embeddings[name]) for name in settings.representations}
     obs = _obs(settings, [path for paths in files.values() for path in paths], folds)
     order = np.random.default_rng(settings.seed).permutation(len(obs))
-    card: dict[str, Any] = {"study": settings.study, **provenance(settings), "maps": {}, "splits": {}}
+    card: dict[str, Any] = {"study": settings.study, **Provenance.of(settings).record(), "maps": {}, "splits": {}}
     maps: dict[str, Floats] = {}
     _refuse_full_disk(files, len(obs), output)
     with atomic_path(output) as temporary:

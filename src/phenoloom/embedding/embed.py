@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,41 +12,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import provenance, table_metadata
 from ..config.rule_settings import EmbedSettings
-from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..splits.split import ALL, NEW, FoldTable, fold_table, row_groups, row_roles
-from .table import read_embedding, seen_test_groups
+from .table import (
+    METADATA,
+    Features,
+    Part,
+    _metadata,
+    _refuse_non_finite,
+    read_embedding,
+    seen_test_groups,
+    write_features,
+)
 
 if TYPE_CHECKING:
     from .inference import Vectors
 
-ROWS_A_GROUP = 16_384
-METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
-NAMES = {"image_id": "image"}
 INTENSITY = ("channel_mean", "channel_std")
 SUMMARY = ".shapes.npz"
-
-
-class Part(NamedTuple):
-    """One of several representations in a vector."""
-
-    name: str
-    features: int
-    seen_test_groups: bool
-
-
-@dataclass(frozen=True)
-class Features:
-    """`values` (found rows, features) in the order of the index, where mask `found` says which rows have any."""
-
-    values: NDArray[np.float32]
-    found: NDArray[np.bool_]
-    names: list[str] | None
-    scale: NDArray[np.float32] | None = None
-    parts: tuple[Part, ...] = ()
-    """Where the values are concatenated: what they are of."""
 
 
 def embed(
@@ -105,26 +88,6 @@ def _roles(settings: EmbedSettings, rows: pd.DataFrame, folds: FoldTable, featur
     # Of a part that has seen the test groups nobody may say that it has not.
     split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
     return row_roles(rows, folds, split)
-
-
-def write_features(
-    settings: EmbedSettings,
-    table: pa.Table,
-    features: Features,
-    groups: pa.Array,
-    roles: pa.Array,
-    output: Path,
-    **facts: Any,
-) -> None:
-    """Write the table of `features` of the rows of an index; `groups` and `roles` are those of the rows that have any.
-
-    `facts` are added to what the schema metadata says. Raises PhenoloomError for a vector that is not finite.
-    """
-    kept = table.filter(pa.array(features.found))
-    _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
-    metadata = _metadata(settings, kept, features)
-    metadata["Metadata_group"], metadata["Metadata_role"] = groups, roles
-    _write(output, metadata, features.values, settings.representation, _facts(settings, features) | facts)
 
 
 def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:
@@ -210,58 +173,3 @@ def _gather(descriptor: str, ids: pd.Series, tables: Sequence[Path]) -> Features
     found = positions.notna().to_numpy()
     values = described.to_numpy(np.float32)[positions.to_numpy()[found].astype(np.int64)]
     return Features(values, found, names)
-
-
-def _refuse_non_finite(features: Features, ids: NDArray[Any], representation: str) -> None:
-    for start in range(0, len(ids), ROWS_A_GROUP):
-        bad = ~np.isfinite(features.values[start : start + ROWS_A_GROUP])
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            name = features.names[column] if features.names else f"{representation}_{column:04d}"
-            raise PhenoloomError(
-                f"Feature {name} of {ids[start + row]} is {features.values[start + row, column]}, expected a finite "
-                f"number; {int(bad.any(1).sum())} rows near it have one too. Remove the object or repair its step"
-            )
-
-
-def _metadata(settings: EmbedSettings, table: pa.Table, features: Features) -> dict[str, pa.Array]:
-    metadata = {}
-    for name in METADATA:
-        values = table[name] if name in table.column_names else pa.nulls(len(table), pa.string())
-        metadata[f"Metadata_{NAMES.get(name, name)}"] = values
-        if name == "id":
-            metadata["Metadata_study"] = pa.array([settings.study] * len(table), pa.string())
-    if features.scale is not None:
-        metadata["Metadata_scale"] = pa.array(np.log(features.scale))
-    return metadata
-
-
-def _facts(settings: EmbedSettings, features: Features) -> dict[str, Any]:
-    return {
-        **provenance(settings),
-        "representation": settings.representation,
-        "split": settings.split,
-        "features": features.names,
-        "rows": int(features.found.sum()),
-        "missing": int((~features.found).sum()),
-        **({"parts": [[part.name, part.features] for part in features.parts]} if features.parts else {}),
-        "seen_test_groups": any(part.seen_test_groups for part in features.parts)
-        or (
-            settings.model_name is not None and settings.split == ALL and not settings.untrained and not settings.source
-        ),
-    }
-
-
-def _write(
-    output: Path, metadata: dict[str, Any], values: NDArray[np.float32], representation: str, facts: dict[str, Any]
-) -> None:
-    names = [f"{representation}_{column:04d}" for column in range(values.shape[1])]
-    fields = [pa.field(name, column.type) for name, column in metadata.items()]
-    fields += [pa.field(name, pa.float32()) for name in names]
-    schema = pa.schema(fields, metadata=table_metadata(facts))
-    with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, len(values), ROWS_A_GROUP):
-            block = values[start : start + ROWS_A_GROUP]
-            columns = [column.slice(start, len(block)) for column in metadata.values()]
-            columns += [pa.array(np.ascontiguousarray(block[:, i])) for i in range(len(names))]
-            writer.write_table(pa.table(columns, schema=schema))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config.rule_settings import ALGORITHM, ContoursSettings, ConvertSettings, SheetSettings
-from ..config.study import Masks, Outlines, Source
+from ..config.source import Masks, Outlines, Source
 from ..core.errors import PhenoloomError
 from ..images.reader import AS_THE_STUDY, Reading
 from ..models.preprocessing import Preparation

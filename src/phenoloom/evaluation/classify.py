@@ -12,11 +12,13 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ..artifacts.manifest import file_digest, provenance
+from ..artifacts.manifest import file_digest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ClassifySettings
 from ..core.errors import PhenoloomError
 from ..embedding.table import UnitVectors, average, read_embedding
-from .cross_validation import PERMUTATIONS, Fold, Probes, Side, Split, file_of_fold, read_split, refuse_other_roles
+from ..splits.split import Split, read_split
+from .cross_validation import PERMUTATIONS, Fold, Probes, Side, file_of_fold, refuse_other_roles
 from .scores import Scores
 
 
@@ -36,7 +38,7 @@ def classify(settings: ClassifySettings, embeddings: list[Path], folds: Path, ou
     # Threads of the libraries would add up floats in another order, and a tie would fall the other way.
     with threadpool_limits(limits=1), ThreadPoolExecutor(max(threads, 1)) as pool:
         tables = list(pool.map(score, range(settings.folds)))
-    facts = {"folds": file_digest([folds]), **provenance(settings), "permutations": PERMUTATIONS}
+    facts = {"folds": file_digest([folds]), **Provenance.of(settings).record(), "permutations": PERMUTATIONS}
     Scores.write(tables, facts, output)
 
 

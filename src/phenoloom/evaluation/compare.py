@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.manifest import provenance, table_metadata
-from ..config.families import standing
+from ..artifacts.parquet import table_metadata
+from ..artifacts.provenance import Provenance
+from ..config.representation import standing
 from ..config.rule_settings import ALGORITHM, CompareSettings, ReportSettings
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
@@ -43,7 +44,7 @@ COMPARISONS = pa.schema(
 def compare(settings: CompareSettings, scores: list[Path], output: Path, comparisons: Path) -> None:
     """Write all scores, and their means and paired differences (`summarise`)."""
     table = _merge(settings, scores)
-    facts = table_metadata(provenance(settings))
+    facts = table_metadata(Provenance.of(settings).record())
     summary = summarise(settings, table).replace_schema_metadata(facts)
     merged = pa.Table.from_pandas(table, SCHEMA, preserve_index=False).replace_schema_metadata(facts)
     write_atomically(output, lambda file: pq.write_table(merged, file))

@@ -5,55 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..config.study import Classify, Unit
+from ..config.study import Classify
 from ..core.errors import PhenoloomError
 from ..embedding.table import UnitVectors
-from ..splits.folds import read_folds
-from .probes import Part, ProbeName, ProbeSettings, Targets, Vectors, probe, wants_reduction
+from ..splits.split import Split, Targets
+from .probes import Part, ProbeName, ProbeSettings, Vectors, probe, wants_reduction
 from .scores import Scores, fold_scores, macro_scores
 
 PERMUTATIONS = 5
 SHUFFLED = "logistic-shuffled"
 WITH_SCALE: tuple[ProbeName, ...] = ("logistic", "forest")
-
-
-@dataclass(frozen=True)
-class Split:
-    """Units that take part, sorted by id: arrays over units, and the names of the classes."""
-
-    units: npt.NDArray[np.object_]
-    groups: npt.NDArray[np.object_]
-    fold: npt.NDArray[np.int64]
-    targets: Targets
-    classes: list[str]
-
-    def among(self, classes: Sequence[str]) -> Split:
-        """Only these classes, in this order, and the units that have one of them."""
-        columns = [self.classes.index(name) for name in classes]
-        if self.targets.ndim == 2:
-            flags = self.targets[:, columns]
-            return self._only(np.asarray(flags.any(axis=1), bool), flags, classes)
-        codes = np.full(len(self.classes), -1, np.int64)
-        codes[columns] = np.arange(len(columns))
-        return self._only(np.asarray(codes[self.targets] >= 0), codes[self.targets], classes)
-
-    def without(self, out: npt.NDArray[np.bool_]) -> Split:
-        """Without the units of a mask."""
-        return self._only(~out, self.targets, self.classes)
-
-    def support(self) -> dict[str, int]:
-        """Units of each class."""
-        flags = self.targets if self.targets.ndim == 2 else self.targets[:, None] == np.arange(len(self.classes))
-        return dict(zip(self.classes, flags.sum(axis=0).tolist(), strict=True))
-
-    def _only(self, kept: npt.NDArray[np.bool_], targets: Targets, classes: Sequence[str]) -> Split:
-        return Split(self.units[kept], self.groups[kept], self.fold[kept], targets[kept], list(classes))
 
 
 @dataclass(frozen=True)
@@ -165,25 +131,6 @@ class Probes:
         targets = shuffled(split.targets, split.groups, np.random.default_rng([self.seed, permutation]))
         test = targets[fold.test.places] if fold.test.split is split else fold.test.targets
         return targets[fold.train.places], test
-
-
-def read_split(path: Path, unit: Unit, count: int | None = None) -> tuple[Split, dict[str, Any]]:
-    """Units with a fold, and what the split says of itself; refuses one for other units or another number of folds."""
-    frame, facts = read_folds(path)
-    if facts["unit"] != unit or (count is not None and facts["count"] != count):
-        folds = facts["count"] if count is None else count
-        raise PhenoloomError(
-            f"{path} splits {facts['unit']}s into {facts['count']} folds, but the study asks for {folds} "
-            f"folds of {unit}s; rerun `folds`"
-        )
-    frame = frame[frame["fold"] >= 0]
-    classes = sorted(facts["classes"])
-    if facts["multi_label"]:
-        targets = np.array([[name in set(label) for name in classes] for label in frame["label"]], bool)
-    else:
-        targets = frame["label"].map({name: code for code, name in enumerate(classes)}).to_numpy(np.int64)
-    units, groups = frame["id"].to_numpy(object), frame["group"].to_numpy(object)
-    return Split(units, groups, frame["fold"].to_numpy(np.int64), targets, classes), facts
 
 
 def file_of_fold(representation: str, embeddings: Sequence[Path], folds: int) -> list[Path]:

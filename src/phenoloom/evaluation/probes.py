@@ -25,10 +25,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..splits.split import Targets
+
 ProbeName = Literal["dummy", "knn", "logistic", "forest"]
 Vectors = npt.NDArray[np.float32]
-Targets = npt.NDArray[Any]
-"""Codes int64 (units,), or flags bool (units, classes)."""
 
 COMPONENTS = 50
 UNITS_PER_FEATURE = 10

@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.manifest import table_facts, table_metadata
+from ..artifacts.parquet import table_facts, table_metadata
 from ..core.atomic import write_atomically
+from ..splits.split import Targets
 from . import metrics
-from .probes import Prediction, Targets
+from .probes import Prediction
 
 SCHEMA = pa.schema(
     {

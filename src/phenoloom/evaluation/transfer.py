@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ..artifacts.manifest import file_digest, provenance
+from ..artifacts.manifest import file_digest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import TransferSettings
 from ..core.errors import PhenoloomError
 from ..embedding.table import UnitVectors, average, read_embedding, seen_test_groups
 from ..splits.duplicates import digests_of, with_copies
-from ..splits.split import fold_table, row_groups
-from .cross_validation import PERMUTATIONS, Fold, Probes, Side, Split, file_of_fold, read_split, refuse_other_roles
+from ..splits.split import Split, fold_table, read_split, row_groups
+from .cross_validation import PERMUTATIONS, Fold, Probes, Side, file_of_fold, refuse_other_roles
 from .scores import Scores
 
 Facts = dict[str, Any]
@@ -84,7 +85,9 @@ def transfer(settings: TransferSettings, source: StudyTables, target: StudyTable
     with threadpool_limits(limits=1), ThreadPoolExecutor(max(threads, 1)) as pool:
         tables = list(pool.map(score, range(settings.folds)))
     digest = file_digest([source.folds, target.folds])
-    Scores.write(tables, {"folds": digest, **provenance(settings), "permutations": PERMUTATIONS, **facts}, output)
+    Scores.write(
+        tables, {"folds": digest, **Provenance.of(settings).record(), "permutations": PERMUTATIONS, **facts}, output
+    )
 
 
 def _score_fold(

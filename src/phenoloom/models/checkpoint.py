@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..config.image_objectives import Channels
+from ..config.channels import Channels
 from ..config.model import ImageModel, ShapeModel
 from ..config.search import Value
 from ..config.study import Section

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..config.model import ImageModel
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
-from ..data.loader import stable_seed
+from ..core.seeds import stable_seed
 from .checkpoint import CARD, Card, read_card
 from .standalone import encoder_of, input_shape
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed, nn
-from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, distributed
 
 from ..core.errors import PhenoloomError
 
@@ -108,82 +106,3 @@ def sum_in_place(value: Tensor) -> Tensor:
     if active():
         distributed.all_reduce(value)
     return value
-
-
-class SynchronisedBatchNorm(_BatchNorm):
-    """Batch norm whose mean and variance in training are those of the rows of all processes.
-
-    As `torch.nn.SyncBatchNorm` (which needs CUDA), with the variance from deviations rather than from squares, and with
-    the names of an ordinary batch norm in its state.
-    """
-
-    momentum: float
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        return
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Normalise (b, channels, ...); shares may differ in size."""
-        if not self.training or not active():
-            return F.batch_norm(
-                inputs,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                self.training,
-                self.momentum,
-                self.eps,
-            )
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self._normalise(inputs.float()).to(inputs.dtype)
-
-    def _normalise(self, inputs: Tensor) -> Tensor:
-        axes = [0, *range(2, inputs.ndim)]
-        shape = (1, -1, *[1] * (inputs.ndim - 2))
-        own = torch.full((1,), inputs.numel() / inputs.shape[1], device=inputs.device)
-        sums = _sum_with_gradient(torch.cat([inputs.sum(axes), own]))
-        count, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-        deviations = inputs - mean.view(shape)
-        variance = _sum_with_gradient(deviations.square().sum(axes)) / count
-        self._follow(mean.detach(), (variance * count / (count - 1)).detach())
-        scale = (variance + self.eps).rsqrt() * self.weight
-        return deviations * scale.view(shape) + self.bias.view(shape)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """A sum whose gradient goes back to every process that has a part in it."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        return sum_in_place(value.clone())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return sum_in_place(gradient.clone())
-
-
-def _sum_with_gradient(value: Tensor) -> Tensor:
-    summed: Tensor = _SumOverProcesses.apply(value)  # type: ignore[no-untyped-call] # torch's own
-    return summed
-
-
-def synchronise_batch_norms(module: nn.Module) -> None:
-    """Put a synchronised batch norm, over the same parameters and buffers, in the place of each batch norm."""
-    for name, child in module.named_children():
-        if isinstance(child, _BatchNorm):
-            norm = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
-            norm._parameters, norm._buffers = child._parameters, child._buffers
-            norm.train(child.training)
-            setattr(module, name, norm)
-        else:
-            synchronise_batch_norms(child)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..config.image_objectives import Channels
+from ..config.channels import Channels
 from ..core.errors import PhenoloomError
 from .base import Objective, Outcome, Wrapper
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..augment.tiles import symmetries
-from ..config.model import ImageModel
+from ..config.model import ImageModel, ShapeModel
+from ..nets.cyclic_resnet import CyclicEncoder
+from ..nets.matrix_resnet import MatrixResNet
 from ..nets.resnet import WIDTH, ResNetDecoder, ResNetEncoder
 from ..nets.vit import SIZES, Size, ViT
 from ..nets.vit_decoder import ViTDecoder
@@ -59,3 +61,13 @@ def over_orientations(embed: Callable[[Tensor], Tensor], inputs: Tensor, any_ori
     # One view after the other: eight at once would need eight times the memory.
     views = symmetries(inputs) if any_orientation else [inputs]
     return torch.stack([embed(view) for view in views]).mean(0)
+
+
+ShapeEncoder = CyclicEncoder | MatrixResNet
+
+
+def build_shape_encoder(model: ShapeModel, points: int, outputs: int) -> ShapeEncoder:
+    """The encoder of contours of `points` points that gives `outputs` values."""
+    if model.encoder == "cyclic-resnet":
+        return CyclicEncoder(points, model.width, outputs, model.reflection)
+    return MatrixResNet(outputs, model.width, int(model.encoder.removeprefix("resnet")), model.reflection)

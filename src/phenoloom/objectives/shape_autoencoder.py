@@ -12,8 +12,8 @@ from ..nets.cyclic_form import cyclic_form, full_form, pairs_of
 from ..nets.distance_matrix import planar_points
 from .autoencoder import normal_divergence
 from .base import Objective, Outcome
+from .encoders import build_shape_encoder
 from .matrix_penalties import PENALTIES
-from .shape_encoder import build_shape_encoder
 from .start_invariant_loss import index_invariant_loss
 
 HIDDEN = 8

@@ -11,7 +11,7 @@ from ..config.model import ShapeModel
 from ..nets.heads import ProjectionHead
 from .base import Objective, Outcome, fixed_generator
 from .contrast import supervised_contrast
-from .shape_encoder import build_shape_encoder
+from .encoders import build_shape_encoder
 
 
 class ShapeContrast(Objective):

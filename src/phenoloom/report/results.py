@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import read_manifest, table_facts
+from ..artifacts.manifest import read_manifest
+from ..artifacts.parquet import table_facts
 from ..core.errors import PhenoloomError
 
 INDEX = ("id", "plate", "well", "label", "shard", "position", "x", "y")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..config.families import standing
+from ..config.representation import standing
 from .numbers import MISSING, amount, listing, score
 
 

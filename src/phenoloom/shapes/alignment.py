@@ -94,3 +94,15 @@ def _from_curve(points: NDArray[np.complex128], curves: NDArray[np.complex128]) 
     nearest = np.abs(apart - np.clip(along, 0, 1) * edges[:, None]).min(axis=2)
     mean: Floats = nearest.mean(axis=1)
     return mean
+
+
+def align(points: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Points (n, p, 2) moved, rotated and, where better, reflected onto the reference (n, p, 2), point by point.
+
+    Orthogonal Procrustes (Schoenemann 1966): least sum of squared distances, without scaling.
+    """
+    there = reference.mean(axis=1, keepdims=True, dtype=np.float64)
+    moved = points - points.mean(axis=1, keepdims=True, dtype=np.float64)
+    u, _, vt = np.linalg.svd(np.swapaxes(moved, 1, 2) @ (reference - there))
+    aligned: NDArray[np.float64] = moved @ (u @ vt) + there
+    return aligned

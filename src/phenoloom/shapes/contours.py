@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from ..artifacts.manifest import Quarantine, read_manifest, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.manifest import Manifest, Quarantine, read_manifest, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
 from ..study.shards import shard_rows
@@ -59,16 +60,17 @@ def extract_contours(
     content = writer.close() + write_table(manifest, pa.concat_tables([TABLE.empty_table(), *tables]))
     write_manifest(
         manifest,
-        "contours",
-        settings,
-        expected={"images": rows.num_rows, "contours": objects},
-        found={"images": rows.num_rows - len(quarantine), "contours": writer.count},
-        rejected=rejected,
-        quarantine=quarantine,
-        arrays=writer.arrays(),
-        content=xxhash.xxh3_128_hexdigest(content.encode()),
-        source=settings.source,
-        **_origin(settings, tiles),
+        Manifest(
+            "contours",
+            Provenance.of(settings),
+            expected={"images": rows.num_rows, "contours": objects},
+            found={"images": rows.num_rows - len(quarantine), "contours": writer.count},
+            rejected=rejected,
+            quarantine=quarantine,
+            arrays=writer.arrays(),
+            content=xxhash.xxh3_128_hexdigest(content.encode()),
+            facts={"source": settings.source, **_origin(settings, tiles)},
+        ),
     )
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import provenance, table_metadata
+from ..artifacts.parquet import table_metadata
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import DescribeSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
@@ -32,7 +33,7 @@ def describe_shard(settings: DescribeSettings, shapes: Path, output: Path) -> No
     ids = contours.ids
     names = [f"{name}_{column}" for name in settings.descriptors for column in DESCRIPTORS[name].names]
     fields = [("id", pa.string()), *((name, pa.float32()) for name in names)]
-    schema = pa.schema(fields, metadata=table_metadata(provenance(settings)))
+    schema = pa.schema(fields, metadata=table_metadata(Provenance.of(settings).record()))
     total = -(-len(contours) // ROWS_A_BLOCK)
     blocks = progress(contours.blocks(ROWS_A_BLOCK), total, f"descriptors of shard {shapes.stem}", "block")
     with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:

@@ -14,14 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import scipy.sparse
-from scipy.sparse.csgraph import connected_components
 
-from ..artifacts.manifest import file_digest, provenance, table_facts, table_metadata, write_manifest
+from ..artifacts.manifest import Manifest, file_digest, write_manifest
+from ..artifacts.parquet import table_metadata
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import FoldsSettings
 from ..config.study import Unit
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
+from .duplicates import _merge_duplicates
 from .stratify import missing, stratify
 from .units import unit_ids
 
@@ -55,37 +56,27 @@ def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Pat
         "scheme": settings.folds.scheme,
         "count": settings.folds.count,
         "multi_label": multi,
-        **provenance(settings),
+        **Provenance.of(settings).record(),
     }
     _write(units, facts, multi, output)
     write_manifest(
         manifest,
-        "folds",
-        settings,
-        expected={"units": len(units)},
-        found={"units": int((units["fold"] >= 0).sum()), "groups": int(units["group"].nunique())},
-        rejected={
-            **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
-            **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
-        },
-        content=file_digest([output]),
-        index=file_digest([index]),
-        **{name: facts[name] for name in ("classes", "dropped", "merged_duplicates", "ungrouped")},
+        Manifest(
+            "folds",
+            Provenance.of(settings),
+            expected={"units": len(units)},
+            found={"units": int((units["fold"] >= 0).sum()), "groups": int(units["group"].nunique())},
+            rejected={
+                **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
+                **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
+            },
+            content=file_digest([output]),
+            facts={
+                "index": file_digest([index]),
+                **{name: facts[name] for name in ("classes", "dropped", "merged_duplicates", "ungrouped")},
+            },
+        ),
     )
-
-
-def read_folds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Units `id, group, label, fold` (label: str, None, or list for multi-label) and what the split says of itself."""
-    table = pq.read_table(path)
-    facts = table_facts(table.schema)
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    split = frame[frame["fold"] >= 0].groupby("group")["fold"].nunique()
-    if (split > 1).any():
-        raise PhenoloomError(
-            f"{path}: group {split[split > 1].index[0]!r} sits in more than one fold, so test units would have been "
-            "trained on; delete the file and rerun `folds`"
-        )
-    return frame, facts
 
 
 def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
@@ -133,24 +124,6 @@ def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str]
         )
     # Never classified, so it needs no group of the study's; pretraining still finds one to decide by.
     return groups.where(~absent, rows["unit"]), int(rows.loc[absent, "unit"].nunique())
-
-
-def _merge_duplicates(rows: pd.DataFrame) -> tuple[pd.Series[str], int]:
-    """Groups with images of equal content joined under the smallest name, and the number of groups that vanished."""
-    content = rows.loc[rows["digest"].fillna("") != "", ["digest", "image_id", "group"]].drop_duplicates()
-    copies = content.groupby("digest")["image_id"].transform("nunique") > 1
-    content = content[copies]
-    if content.empty:
-        return rows["group"], 0
-    digests, _ = pd.factorize(content["digest"])
-    groups, names = pd.factorize(content["group"], sort=True)
-    size = len(names) + int(digests.max()) + 1
-    edges = scipy.sparse.coo_matrix((np.ones(len(content)), (groups, len(names) + digests)), shape=(size, size))
-    _, component = connected_components(edges, directed=False)
-    # Names are sorted, so the first of a component is its smallest.
-    first = pd.Series(names).groupby(component[: len(names)]).transform("first")
-    rename = {old: new for old, new in zip(names, first, strict=True) if old != new}
-    return rows["group"].map(rename).fillna(rows["group"]), len(rename)
 
 
 def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ..config.study import Source
+from ..config.source import Source
 from ..core.errors import PhenoloomError
 from .files import Root
 from .tables import nearest, read_table, require_columns

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..artifacts.manifest import read_manifest
 from ..config import RuleSettings, check_mixtures, check_transfers, load_config, load_study, read_yaml
-from ..config.lazy import Lazy
-from ..config.study import Config
+from ..config.load import Lazy
+from ..config.run import Config
 from ..core.errors import PhenoloomError
 from .sheet import make_sheet
 

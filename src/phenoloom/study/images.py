@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ..config.study import Source
+from ..config.source import Source
 from ..core.errors import PhenoloomError
 from .annotations import IDENTITY, Annotations
 from .files import Match, Root, listed, natural, read_listing, walk

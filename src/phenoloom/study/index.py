@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import file_digest, read_manifest, write_manifest
+from ..artifacts.manifest import Manifest, file_digest, read_manifest, write_manifest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import IndexSettings
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
@@ -25,7 +26,7 @@ from ..core.errors import PhenoloomError
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
 QUARANTINE = ("stage", "image_id", "file", "reason")
 
-Manifest = dict[str, Any]
+Stated = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -62,22 +63,26 @@ def make_index(
     facts = {"channels": manifests[0]["channels"]} if "channels" in manifests[0] else {}
     write_manifest(
         manifest,
-        "index",
-        settings,
-        expected={"images": int(sheet_manifest["expected"]["images"]), "shards": len(ordered)},
-        found={"images": totals.images, "shards": len(ordered), "rows": totals.rows},
-        rejected=rejected,
-        quarantine=[{name: row[name] for name in QUARANTINE[1:]} for row in lost],
-        arrays=arrays,
-        content=file_digest([index]),
-        quarantined_by_stage=dict(sorted(Counter(row["stage"] for row in lost).items())),
-        classes=dict(sorted(totals.classes.items())),
-        unlabelled=totals.unlabelled,
-        **facts,
+        Manifest(
+            "index",
+            Provenance.of(settings),
+            expected={"images": int(sheet_manifest["expected"]["images"]), "shards": len(ordered)},
+            found={"images": totals.images, "shards": len(ordered), "rows": totals.rows},
+            rejected=rejected,
+            quarantine=[{name: row[name] for name in QUARANTINE[1:]} for row in lost],
+            arrays=arrays,
+            content=file_digest([index]),
+            facts={
+                "quarantined_by_stage": dict(sorted(Counter(row["stage"] for row in lost).items())),
+                "classes": dict(sorted(totals.classes.items())),
+                "unlabelled": totals.unlabelled,
+                **facts,
+            },
+        ),
     )
 
 
-def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Manifest], index: Path) -> Totals:
+def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Stated], index: Path) -> Totals:
     totals, schema = Totals(), None
     with atomic_path(index) as temporary:
         writer = None
@@ -106,7 +111,7 @@ def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Manifest],
     return totals
 
 
-def _read_rows(path: Path, manifest: Manifest) -> pa.Table:
+def _read_rows(path: Path, manifest: Stated) -> pa.Table:
     table = path.with_suffix(".parquet")
     try:
         rows = pq.read_table(table)
@@ -170,7 +175,7 @@ def _refuse_other_shards(images: pa.Table, shards: list[Path]) -> None:
         )
 
 
-def _merged_arrays(paths: Sequence[Path], manifests: Sequence[Manifest]) -> dict[str, dict[str, Any]]:
+def _merged_arrays(paths: Sequence[Path], manifests: Sequence[Stated]) -> dict[str, dict[str, Any]]:
     """Arrays of all shards as if they were one; refuses shards that differ in more than their number of rows."""
     # The dtype of a shard without rows is a default, since no image of it was read: compare with one that has rows.
     start = next((i for i, manifest in enumerate(manifests) if _filled(manifest)), 0)
@@ -199,15 +204,15 @@ def _form(array: dict[str, Any] | None) -> str:
     return f"dtype {array['dtype']} and shape (n, {', '.join(map(str, array['shape'][1:]))})" if array else "nothing"
 
 
-def _filled(manifest: Manifest) -> bool:
+def _filled(manifest: Stated) -> bool:
     return any(_length(manifest, name) for name in manifest["arrays"])
 
 
-def _length(manifest: Manifest, name: str) -> int:
+def _length(manifest: Stated, name: str) -> int:
     return int(manifest["arrays"][name]["shape"][0]) if name in manifest["arrays"] else 0
 
 
-def _quarantine_rows(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
+def _quarantine_rows(manifests: Sequence[Stated]) -> list[dict[str, str]]:
     return [{"stage": m["stage"], **row} for m in manifests for row in m["quarantine"]]
 
 
@@ -226,6 +231,6 @@ def _difference(one: pa.Schema, other: pa.Schema) -> str:
     return ", ".join(sorted(ours ^ theirs)) or "their order"
 
 
-def _reasons(manifests: Sequence[Manifest]) -> str:
+def _reasons(manifests: Sequence[Stated]) -> str:
     rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
     return ", ".join(f"{count} x {reason}" for reason, count in rejected.most_common(3)) or "nothing was found"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config.study import Outlines
+from ..config.source import Outlines
 from ..core.errors import PhenoloomError
 from .tables import read_table, require_columns
 

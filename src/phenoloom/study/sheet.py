@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.manifest import Quarantine, file_digest, refuse_too_many, write_manifest
+from ..artifacts.manifest import Manifest, Quarantine, file_digest, refuse_too_many, write_manifest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import SheetSettings
-from ..config.study import Source
+from ..config.source import Source
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..images.projection import stack_size
@@ -250,18 +251,22 @@ def _write_manifest(settings: SheetSettings, manifest: Path, sheet: Path, annota
     shards: Counter[str] = Counter(row["shard"] for row in rows.used)
     write_manifest(
         manifest,
-        "sheet",
-        settings,
-        expected={"images": len(rows.used) + len(rows.quarantine), "table_rows": annotations.rows},
-        found={"images": len(rows.used), "table_rows": len(rows.table_rows)},
-        quarantine=rows.quarantine,
-        content=file_digest([sheet]),
-        plates=len({row["plate"] for row in rows.used} - {None}),
-        wells=len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
-        shards=dict(sorted(shards.items())),
-        unlabelled=sum(row["label"] is None for row in rows.used),
-        images_without_table_row=_some(rows.unannotated),
-        table_rows_without_image=_some([annotations.key(row) for row in lost]),
+        Manifest(
+            "sheet",
+            Provenance.of(settings),
+            expected={"images": len(rows.used) + len(rows.quarantine), "table_rows": annotations.rows},
+            found={"images": len(rows.used), "table_rows": len(rows.table_rows)},
+            quarantine=rows.quarantine,
+            content=file_digest([sheet]),
+            facts={
+                "plates": len({row["plate"] for row in rows.used} - {None}),
+                "wells": len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
+                "shards": dict(sorted(shards.items())),
+                "unlabelled": sum(row["label"] is None for row in rows.used),
+                "images_without_table_row": _some(rows.unannotated),
+                "table_rows_without_image": _some([annotations.key(row) for row in lost]),
+            },
+        ),
     )
 
 

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import tifffile
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import file_digest, write_manifest
+from ..artifacts.manifest import Manifest, file_digest, write_manifest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import SimulateSettings
-from ..config.study import Simulation
+from ..config.source import Simulation
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
 from ..core.progress import progress
@@ -68,14 +69,14 @@ def simulate_study(settings: SimulateSettings, folder: Path, manifest: Path) -> 
     images = len(wells) * simulation.fields
     write_manifest(
         manifest,
-        "simulate",
-        settings,
-        expected={"images": images, "files": images * len(CHANNELS)},
-        found={"images": images, "files": len(files) - 2},
-        content=file_digest(files),
-        cells=len(truth),
-        channels=list(CHANNELS),
-        damaged=damages,
+        Manifest(
+            "simulate",
+            Provenance.of(settings),
+            expected={"images": images, "files": images * len(CHANNELS)},
+            found={"images": images, "files": len(files) - 2},
+            content=file_digest(files),
+            facts={"cells": len(truth), "channels": list(CHANNELS), "damaged": damages},
+        ),
     )
 
 

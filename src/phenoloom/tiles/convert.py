@@ -18,18 +18,21 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import Quarantine, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ConvertSettings
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import in_order
 from ..core.progress import progress
-from ..images.labels import read_labels, segment
+from ..images.labels import read_labels
 from ..images.projection import Where
 from ..images.reader import AS_THE_STUDY, Reading
+from ..images.segment import segment
+from ..images.threshold import foreground_threshold
 from ..study.shards import shard_rows
 from .crop import Place, around_objects, cut, grid, inside
-from .measure import ChannelStatistics, Measures, Measuring, foreground_threshold, image_digest
+from .measure import ChannelStatistics, Measures, Measuring, image_digest
 from .shard_file import better_shuffle
 from .store import TileWriter
 from .table import TileTable
@@ -97,18 +100,22 @@ def convert_shard(
         content = store.close({**attributes, "statistics": statistics})
     write_manifest(
         manifest,
-        "convert",
-        settings,
-        expected={"images": len(rows)},
-        found={"images": len(rows) - len(sink.quarantine), "tiles": len(store)},
-        content=content,
-        rejected=sink.rejected,
-        quarantine=sink.quarantine,
-        arrays=store.arrays(),
-        shard=shard,
-        channels=settings.channels,
-        dtype=conversion.dtype.name,
-        statistics=statistics,
+        Manifest(
+            "convert",
+            Provenance.of(settings),
+            expected={"images": len(rows)},
+            found={"images": len(rows) - len(sink.quarantine), "tiles": len(store)},
+            content=content,
+            rejected=sink.rejected,
+            quarantine=sink.quarantine,
+            arrays=store.arrays(),
+            facts={
+                "shard": shard,
+                "channels": settings.channels,
+                "dtype": conversion.dtype.name,
+                "statistics": statistics,
+            },
+        ),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ImageError
-from ..images.labels import objects
+from ..images.objects import objects
 
 EMPTY = "image without objects"
 AT_BORDER = "object touches the image border"

@@ -16,19 +16,18 @@ from torch import Tensor
 
 from ..config.training import Collapse, Training
 from ..core.progress import SECONDS_BETWEEN_LINES
-from ..data.loader import Epoch, Rows, cut, stable_seed
+from ..core.seeds import stable_seed
+from ..data.loader import Epoch, Rows, cut
 from ..nets import collective as distributed
 from ..objectives import Objective, Outcome, Step
 from . import epoch_metrics as tally
 from .batches import TrainingData, cut_parts
 from .collapse import all_finite, collapse_error, non_finite_error, under_floors
 from .ema import WeightAverage
-from .epoch_metrics import Metrics
+from .epoch_metrics import Clock, Metrics
 from .monitors import look
-from .optim import build_optimizer
+from .optim import Schedules, build_optimizer
 from .resume import Progress, ResumeFolder
-from .schedules import Schedules
-from .throughput import Clock
 
 SECONDS_BETWEEN_SAVES = 600.0
 Watch = Callable[[Progress], bool]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data.loader import Rows, stable_seed
+from ..core.seeds import stable_seed
+from ..data.loader import Rows
 from ..evaluation.metrics import balanced_accuracy, confusion_matrix
 from ..evaluation.probes import Part, ProbeSettings, probe
 

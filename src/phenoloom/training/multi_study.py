@@ -26,8 +26,7 @@ from ..data.channels import Normaliser, Placement, network_inputs, placement
 from ..data.mixed_source import MixedView, intake
 from ..data.sources import TileView, stores_in
 from ..splits.duplicates import digests_of, with_copies
-from ..splits.folds import read_folds
-from ..splits.split import ALL, TEST, TRAIN, FoldTable, fold_table, row_groups, row_roles
+from ..splits.split import ALL, TEST, TRAIN, FoldTable, fold_table, read_folds, row_groups, row_roles
 from ..splits.units import unit_ids
 from .dataset import LABEL, UNIT_COLUMNS, Material, StudyPart, divide, normaliser_of, open_view, read_rows
 from .pairs import KINDS

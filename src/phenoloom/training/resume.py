@@ -19,8 +19,7 @@ from torch import Tensor
 
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
-from .epoch_metrics import Metrics, Sums
-from .throughput import Speed
+from .epoch_metrics import Metrics, Speed, Sums
 
 State = dict[str, Any]
 

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.rule_settings import PretrainSettings
 from ..config.training import Balance
 from ..core.errors import PhenoloomError
 from ..data.loader import Rows
+from ..data.mixed_source import MixedView
+from .dataset import FOREGROUND, Material
 
 Floats = NDArray[np.float64]
 
@@ -116,3 +119,26 @@ class Balanced:
     def _drawn(self, name: str, seed: Sequence[int], epoch: int) -> Rows:
         rows, quota, weights = self.rows[name], self.quotas[name], self.weights.get(name)
         return passes(rows, quota, seed, epoch) if weights is None else weighted(rows, weights, quota, seed, epoch)
+
+
+def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced | None]:
+    """Orders of training and of validation other than each row once: by shares of studies, or by foreground.
+
+    Validation takes as many rows as there are, and knows no foreground: every tile counts alike.
+    """
+    training, several = settings.model.training, isinstance(material.view, MixedView)
+    if not several and not training.foreground_exponent:
+        return [None, None]
+    train, held, weights = {settings.study: material.train}, {settings.study: material.validation}, {}
+    parts = np.ones(1)
+    if isinstance(material.view, MixedView):
+        starts = dict(zip((part.name for part in material.studies), material.view.starts[:-1], strict=True))
+        parts = np.array([part.share for part in material.studies])
+        train = {part.name: part.train + starts[part.name] for part in material.studies}
+        held = {part.name: part.validation + starts[part.name] for part in material.studies}
+    if training.foreground_exponent:
+        foreground = material.table[FOREGROUND].to_numpy(np.float64)
+        exponent = training.foreground_exponent
+        weights = {name: foreground_weights(foreground[rows], exponent, name) for name, rows in train.items()}
+    balance = training.balance if several else Balance()
+    return [Balanced(train, balance, parts, weights), Balanced(held, Balance(), parts) if several else None]

@@ -7,18 +7,14 @@ trial is given up, and the slot tried again with the same settings, whose traini
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
-import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
@@ -29,10 +25,9 @@ from ..config.search import Range, Tune, Value
 from ..config.training import Conduct
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError, TrainingFailedError
-from ..data.loader import stable_seed
-from ..models.checkpoint import Tuned
+from ..core.seeds import stable_seed
 from .dataset import Material, fingerprint, gather
-from .pretrain import fitted
+from .fit import fitted
 from .resume import Progress
 
 SLOT, REASON, EPOCHS = "slot", "reason", "epochs"
@@ -77,44 +72,6 @@ def tune(
             shutil.rmtree(folder, ignore_errors=True)
     facts = {"journal": name, "slots": list(slots), "settings_sha256": settings.digest()}
     write_atomically(output, lambda file: file.write((json.dumps(facts) + "\n").encode()))
-
-
-def choose(settings: TuneSettings, workers: Sequence[Path], trials: Path, output: Path) -> None:
-    """Write the table of all trials (TSV, a line a slot) and, last, the best settings (YAML).
-
-    Of equal values the first slot's is taken. Raises PhenoloomError where a slot is missing or not one was finished.
-    """
-    output.unlink(missing_ok=True)
-    journals = {json.loads(path.read_text(encoding="utf-8"))["journal"] for path in workers}
-    if len(journals) != 1:
-        raise PhenoloomError(
-            f"The workers {', '.join(map(str, workers))} searched on other data or settings than each other; delete "
-            "them and rerun the step `tune`"
-        )
-    study = open_study(workers[0].parent / journals.pop(), settings.tune)
-    found = [_finished(study, slot) for slot in range(settings.tune.trials)]
-    done = [trial for trial in found if trial is not None]
-    if len(done) != len(found):
-        raise PhenoloomError(
-            f"{len(found) - len(done)} of {len(found)} trials in {workers[0].parent} are not finished; rerun `tune`"
-        )
-    complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
-    if not complete:
-        reasons = sorted({str(trial.user_attrs.get(REASON, "stopped early")) for trial in done})
-        raise PhenoloomError(f"Not one of {len(done)} trials was finished ({'; '.join(reasons)}); change `tune.ranges`")
-    sign = -1 if settings.tune.maximise else 1
-    best = min(complete, key=lambda trial: (sign * _value(trial), trial.user_attrs[SLOT]))
-    _write_trials(trials, done, settings.tune)
-    tuned = Tuned(metric=settings.tune.metric, value=_value(best), trials=len(done), settings=best.params)
-    text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_atomically(output, lambda file: file.write(text.encode()))
-
-
-def chosen_settings(settings: PretrainSettings, chosen: Path) -> tuple[PretrainSettings, Tuned]:
-    """The settings of a training with those that a search has chosen, and what the search says of them."""
-    tuned = Tuned.model_validate(yaml.safe_load(chosen.read_text(encoding="utf-8")))
-    model = with_values(settings.model, tuned.settings, str(chosen))
-    return settings.model_copy(update={"model": model}), tuned
 
 
 def open_study(journal: Path, tune: Tune) -> optuna.Study:
@@ -272,16 +229,3 @@ def _finished(study: optuna.Study, slot: int) -> FrozenTrial | None:
 def _value(trial: FrozenTrial) -> float:
     assert trial.value is not None
     return trial.value
-
-
-def _write_trials(path: Path, trials: Sequence[FrozenTrial], tune: Tune) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(["slot", "state", tune.metric, "epochs", *tune.ranges, "reason"])
-    for trial in trials:
-        told: dict[str, Any] = trial.user_attrs
-        value = "" if trial.value is None else repr(trial.value)
-        cells = [trial.params.get(key, "") for key in tune.ranges]
-        row = [told[SLOT], trial.state.name.lower(), value, told.get(EPOCHS, ""), *cells, told.get(REASON, "")]
-        writer.writerow(row)
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from phenoloom.artifacts.manifest import file_digest, read_manifest, refuse_too_many, write_manifest
+from phenoloom.artifacts.manifest import Manifest, file_digest, read_manifest, refuse_too_many, write_manifest
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import IndexSettings
 from phenoloom.core.errors import PhenoloomError
 
@@ -15,7 +16,9 @@ SETTINGS = IndexSettings(study="mine", algorithm=1)
 
 
 def write(path: Path) -> None:
-    write_manifest(path, "index", SETTINGS, expected={"images": 2}, found={"images": 1}, content="00")
+    write_manifest(
+        path, Manifest("index", Provenance.of(SETTINGS), expected={"images": 2}, found={"images": 1}, content="00")
+    )
 
 
 def test_two_equal_runs_write_the_same_bytes(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phenoloom.augment.crop_places import move_to_signal, signal_map
 from phenoloom.augment.tiles import augment
-from phenoloom.augment.warp import draw_matrices, warp
+from phenoloom.augment.warp import draw_matrices, move_to_signal, signal_map, warp
 from phenoloom.config.model import Augment
 
 

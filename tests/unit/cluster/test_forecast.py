@@ -19,7 +19,7 @@ from phenoloom.cluster.forecast.cost import COMPRESSION, GPU_FACTOR, Assumptions
 from phenoloom.cluster.forecast.rates import DEFAULTS, Job, Rate, fit, measured_rates
 from phenoloom.cluster.forecast.sizes import StudySize, jobs_by_rule, read_sizes, recommended_shards
 from phenoloom.config import load_model, load_study
-from phenoloom.config.lazy import Lazy
+from phenoloom.config.load import Lazy
 from phenoloom.config.representation import Representation
 from phenoloom.config.study import Study
 from phenoloom.core.errors import PhenoloomError

@@ -13,7 +13,7 @@ import yaml
 from phenoloom.cluster.forecast.sizes import jobs_by_rule
 from phenoloom.config import Config, RuleSettings, check_transfers, load_study
 from phenoloom.config.jobs import jobs_of
-from phenoloom.config.lazy import Lazy
+from phenoloom.config.load import Lazy
 from phenoloom.config.study import Study
 from phenoloom.config.transfer import has_encoder, not_transferred, transferred
 from phenoloom.core.errors import PhenoloomError

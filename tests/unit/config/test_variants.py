@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.config import Config, RuleSettings, Study, load_model, load_study, splits
-from phenoloom.config.families import families, standing
+from phenoloom.config.representation import families, standing
 from phenoloom.config.variants import combinations
 from phenoloom.core.errors import PhenoloomError
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.helpers.studies import StudyOnDisk
 
 from phenoloom.core.errors import PhenoloomError
+from phenoloom.core.seeds import stable_seed
 from phenoloom.data.channels import Normaliser, fit_normaliser
-from phenoloom.data.loader import Epoch, Loader, cut, shuffled, stable_seed
+from phenoloom.data.loader import Epoch, Loader, cut, shuffled
 from phenoloom.data.sources import ShapeView, TileView, stores_in
 
 

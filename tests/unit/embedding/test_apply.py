@@ -16,12 +16,13 @@ import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phenoloom.artifacts.manifest import table_facts
+from phenoloom.artifacts.parquet import table_facts
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import EmbedSettings, PretrainSettings
 from phenoloom.config.rules import RuleSettings
-from phenoloom.config.study import Config, Study
+from phenoloom.config.run import Config
+from phenoloom.config.study import Study
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding import apply
 from phenoloom.embedding.apply import apply_model

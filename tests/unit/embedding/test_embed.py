@@ -16,7 +16,6 @@ from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, s
 
 from phenoloom.config.rule_settings import EmbedSettings
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.embedding import embed as room
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.table import read_embedding
 from phenoloom.models.checkpoint import load_objective, read_card
@@ -210,7 +209,7 @@ def test_large_tables_are_written_in_blocks_of_the_same_content(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(study, TILES, tmp_path / "a.parquet")
-    monkeypatch.setattr(room, "ROWS_A_GROUP", 5)
+    monkeypatch.setattr("phenoloom.embedding.table.ROWS_A_GROUP", 5)
     pd.testing.assert_frame_equal(run(study, TILES, tmp_path / "b.parquet"), whole)
     assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 5
 

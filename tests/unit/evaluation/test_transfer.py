@@ -21,10 +21,10 @@ from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.sources import TileView
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.table import read_embedding, seen_test_groups
-from phenoloom.evaluation.cross_validation import read_split
 from phenoloom.evaluation.scores import read_scores
 from phenoloom.evaluation.transfer import StudyTables, transfer
 from phenoloom.models.checkpoint import load_objective, read_card
+from phenoloom.splits.split import read_split
 from phenoloom.training.pretrain import pretrain
 
 FOLDS = 2

@@ -11,10 +11,12 @@ from hypothesis.extra.numpy import arrays
 from skimage.draw import disk, polygon
 from skimage.measure import regionprops_table
 
-from phenoloom.config.study import Masks
+from phenoloom.config.source import Masks
 from phenoloom.core.errors import ImageError, PhenoloomError
-from phenoloom.images.labels import objects, read_labels, segment
-from phenoloom.tiles.measure import foreground_threshold
+from phenoloom.images.labels import read_labels
+from phenoloom.images.objects import objects
+from phenoloom.images.segment import segment
+from phenoloom.images.threshold import foreground_threshold
 
 
 def write(path: Path, mask: list[list[int]] | np.ndarray, dtype: str = "uint8") -> Path:

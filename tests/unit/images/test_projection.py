@@ -12,7 +12,8 @@ import tifffile
 from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.config.planes import Planes
 from phenoloom.config.rule_settings import ConvertSettings, FoldsSettings, IndexSettings, SheetSettings
-from phenoloom.config.study import Folds, Source, Tiles
+from phenoloom.config.source import Source
+from phenoloom.config.study import Folds, Tiles
 from phenoloom.core.errors import ImageError, PhenoloomError
 from phenoloom.images.formats import read_image
 from phenoloom.images.projection import Where, project, read_projected, read_stack, stack_size

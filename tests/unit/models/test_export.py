@@ -17,15 +17,15 @@ import yaml
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import ConvertSettings
-from phenoloom.config.study import Masks, Tiles
+from phenoloom.config.source import Masks
+from phenoloom.config.study import Tiles
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.channels import Normaliser
-from phenoloom.models.bioimageio import export_package
+from phenoloom.models.bioimageio import complaints, export_package
 from phenoloom.models.checkpoint import CARD, Card, initial_objective, load_objective, save_card, save_weights
 from phenoloom.models.export import Exported, export_onnx, export_torch, library, write_onnx
 from phenoloom.models.preprocessing import Preparation
 from phenoloom.models.standalone import ContourEncoder, TileEncoder, encoder_of
-from phenoloom.models.zoo import complaints
 from phenoloom.shapes.polygons import Polygons, without_repeats
 
 VIT = {"encoder": "vit-tiny", "width": 32, "depth": 1, "patch": 8}
@@ -285,7 +285,7 @@ def test_tiles_of_a_model_that_does_not_say_their_size_cannot_be_exported(tmp_pa
 
 def test_exporters_are_imported_only_where_they_are_needed() -> None:
     code = (
-        "import sys, phenoloom.cli, phenoloom.package\n"
+        "import sys, phenoloom.cli.main, phenoloom.models.bioimageio\n"
         "names = {'onnx', 'onnxruntime', 'onnxscript', 'bioimageio'} & set(sys.modules)\n"
         "assert not names, names\n"
     )

@@ -6,7 +6,7 @@ import torch
 from phenoloom.nets.contour_decoders import MatrixDecoder, PointDecoder
 from phenoloom.nets.distance_matrix import distance_matrices_torch, planar_points
 from phenoloom.objectives.matrix_penalties import PENALTIES
-from phenoloom.shapes.distances import classical_mds
+from phenoloom.shapes.distance_matrix import classical_mds
 
 
 def test_decoded_points_are_centred_and_start_near_a_circle() -> None:

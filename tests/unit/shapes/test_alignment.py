@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from phenoloom.shapes.alignment import contour_distance, diameters, mean_outline, posed, reconstruction_errors
-from phenoloom.shapes.distances import align
+from phenoloom.shapes.alignment import align, contour_distance, diameters, mean_outline, posed, reconstruction_errors
 
 Floats = NDArray[np.float64]
 

@@ -12,9 +12,10 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from phenoloom.artifacts.manifest import read_manifest, write_manifest
+from phenoloom.artifacts.manifest import Manifest, read_manifest, write_manifest
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ContoursSettings
-from phenoloom.config.study import Masks, Outlines
+from phenoloom.config.source import Masks, Outlines
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.shapes.contours import AT_BORDER, NO_AREA, TOO_FEW_POINTS, extract_contours
 from phenoloom.shapes.sources import EMPTY, TOO_SMALL
@@ -236,7 +237,17 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
         "digest": [f"d{i}" for i in range(n)],
     }
     pq.write_table(pa.table(table), manifest.with_suffix(".parquet"))
-    write_manifest(manifest, "convert", settings_of("tiles"), expected={}, found={}, content=content, dtype="uint16")
+    write_manifest(
+        manifest,
+        Manifest(
+            "convert",
+            Provenance.of(settings_of("tiles")),
+            expected={},
+            found={},
+            content=content,
+            facts={"dtype": "uint16"},
+        ),
+    )
     return manifest
 
 

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from phenoloom.artifacts.manifest import write_manifest
+from phenoloom.artifacts.manifest import Manifest, write_manifest
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ContoursSettings, DescribeSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.shapes import describe as step
@@ -38,7 +39,10 @@ def shard(folder: Path, items: NDArray[np.float32]) -> Path:
         algorithm=1, study="t", source="tiles", root=None, masks=None, outlines=None,
         points=32, min_points=3, border="keep", max_rejected_fraction=0,
     )  # fmt: skip
-    write_manifest(manifest, "contours", settings, expected={}, found={}, arrays=writer.arrays(), content=content)
+    write_manifest(
+        manifest,
+        Manifest("contours", Provenance.of(settings), expected={}, found={}, arrays=writer.arrays(), content=content),
+    )
     return manifest
 
 

@@ -17,12 +17,19 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from phenoloom.config.study import Outlines
+from phenoloom.config.source import Outlines
 from phenoloom.shapes.contours import standard_contours
-from phenoloom.shapes.descriptors import DESCRIPTORS, REGION_NAMES, region_properties
+from phenoloom.shapes.descriptors import DESCRIPTORS
 from phenoloom.shapes.fourier import SPECTRUM_NAMES, distance_spectrum, elliptic_fourier, fourier
-from phenoloom.shapes.hulls import convex_hulls, hull_areas, largest_diameters, smallest_boxes
 from phenoloom.shapes.polygons import Polygons, without_repeats
+from phenoloom.shapes.region_properties import (
+    REGION_NAMES,
+    convex_hulls,
+    hull_areas,
+    largest_diameters,
+    region_properties,
+    smallest_boxes,
+)
 from phenoloom.shapes.tracing import trace_labels
 from phenoloom.study.outline_files import read_outlines
 

@@ -12,11 +12,14 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from phenoloom.artifacts.manifest import read_manifest, write_manifest
+from phenoloom.artifacts.manifest import Manifest, read_manifest, write_manifest
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ContoursSettings, DistancesSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets.distance_matrix import distance_matrices_torch
-from phenoloom.shapes.distances import align, classical_mds, distance_matrices, store_distances
+from phenoloom.shapes.alignment import align
+from phenoloom.shapes.distance_matrix import classical_mds, distance_matrices
+from phenoloom.shapes.distances import store_distances
 from phenoloom.shapes.store import CONVENTIONS, TABLE, ArrayWriter, write_table
 
 contour_arrays = arrays.arrays(
@@ -120,15 +123,10 @@ def shapes(folder: Path, contours: NDArray[np.float32]) -> Path:
     writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", contours.shape[1:], {"conventions": CONVENTIONS})
     writer.append(contours)
     content = writer.close() + write_table(manifest, TABLE.empty_table())
-    write_manifest(
-        manifest,
-        "contours",
-        ContoursSettings(
+    write_manifest(manifest, Manifest("contours", Provenance.of(ContoursSettings(
             algorithm=1, study="t", source="tiles", root=None, masks=None, outlines=None,
             points=contours.shape[1], min_points=3, border="keep", max_rejected_fraction=0,
-        ),
-        expected={}, found={}, arrays=writer.arrays(), content=content,
-    )  # fmt: skip
+        )), expected={}, found={}, arrays=writer.arrays(), content=content))  # fmt: skip
     return manifest
 
 

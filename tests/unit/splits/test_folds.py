@@ -12,7 +12,8 @@ from phenoloom.artifacts.manifest import file_digest, read_manifest
 from phenoloom.config.rule_settings import FoldsSettings
 from phenoloom.config.study import Folds
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.splits.folds import make_folds, read_folds
+from phenoloom.splits.folds import make_folds
+from phenoloom.splits.split import read_folds
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.manifests import put_manifest
 
-from phenoloom.artifacts.manifest import read_manifest, write_manifest
+from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.config.rule_settings import IndexSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.study.index import make_index
@@ -31,8 +32,15 @@ class Results:
         multi = any(isinstance(label, list) for label in labels)
         pq.write_table(pa.Table.from_pylist(rows, sheet_schema(multi)), folder / "sheet.parquet")
         lost = [{"image_id": "R/C3/1", "file": "r.tif", "reason": "there is no\tmask file"}]
-        write_manifest(folder / "sheet.json", "sheet", SETTINGS, expected={"images": 4}, found={"images": 3},
-                       quarantine=lost, content="")  # fmt: skip
+        put_manifest(
+            folder / "sheet.json",
+            "sheet",
+            SETTINGS,
+            expected={"images": 4},
+            found={"images": 3},
+            quarantine=lost,
+            content="",
+        )
         self.shards: dict[str, Path] = {}
 
     def shard(self, name: str, images: list[str], extra: str = "", **changes: Any) -> Results:
@@ -53,7 +61,7 @@ class Results:
             "channels": ["DNA", "actin"],
             "content": "",
         }
-        write_manifest(path, "convert", SETTINGS, **(values | changes))
+        put_manifest(path, "convert", SETTINGS, **(values | changes))
         self.shards[name] = path
         return self
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phenoloom.config.study import Outlines
+from phenoloom.config.source import Outlines
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.study.outline_files import read_outlines
 

@@ -11,7 +11,7 @@ import pytest
 from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.config import RuleSettings, load_config, load_study
 from phenoloom.config.rule_settings import SheetSettings
-from phenoloom.config.study import Source
+from phenoloom.config.source import Source
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.study.sheet import make_sheet, sheet_schema
 

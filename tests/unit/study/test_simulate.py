@@ -10,10 +10,11 @@ import pytest
 from phenoloom.artifacts.manifest import file_digest, read_manifest
 from phenoloom.config import RuleSettings, load_config, load_study
 from phenoloom.config.rule_settings import SimulateSettings
-from phenoloom.config.study import Masks, Simulation
+from phenoloom.config.source import Masks, Simulation
 from phenoloom.core.errors import ImageError, PhenoloomError
 from phenoloom.images.formats import read_image
-from phenoloom.images.labels import objects, segment
+from phenoloom.images.objects import objects
+from phenoloom.images.segment import segment
 from phenoloom.study import simulate
 from phenoloom.study.sheet import make_sheet
 from phenoloom.study.simulate import lay_out_plate, simulate_study

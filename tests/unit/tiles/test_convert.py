@@ -16,7 +16,8 @@ import tifffile
 import xxhash
 
 from phenoloom.config.rule_settings import ConvertSettings
-from phenoloom.config.study import Masks, Tiles
+from phenoloom.config.source import Masks
+from phenoloom.config.study import Tiles
 from phenoloom.core import parallel as ordered
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.tiles.convert import convert_shard

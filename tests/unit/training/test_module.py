@@ -31,10 +31,10 @@ from phenoloom.objectives.mae import MAE
 from phenoloom.training import compile as computing
 from phenoloom.training import module as training
 from phenoloom.training.collapse import under_floors
+from phenoloom.training.epoch_metrics import Clock
 from phenoloom.training.module import Pretraining
+from phenoloom.training.optim import Schedules
 from phenoloom.training.pretrain import gather, pretrain
-from phenoloom.training.schedules import Schedules
-from phenoloom.training.throughput import Clock
 
 EVERYTHING: dict[str, Any] = {
     "optimizer": "lamb",

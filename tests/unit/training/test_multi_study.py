@@ -19,8 +19,8 @@ from phenoloom.embedding.embed import embed
 from phenoloom.embedding.table import seen_test_groups
 from phenoloom.models.checkpoint import read_card
 from phenoloom.training import module as training
+from phenoloom.training.batches import preparation
 from phenoloom.training.dataset import Material
-from phenoloom.training.inputs import preparation
 from phenoloom.training.module import Pretraining
 from phenoloom.training.multi_study import SAME_GROUP, SAME_IMAGE, Other, gather_mixture, staged_studies
 from phenoloom.training.pretrain import pretrain

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.config.training import Training
-from phenoloom.training.schedules import Schedules, cosine
+from phenoloom.training.optim import Schedules, cosine
 
 
 def schedules(**values: object) -> Schedules:

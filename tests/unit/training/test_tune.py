@@ -26,12 +26,13 @@ from tests.helpers.studies import StudyOnDisk, shape_settings
 from phenoloom.config.rule_settings import PretrainSettings, TuneSettings
 from phenoloom.config.search import Range, Tune, nested
 from phenoloom.core.errors import PhenoloomError, TrainingFailedError
-from phenoloom.data.loader import stable_seed
+from phenoloom.core.seeds import stable_seed
 from phenoloom.models.checkpoint import read_card
 from phenoloom.training import tune as tuning
+from phenoloom.training.choose import choose, chosen_settings
 from phenoloom.training.pretrain import pretrain
 from phenoloom.training.resume import Progress
-from phenoloom.training.tune import choose, chosen_settings, distribution, open_study, tune
+from phenoloom.training.tune import distribution, open_study, tune
 
 RATE = "training.learning_rate"
 RATES = {RATE: {"low": 1e-4, "high": 1e-1, "log": True}}

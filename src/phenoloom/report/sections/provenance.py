@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...artifacts.manifest import code_commit
+from ...artifacts.provenance import code_commit
 from ...config.rule_settings import ReportSettings
 from ..numbers import MISSING, count, duration, memory
 from ..results import Results, parquet_facts

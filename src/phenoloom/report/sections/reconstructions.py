@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...shapes.alignment import posed
-from ...shapes.distances import align, classical_mds, distance_matrices
+from ...shapes.alignment import align, posed
+from ...shapes.distance_matrix import classical_mds, distance_matrices
 from ..charts.pictures import Gallery, Picture, colours_of, contour_picture, contrast_limits, explain, tile_picture
 from ..numbers import amount
 from ..results import Results, Run

@@ -1,0 +1,49 @@
+"""Otsu thresholds of images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+THRESHOLD_ROWS = 4
+"""The threshold of an image is that of every fourth row."""
+
+
+_MOST_COUNTED = 1 << 16
+
+
+_OPENCV_OTSU = (np.uint8, np.uint16)
+
+
+def foreground_threshold(plane: NDArray[Any]) -> Any:
+    """The threshold of Otsu (IEEE Trans. SMC 9, 1979) of a channel (h, w): foreground is above it.
+
+    It has the type of the pixels; it is the channel's largest value where all are equal, so that nothing is above.
+    """
+    rows = np.ascontiguousarray(plane[::THRESHOLD_ROWS])
+    if rows.min() == rows.max():
+        threshold = float(plane.max())
+    elif rows.dtype in _OPENCV_OTSU:
+        threshold = cv2.threshold(rows, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    else:
+        threshold = otsu(rows)
+    # Comparing whole numbers with a float would convert every pixel first.
+    return plane.dtype.type(math.floor(threshold) if plane.dtype.kind in "iu" else threshold)
+
+
+def otsu(values: NDArray[Any]) -> float:
+    """The threshold of Otsu of values that are not all equal."""
+    if values.dtype.kind in "iu" and int(values.max()) - int(values.min()) > _MOST_COUNTED:
+        # Whole numbers are counted one by one, however many lie between the least and the largest.
+        values = values.astype(np.float64)
+    try:
+        return float(threshold_otsu(values))
+    except ValueError:
+        # So close together that no bins fit between them: as far from zero as they are, but not from each other.
+        least = values.min()
+        return float(least) + float(threshold_otsu(values.astype(np.float64) - float(least)))

@@ -1,0 +1,72 @@
+"""Choose the best settings that a search has found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from ..config.load import with_values
+from ..config.rule_settings import PretrainSettings, TuneSettings
+from ..config.search import Tune
+from ..core.atomic import write_atomically
+from ..core.errors import PhenoloomError
+from ..models.checkpoint import Tuned
+from .tune import EPOCHS, REASON, SLOT, _finished, _value, open_study
+
+
+def choose(settings: TuneSettings, workers: Sequence[Path], trials: Path, output: Path) -> None:
+    """Write the table of all trials (TSV, a line a slot) and, last, the best settings (YAML).
+
+    Of equal values the first slot's is taken. Raises PhenoloomError where a slot is missing or not one was finished.
+    """
+    output.unlink(missing_ok=True)
+    journals = {json.loads(path.read_text(encoding="utf-8"))["journal"] for path in workers}
+    if len(journals) != 1:
+        raise PhenoloomError(
+            f"The workers {', '.join(map(str, workers))} searched on other data or settings than each other; delete "
+            "them and rerun the step `tune`"
+        )
+    study = open_study(workers[0].parent / journals.pop(), settings.tune)
+    found = [_finished(study, slot) for slot in range(settings.tune.trials)]
+    done = [trial for trial in found if trial is not None]
+    if len(done) != len(found):
+        raise PhenoloomError(
+            f"{len(found) - len(done)} of {len(found)} trials in {workers[0].parent} are not finished; rerun `tune`"
+        )
+    complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
+    if not complete:
+        reasons = sorted({str(trial.user_attrs.get(REASON, "stopped early")) for trial in done})
+        raise PhenoloomError(f"Not one of {len(done)} trials was finished ({'; '.join(reasons)}); change `tune.ranges`")
+    sign = -1 if settings.tune.maximise else 1
+    best = min(complete, key=lambda trial: (sign * _value(trial), trial.user_attrs[SLOT]))
+    _write_trials(trials, done, settings.tune)
+    tuned = Tuned(metric=settings.tune.metric, value=_value(best), trials=len(done), settings=best.params)
+    text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_atomically(output, lambda file: file.write(text.encode()))
+
+
+def chosen_settings(settings: PretrainSettings, chosen: Path) -> tuple[PretrainSettings, Tuned]:
+    """The settings of a training with those that a search has chosen, and what the search says of them."""
+    tuned = Tuned.model_validate(yaml.safe_load(chosen.read_text(encoding="utf-8")))
+    model = with_values(settings.model, tuned.settings, str(chosen))
+    return settings.model_copy(update={"model": model}), tuned
+
+
+def _write_trials(path: Path, trials: Sequence[FrozenTrial], tune: Tune) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(["slot", "state", tune.metric, "epochs", *tune.ranges, "reason"])
+    for trial in trials:
+        told: dict[str, Any] = trial.user_attrs
+        value = "" if trial.value is None else repr(trial.value)
+        cells = [trial.params.get(key, "") for key in tune.ranges]
+        row = [told[SLOT], trial.state.name.lower(), value, told.get(EPOCHS, ""), *cells, told.get(REASON, "")]
+        writer.writerow(row)
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))

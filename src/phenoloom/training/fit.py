@@ -1,0 +1,83 @@
+"""Set up one training and run it, continued from its saved state if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from ..config.rule_settings import PretrainSettings
+from ..config.training import Conduct
+from ..core.gpu_usage import SUFFIX, recorded_use
+from ..core.seeds import stable_seed
+from ..data.loader import Loader, Rows
+from ..data.sources import TileView
+from ..models.checkpoint import initial_objective
+from ..nets.sync_batchnorm import synchronise_batch_norms
+from .batches import TrainingData, preparation
+from .compile import compile_networks, recompute_blocks
+from .dataset import Material, fingerprint
+from .launch import ALONE, World, training_device
+from .model_card import _points
+from .module import Pretraining, Watch
+from .monitors import choose_sample
+from .multi_study import sampled
+from .pairs import pair_keys
+from .resume import ResumeFolder
+from .sampling import _samplers
+from .trainer import fit
+
+
+@contextmanager
+def fitted(
+    settings: PretrainSettings,
+    material: Material,
+    stores: Sequence[Path],
+    output: Path,
+    threads: int,
+    world: World = ALONE,
+    accelerator: str = "auto",
+    conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    watch: Watch | None = None,
+) -> Iterator[Pretraining]:
+    """A training that went through, continued from its state in `output` if there is one; the state stays there.
+
+    `watch` looks at its progress after each epoch, and may stop it.
+    """
+    first, training = world.rank() == 0, settings.model.training
+    torch.set_num_threads(training.threads)
+    # The first draw is that of models from before there were others.
+    seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
+    pl.seed_everything(seed, verbose=False)
+    device = training_device(accelerator, world.rank() % world.devices)
+    names = material.inputs or (material.view.channels if isinstance(material.view, TileView) else None)
+    size = len(names) if names else _points(material)
+    objective = initial_objective(settings.model, size or 0, seed, names, placed=material.inputs is not None)
+    if world.size > 1:
+        synchronise_batch_norms(objective)
+    if conduct.gradient_checkpointing:
+        recompute_blocks(objective)
+    if conduct.compile:
+        compile_networks(objective)
+    objective = objective.to(device)
+    resume = ResumeFolder(output, settings.digest(), fingerprint(material, stores))
+    prepare = preparation(settings.model, material, objective.makes_views)
+    sample = choose_sample(*_shown(settings, material), material.labels, seed)
+    keys = pair_keys(material.table, objective.pairs) if objective.pairs else None
+    with Loader(material.view, threads, device) as train, Loader(material.view, threads, device) as validation:
+        samplers = _samplers(settings, material)
+        data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys, *samplers)
+        name = f"{settings.model_name} {settings.split}"
+        module = Pretraining(name, objective, training, data, seed, resume, conduct.collapse)
+        module.watch = watch
+        with recorded_use(device, output / SUFFIX) if first else nullcontext():
+            fit(module, settings, output, device, world)
+        yield module
+
+
+def _shown(settings: PretrainSettings, material: Material) -> tuple[Rows, Rows]:
+    """Rows of training and of validation that monitors and pictures look at."""
+    return sampled(material, settings.study) if settings.mixture else (material.train, material.validation)
