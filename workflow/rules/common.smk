@@ -20,7 +20,7 @@ from phenoloom.config import (
     overview_settings,
     splits,
 )
-from phenoloom.config.lazy import Lazy
+from phenoloom.config.load import Lazy
 from phenoloom.config.jobs import jobs_of, shards_of
 from phenoloom.core.errors import PhenoloomError
 
