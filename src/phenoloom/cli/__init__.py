@@ -1,1 +1,1 @@
-"""The command line: one command per rule, named like it; the only package that knows argv."""
+"""The command line: one file a stage with its commands; the only package that knows argv."""

@@ -1,48 +1,43 @@
-"""The commands of the command line that use a finished model, outside any study."""
+"""Commands that use a finished model, outside any study."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import PhenoloomError
+from .command import THREADS, Argument, command
 
-Add = Callable[..., argparse.ArgumentParser]
+_MODEL = Argument("--model", type=Path, required=True, help="folder with model.yaml and model.safetensors")
 
 
-def add_model_commands(add: Add) -> None:
-    """Add the commands with `add(name, run, what, rule=False)`."""
-    use = add("apply", _apply, "embed a folder of new images with a finished model", rule=False)
-    use.add_argument("--model", type=Path, required=True, help="folder with model.yaml and model.safetensors")
-    use.add_argument("--images", type=Path, required=True, help="folder of the new images, masks or outlines")
-    use.add_argument("--output", type=Path, required=True, help="Parquet table of the vectors")
-    use.add_argument("--files", help="pattern of the image files as in a study; default: images directly in the folder")
-    use.add_argument(
-        "--channels", nargs="+", default=[], metavar="NAME[=TEXT]",
+@command(
+    _MODEL,
+    Argument("--images", type=Path, required=True, help="folder of the new images, masks or outlines"),
+    Argument("--output", type=Path, required=True, help="Parquet table of the vectors"),
+    Argument("--files", help="pattern of the image files as in a study; default: images directly in the folder"),
+    Argument(
+        "--channels",
+        nargs="+",
+        default=[],
+        metavar="NAME[=TEXT]",
         help="channels in the order of a file's pages or colours, or with the text of {channel}; "
         "default: the model's channels in their order",
-    )  # fmt: skip
-    use.add_argument("--masks", help="pattern of the mask files, with the fields of --files")
-    use.add_argument("--objects", choices=["labels", "components", "one"], help="what an object is in a mask file")
-    use.add_argument("--outlines", help="file of outlines in the folder, for a model of shapes")
-    use.add_argument("--outlines-format", choices=["blocks", "table"], default="blocks", help="form of that file")
-    use.add_argument("--columns", nargs="+", default=[], metavar="WORD=FIELD", help="e.g. field=site")
-    use.add_argument("--pixel-size-um", type=float, help="where it differs from that of the model's images")
-    use.add_argument("--name", help="what the columns of vectors are called; default: the model's name")
-    use.add_argument("--max-rejected-fraction", type=float, default=0.1, help="stop above this share of bad images")
-    use.add_argument("--scratch", type=Path, help="folder for tiles while it runs; default: beside the output")
-    use.add_argument("--threads", type=int, default=1)
-    give = add("export", _export, "write a finished model for other programs", rule=False)
-    give.add_argument("--model", type=Path, required=True, help="folder with model.yaml and model.safetensors")
-    formats = ["bioimageio", "onnx", "torch"]
-    give.add_argument("--format", choices=formats, required=True, help="package of bioimage.io, ONNX, or torch.export")
-    give.add_argument("--output", type=Path, required=True, help="file to write: .zip, .onnx or .pt2")
-    give.add_argument("--about", type=Path, default=Path("config/about.yaml"), help="who made it, for bioimageio")
-
-
-def _apply(a: argparse.Namespace) -> None:
+    ),
+    Argument("--masks", help="pattern of the mask files, with the fields of --files"),
+    Argument("--objects", choices=["labels", "components", "one"], help="what an object is in a mask file"),
+    Argument("--outlines", help="file of outlines in the folder, for a model of shapes"),
+    Argument("--outlines-format", choices=["blocks", "table"], default="blocks", help="form of that file"),
+    Argument("--columns", nargs="+", default=[], metavar="WORD=FIELD", help="e.g. field=site"),
+    Argument("--pixel-size-um", type=float, help="where it differs from that of the model's images"),
+    Argument("--name", help="what the columns of vectors are called; default: the model's name"),
+    Argument("--max-rejected-fraction", type=float, default=0.1, help="stop above this share of bad images"),
+    Argument("--scratch", type=Path, help="folder for tiles while it runs; default: beside the output"),
+    THREADS,
+)
+def apply(a: argparse.Namespace) -> None:
+    """Embed a folder of new images with a finished model."""
     from ..embedding.apply import apply_model, tell
     from ..embedding.new_images import NewImages
 
@@ -63,7 +58,19 @@ def _apply(a: argparse.Namespace) -> None:
     tell(applied, a.output)
 
 
-def _export(a: argparse.Namespace) -> None:
+@command(
+    _MODEL,
+    Argument(
+        "--format",
+        choices=["bioimageio", "onnx", "torch"],
+        required=True,
+        help="package of bioimage.io, ONNX, or torch.export",
+    ),
+    Argument("--output", type=Path, required=True, help="file to write: .zip, .onnx or .pt2"),
+    Argument("--about", type=Path, default=Path("config/about.yaml"), help="who made it, for bioimageio"),
+)
+def export(a: argparse.Namespace) -> None:
+    """Write a finished model for other programs."""
     if a.format == "bioimageio":
         from ..models.bioimageio import export_package
 

@@ -64,6 +64,11 @@ def test_an_unwritable_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.
     assert "cannot read or write" in capsys.readouterr().err
 
 
+def test_the_command_line_starts_without_the_configuration() -> None:
+    code = "import sys, phenoloom.cli.main; sys.exit(bool({'pydantic', 'numpy', 'torch'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     "module",
     [
