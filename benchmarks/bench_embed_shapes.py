@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phenoloom.artifacts.parquet import table_metadata
 from phenoloom.config.model import ShapeModel
 from phenoloom.config.rule_settings import EmbedSettings
 from phenoloom.shapes.store import ArrayWriter
@@ -56,9 +57,10 @@ def write_study(folder: Path, count: int) -> None:
     shard = {"shard": ["0000"] * count, "position": np.arange(count), "label": label}
     pq.write_table(pa.table({"id": ids, **place, **shard}), folder / "index.parquet")
     groups = [f"P1/A01/{i // 500}" for i in range(count)]
-    folds = pa.table({"id": ids, "group": groups, "fold": pa.array(np.arange(count) // 500 % 2, pa.int16())})
-    facts = {b"phenoloom": json.dumps({"unit": "object"}).encode()}
-    pq.write_table(folds.replace_schema_metadata(facts), folder / "folds.parquet")
+    fold = pa.array(np.arange(count) // 500 % 2, pa.int16())
+    folds = pa.table({"id": ids, "group": groups, "label": label, "fold": fold})
+    facts = {"unit": "object", "count": 2, "multi_label": False, "classes": {"a": count // 2, "b": count // 2}}
+    pq.write_table(folds.replace_schema_metadata(table_metadata(facts)), folder / "folds.parquet")
 
 
 def model() -> ShapeModel:

@@ -32,7 +32,7 @@ from phenoloom.shapes.alignment import contour_distance, diameters, mean_outline
 from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.distance_matrix import distance_matrices
 from phenoloom.shapes.polygons import Polygons
-from phenoloom.splits.split import TEST, TRAIN, fold_table, row_roles
+from phenoloom.splits.split import TEST, TRAIN, Split
 
 Outlines = NDArray[np.float32]
 NUMBERS = (4, 8, 16, 32, 64, 128)
@@ -76,7 +76,7 @@ def of_study(study: Path) -> tuple[Outlines, Outlines]:
     view = ShapeView(index, sorted((study / "shapes").glob("*.json")))
     outlines = np.empty((len(view), *view.item), np.float32)
     view.read(np.arange(len(view)), outlines)
-    roles = row_roles(index[view.found], fold_table(study / "folds.parquet"), "fold-0")
+    roles = Split.read(study / "folds.parquet").roles(index[view.found], "fold-0")
     return outlines[roles == TRAIN], outlines[roles == TEST]
 
 

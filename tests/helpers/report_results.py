@@ -251,6 +251,7 @@ def _write_folds(study: MadeUp, index: pd.DataFrame, path: Path) -> pd.DataFrame
         "group": "well",
         "scheme": "stratified-group-kfold",
         "count": FOLDS,
+        "multi_label": False,
         "settings_sha256": "f" * 64,
     }
     _write(folds, path, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
+from phenoloom.artifacts.parquet import table_metadata
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, EmbedSettings, PretrainSettings, Settings
 from phenoloom.config.source import Masks
@@ -82,8 +83,9 @@ class StudyOnDisk:
             fold = int(row["well"][1:]) % self.folds_count
             units[name] = {"id": name, "group": f"{self.plate}/{row['well']}", "label": row["label"], "fold": fold}
         table = pa.Table.from_pylist([units[name] for name in sorted(units) if name not in drop])
-        facts = json.dumps({"unit": unit, "group": "well"}).encode()
-        pq.write_table(table.replace_schema_metadata({b"phenoloom": facts}), self.folds)
+        classes = dict(Counter(row["label"] for row in units.values()))
+        facts = {"unit": unit, "group": "well", "count": self.folds_count, "multi_label": False, "classes": classes}
+        pq.write_table(table.replace_schema_metadata(table_metadata(facts)), self.folds)
 
     def _write_shard(self, shard: str, wells: list[int], per_well: int) -> None:
         tiles, shapes = self.folder / "tiles" / shard, self.folder / "shapes" / shard

@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("artifacts", "config", "core"),
     },
     "report": {"evaluation", "embedding.table", "splits", "shapes", "tiles", "artifacts", "config", "core"},
-    "cluster": {"models", "study", "shapes.descriptors", "artifacts", "config", "core"},
+    "cluster": {"models", "splits", "study", "shapes.descriptors", "artifacts", "config", "core"},
 }
 """Package -> packages and modules that its modules may import; `cli` may import all of them, inside its functions."""
 

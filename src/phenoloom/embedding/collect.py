@@ -28,8 +28,7 @@ from ..artifacts.provenance import Provenance
 from ..config.rule_settings import CollectSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
-from ..splits.split import read_folds
-from ..splits.units import unit_ids
+from ..splits.split import Split
 from .table import PREFIX, read_embedding
 
 Floats = npt.NDArray[np.float32]
@@ -136,13 +135,11 @@ def _obs(settings: CollectSettings, paths: list[Path], folds: Path) -> pd.DataFr
             f"Study {settings.study}: row {rows.loc[rows['id'].duplicated(), 'id'].iloc[0]!r} is embedded twice in one "
             "file; delete the embeddings and rerun `embed`"
         )
-    units, facts = read_folds(folds)
-    split = units.set_index("id")
-    rows["unit"] = unit_ids(rows.rename(columns={"image": "image_id"}), facts["unit"])
-    rows["group"] = rows["unit"].map(split["group"])
-    rows["fold"] = rows["unit"].map(split["fold"]).fillna(-1).astype(np.int16)
+    split, named = Split.read(folds), rows.rename(columns={"image": "image_id"})
+    rows["unit"], rows["group"] = split.units_of(named), split.groups_of(named)
+    rows["fold"] = split.folds_of(named)
     rows["object"] = rows["object"].fillna(-1).astype(np.int32)
-    if facts["multi_label"]:
+    if split.facts["multi_label"]:
         rows["label"] = rows["label"].map(lambda names: None if names is None else "; ".join(names))
     texts = [name for name in OBS if name not in {"object", "fold"}]
     rows[texts] = rows[texts].astype("category")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..config.rule_settings import EmbedSettings
 from ..core.errors import PhenoloomError
-from ..splits.split import ALL, NEW, FoldTable, fold_table, row_groups, row_roles
+from ..splits.split import ALL, NEW, Split
 from .table import (
     METADATA,
     Features,
@@ -62,7 +62,7 @@ def embed(
         [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
     )
     frame = rows.to_pandas()
-    split = fold_table(folds)
+    split = Split.read(folds)
     if settings.concatenate:
         features = _concatenate(settings.concatenate, frame["id"], parts)
     elif settings.descriptors == "intensity":
@@ -73,7 +73,7 @@ def embed(
         vectors = _from_model(settings, frame, stores, model, output.parent, threads)
         features = Features(vectors.values, vectors.found, None, vectors.scale)
     kept = frame[features.found]
-    groups = pa.array(row_groups(kept, split), pa.string(), from_pandas=True)
+    groups = pa.array(split.groups_of(kept), pa.string(), from_pandas=True)
     roles = pa.array(_roles(settings, kept, split, features), pa.string())
     if settings.model_name and settings.view == "shapes" and not settings.untrained and not settings.source:
         _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
@@ -81,13 +81,12 @@ def embed(
     write_features(settings, table, features, groups, roles, output)
 
 
-def _roles(settings: EmbedSettings, rows: pd.DataFrame, folds: FoldTable, features: Features) -> NDArray[Any]:
+def _roles(settings: EmbedSettings, rows: pd.DataFrame, split: Split, features: Features) -> NDArray[Any]:
     """What the encoder knows of each row; to that of another study all of them are new."""
     if settings.source:
         return np.full(len(rows), NEW, dtype=object)
     # Of a part that has seen the test groups nobody may say that it has not.
-    split = ALL if any(part.seen_test_groups for part in features.parts) else settings.split
-    return row_roles(rows, folds, split)
+    return split.roles(rows, ALL if any(part.seen_test_groups for part in features.parts) else settings.split)
 
 
 def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:

@@ -17,7 +17,7 @@ from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ClassifySettings
 from ..core.errors import PhenoloomError
 from ..embedding.table import UnitVectors, average, read_embedding
-from ..splits.split import Split, read_split
+from ..splits.split import Split
 from .cross_validation import PERMUTATIONS, Fold, Probes, Side, file_of_fold, refuse_other_roles
 from .scores import Scores
 
@@ -29,7 +29,7 @@ def classify(settings: ClassifySettings, embeddings: list[Path], folds: Path, ou
     there are, for representations of shapes, `<probe>+scale` (log-scale appended to the vector) and, as a check of the
     whole procedure, logistic regression on shuffled labels, which must be at chance.
     """
-    split, _ = read_split(folds, settings.classify.unit, settings.folds)
+    split = Split.read(folds, settings.classify.unit, settings.folds).tested()
     files = file_of_fold(settings.representation, embeddings, settings.folds)
     shared = None
     if len(set(files)) == 1:

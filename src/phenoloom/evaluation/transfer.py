@@ -25,7 +25,7 @@ from ..config.rule_settings import TransferSettings
 from ..core.errors import PhenoloomError
 from ..embedding.table import UnitVectors, average, read_embedding, seen_test_groups
 from ..splits.duplicates import digests_of, with_copies
-from ..splits.split import Split, fold_table, read_split, row_groups
+from ..splits.split import Split
 from .cross_validation import PERMUTATIONS, Fold, Probes, Side, file_of_fold, refuse_other_roles
 from .scores import Scores
 
@@ -66,11 +66,13 @@ def transfer(settings: TransferSettings, source: StudyTables, target: StudyTable
     Classes that only one of them has, or that one has too few of for its folds, are left out on both sides, and so are
     groups of the target with an image that the source has too; both are counted in the metadata of the schema.
     """
-    train, here = read_split(source.folds, settings.classify.unit, settings.folds)
-    test, there = read_split(target.folds, settings.classify.unit)
+    train = Split.read(source.folds, settings.classify.unit, settings.folds).tested()
+    whole = Split.read(target.folds, settings.classify.unit)
+    test = whole.tested()
+    here, there = train.facts, test.facts
     shared = _shared_classes(settings, here, there)
     train, test = train.among(shared), test.among(shared)
-    copied = _copied(test, source, target)
+    copied = _copied(test, whole, source, target)
     facts = {
         "source": settings.source,
         "copies": int(copied.sum()),
@@ -149,10 +151,10 @@ def _left_out(source: Facts, target: Facts, shared: list[str]) -> dict[str, list
     return {name: [int(count.get(name, 0)) for count in counts] for name in names}
 
 
-def _copied(test: Split, source: StudyTables, target: StudyTables) -> NDArray[np.bool_]:
+def _copied(test: Split, whole: Split, source: StudyTables, target: StudyTables) -> NDArray[np.bool_]:
     """Mask of the units of the target whose group holds an image that the source has too, in any of its folds."""
     rows = _rows(target)
-    rows["unit_group"] = row_groups(rows, fold_table(target.folds))
+    rows["unit_group"] = whole.groups_of(rows)
     groups = set(rows["unit_group"][with_copies(rows, digests_of(_rows(source)))])
     return np.asarray(pd.Series(test.groups).isin(groups), bool)
 

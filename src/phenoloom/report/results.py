@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..artifacts.manifest import read_manifest
 from ..artifacts.parquet import table_facts
 from ..core.errors import PhenoloomError
+from ..splits.split import Split
 
 INDEX = ("id", "plate", "well", "label", "shard", "position", "x", "y")
 
@@ -81,14 +82,15 @@ class Results:
         return read_table(self.folder / "index.parquet", INDEX)
 
     @cached_property
-    def folds(self) -> pd.DataFrame | None:
-        """Rows of units."""
-        return read_table(self.folder / "folds.parquet")
+    def split(self) -> Split | None:
+        """Units with their groups, folds and labels."""
+        path = self.folder / "folds.parquet"
+        return Split.read(path) if path.exists() else None
 
-    @cached_property
+    @property
     def fold_facts(self) -> dict[str, Any]:
         """Classes, dropped classes and the rest of what the folds say about themselves."""
-        return parquet_facts(self.folder / "folds.parquet")
+        return self.split.facts if self.split else {}
 
     @cached_property
     def scores(self) -> pd.DataFrame | None:

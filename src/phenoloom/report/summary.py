@@ -136,7 +136,7 @@ def _control_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
 def _unit_warnings(board: Scoreboard, results: Results) -> Iterator[str]:
     missing = {name: n for name in board.names if (n := board.total(name, "units_missing"))}
     if missing:
-        planned = 0 if results.folds is None else int((results.folds["fold"] >= 0).sum())
+        planned = len(results.split.tested().units) if results.split else 0
         shown = listing([f"{name} {n}" for name, n in missing.items()])
         yield (
             f"Not every unit has a vector, so these representations were scored without some of the {planned} test "

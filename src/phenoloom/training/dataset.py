@@ -20,7 +20,7 @@ from ..data.channels import Normaliser, Placement, fit_normaliser, network_input
 from ..data.loader import Rows
 from ..data.mixed_source import Intake, MixedView
 from ..data.sources import ShapeView, TileView
-from ..splits.split import ALL, TRAIN, fold_table, hold_out, row_groups, row_roles
+from ..splits.split import ALL, TRAIN, Split, hold_out
 from .pairs import KINDS
 
 LEAST_ROWS = 4
@@ -85,9 +85,9 @@ def gather(settings: PretrainSettings, index: Path, folds: Path, stores: Sequenc
     contrast = settings.model.contrast if isinstance(settings.model, ImageModel) else None
     known = [KINDS[contrast.pairs][0]] if contrast and contrast.pairs in KINDS else []
     table = read_rows(settings, index, known)
-    split = fold_table(folds)
-    table["unit_group"] = row_groups(table, split)
-    table = table[np.isin(row_roles(table, split, settings.split), [TRAIN, ALL])]
+    split = Split.read(folds)
+    table["unit_group"] = split.groups_of(table)
+    table = table[np.isin(split.roles(table, settings.split), [TRAIN, ALL])]
     if len(table) == 0:
         raise PhenoloomError(f"{index} has no row outside the test groups of {settings.split}; use fewer folds")
     view, table, without = open_view(settings, table, stores)

@@ -26,7 +26,7 @@ from ..data.channels import Normaliser, Placement, network_inputs, placement
 from ..data.mixed_source import MixedView, intake
 from ..data.sources import TileView, stores_in
 from ..splits.duplicates import digests_of, with_copies
-from ..splits.split import ALL, TEST, TRAIN, FoldTable, fold_table, read_folds, row_groups, row_roles
+from ..splits.split import ALL, TEST, TRAIN, Split
 from ..splits.units import unit_ids
 from .dataset import LABEL, UNIT_COLUMNS, Material, StudyPart, divide, normaliser_of, open_view, read_rows
 from .pairs import KINDS
@@ -127,11 +127,11 @@ def _part(settings: PretrainSettings, study: Other, secret: Secret | None) -> tu
     """A study's part, its rows, and the number of objects without a contour; `secret` is that of another study."""
     known = [name for name in ("group", "digest") if name in pq.read_schema(study.index).names]
     table = read_rows(settings, study.index, known)
-    split = fold_table(study.folds)
-    table["unit_group"] = row_groups(table, split)
+    split = Split.read(study.folds)
+    table["unit_group"] = split.groups_of(table)
     taken: dict[str, int] = {}
     if secret is None:
-        table = table[np.isin(row_roles(table, split, settings.split), [TRAIN, ALL])]
+        table = table[np.isin(split.roles(table, settings.split), [TRAIN, ALL])]
     else:
         out = _taken_out(table, secret)
         taken = {reason: int(mask.sum()) for reason, mask in out.items()}
@@ -155,13 +155,13 @@ def _secret(settings: PretrainSettings, index: Path, folds: Path) -> Secret:
     """
     there = pq.read_schema(index).names
     table = pq.read_table(index, columns=[*UNIT_COLUMNS, *({"group", "digest"} & set(there))]).to_pandas()
-    _, facts = read_folds(folds)
+    split = Split.read(folds)
     if settings.split != ALL:
-        tested = row_roles(table, fold_table(folds), settings.split) == TEST
+        tested = split.roles(table, settings.split) == TEST
     else:
         tested = np.full(len(table), not settings.trained_here)
     assert settings.mixture is not None
-    kind = str(facts.get("group", "object"))
+    kind = str(split.facts.get("group", "object"))
     hidden = table[tested]
     names = _group_names(hidden, kind) if settings.mixture.shared_groups == "drop" else []
     return Secret(kind, frozenset(names), digests_of(hidden))
@@ -213,10 +213,10 @@ def _for_own(settings: PretrainSettings, material: Material, own: Other) -> Mate
         return replace(material, normaliser=part.normaliser, channels=names)
     if not isinstance(settings.model, ImageModel):
         return material
-    table, split = read_rows(settings, own.index), fold_table(own.folds)
+    table, split = read_rows(settings, own.index), Split.read(own.folds)
     by_fold: dict[str, Normaliser] = {}
-    for name in _splits(split):
-        seen = table[row_roles(table, split, name) == TRAIN]
+    for name in split.names:
+        seen = table[split.roles(table, name) == TRAIN]
         fitted = normaliser_of(settings, seen) if len(seen) else None
         if fitted is None:
             raise PhenoloomError(f"{own.index} has no row outside the test groups of {name}; use fewer folds")
@@ -227,10 +227,6 @@ def _for_own(settings: PretrainSettings, material: Material, own: Other) -> Mate
     placement(settings.model.channels, material.inputs, own.name, view.channels)
     whole = normaliser_of(settings, table)
     return replace(material, normaliser=whole, fold_normalisers=by_fold, channels=view.channels)
-
-
-def _splits(split: FoldTable) -> list[str]:
-    return [f"fold-{fold}" for fold in sorted(set(split.table["fold"]) - {-1})]
 
 
 def _refuse_pairs(settings: PretrainSettings) -> None:

@@ -28,6 +28,7 @@ def write_embedding(path, name, ids, vectors, label=None, images=None):
 def write_folds(path, ids, multi=False, unit="object"):
     facts = {"unit": unit, "count": 2, "multi_label": multi, "classes": {"a": 1}}
     table = {"id": ids, "group": [f"g{i}" for i in ids], "fold": pa.array([n % 2 for n in range(len(ids))], pa.int16())}
+    table["label"] = [["a"] if multi else "a"] * len(ids)
     pq.write_table(pa.table(table).replace_schema_metadata({b"phenoloom": json.dumps(facts)}), path)
     return path
 

@@ -24,7 +24,7 @@ from phenoloom.embedding.table import read_embedding, seen_test_groups
 from phenoloom.evaluation.scores import read_scores
 from phenoloom.evaluation.transfer import StudyTables, transfer
 from phenoloom.models.checkpoint import load_objective, read_card
-from phenoloom.splits.split import read_split
+from phenoloom.splits.split import Split
 from phenoloom.training.pretrain import pretrain
 
 FOLDS = 2
@@ -300,7 +300,7 @@ def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_split_of_some_classes_keeps_their_codes_in_order(tmp_path: Path) -> None:
-    split, _ = read_split(Made(tmp_path / "here", list("abcab") * 2, np.zeros(10)).tables().folds, "object")
+    split = Split.read(Made(tmp_path / "here", list("abcab") * 2, np.zeros(10)).tables().folds)
     few = split.among(["c", "a"])
     assert [few.classes[code] for code in few.targets] == ["a", "c", "a"] * 2
     assert few.support() == {"c": 2, "a": 4}

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.report_results import HOSTILE, REPRESENTATIONS, MadeUp, write_results
 
+from phenoloom.artifacts.parquet import table_facts, table_metadata
 from phenoloom.report import make_overview, make_report
 from phenoloom.report.charts.figures import curve_figures
 from phenoloom.report.charts.pictures import colours_of, composite, contrast_limits, tile_picture
@@ -374,7 +375,9 @@ def test_a_multi_label_study_has_average_precision_and_no_confusion(tmp_path: Pa
         table = pq.read_table(folder / f"{name}.parquet")
         labels = pa.array([[label, "lobed"] if label != "lobed" else [] for label in table["label"].to_pylist()])
         place = table.schema.get_field_index("label")
-        pq.write_table(table.set_column(place, "label", labels), folder / f"{name}.parquet")
+        facts = table_metadata(table_facts(table.schema) | {"multi_label": True})
+        table = table.set_column(place, "label", labels).replace_schema_metadata(facts)
+        pq.write_table(table, folder / f"{name}.parquet")
     for name in ("scores", "comparisons"):
         table = pd.read_parquet(folder / f"{name}.parquet")
         table = table[~table["metric"].isin(["confusion", "mcc"])]

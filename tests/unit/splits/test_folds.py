@@ -1,5 +1,4 @@
 import csv
-import json
 
 import pandas as pd
 import pyarrow as pa
@@ -9,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoloom.artifacts.manifest import file_digest, read_manifest
+from phenoloom.artifacts.parquet import table_facts
 from phenoloom.config.rule_settings import FoldsSettings
 from phenoloom.config.study import Folds
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.splits.folds import make_folds
-from phenoloom.splits.split import read_folds
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):
@@ -46,8 +45,8 @@ def objects(labels, per_image=1, **columns):
 def folds_of(tmp_path, rows, multi=False, **choices):
     index = write_index(tmp_path / "index.parquet", rows, multi)
     make_folds(fold_settings(**choices), index, tmp_path / "folds.parquet", tmp_path / "folds.json")
-    frame, facts = read_folds(tmp_path / "folds.parquet")
-    return frame.set_index("id"), facts
+    table = pq.read_table(tmp_path / "folds.parquet")
+    return table.to_pandas().set_index("id"), table_facts(table.schema)
 
 
 def refusal(tmp_path, rows, **choices):
@@ -232,13 +231,6 @@ def test_a_class_too_small_leaves_the_other_labels_of_its_units_in_place(tmp_pat
     assert facts["dropped"] == {"once": 1, "once2": 1}
     assert frame["fold"].tolist()[4] >= 0
     assert frame["fold"].tolist()[5] == -1
-
-
-def test_a_file_that_puts_a_group_into_two_folds_is_refused(tmp_path):
-    table = pa.table({"id": ["a", "b"], "group": ["g", "g"], "label": ["x", "y"], "fold": pa.array([0, 1], pa.int16())})
-    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps({})}), tmp_path / "folds.parquet")
-    with pytest.raises(PhenoloomError, match="group 'g' sits in more than one fold"):
-        read_folds(tmp_path / "folds.parquet")
 
 
 @pytest.mark.real_data

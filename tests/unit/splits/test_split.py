@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phenoloom.artifacts.parquet import table_metadata
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.splits.split import FoldTable, fold_table, hold_out, row_groups, row_roles
+from phenoloom.splits.split import Split, hold_out
 
 
 def index(wells: list[str | None], objects: int = 2) -> pd.DataFrame:
@@ -24,9 +25,10 @@ def index(wells: list[str | None], objects: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def folds(units: dict[str, tuple[str, int]], unit: str) -> FoldTable:
-    table = pd.DataFrame([{"id": name, "group": g, "fold": f} for name, (g, f) in units.items()])
-    return FoldTable(table.set_index("id"), unit)
+def folds(units: dict[str, tuple[str, int]], unit: str) -> Split:
+    groups, fold = (np.array(values) for values in zip(*units.values(), strict=True))
+    names = np.array(list(units), object)
+    return Split(names, groups.astype(object), fold, np.zeros(len(units), np.int64), ["a"], {"unit": unit})
 
 
 @pytest.mark.parametrize("unit", ["object", "image", "well"])
@@ -34,52 +36,95 @@ def test_units_of_every_kind_are_found_from_the_columns_of_the_index(unit: str) 
     table = index(["A1", "A2", "A3"])
     names = {"object": "P/{}/0#{:04d}", "image": "P/{}/0", "well": "P/{}"}[unit]
     units = {names.format(w, o): (w, i) for i, w in enumerate(["A1", "A2", "A3"]) for o in range(2)}
-    assert row_groups(table, folds(units, unit)).tolist() == ["A1", "A1", "A2", "A2", "A3", "A3"]
-    assert row_roles(table, folds(units, unit), "fold-1").tolist() == ["train"] * 2 + ["test"] * 2 + ["train"] * 2
+    assert folds(units, unit).groups_of(table).tolist() == ["A1", "A1", "A2", "A2", "A3", "A3"]
+    assert folds(units, unit).roles(table, "fold-1").tolist() == ["train"] * 2 + ["test"] * 2 + ["train"] * 2
 
 
 def test_a_group_is_tested_as_a_whole_even_if_some_of_its_units_are_unlabelled() -> None:
     units = {"P/A1": ("g1", 0), "P/A2": ("g1", -1), "P/A3": ("g2", 1), "P/A4": ("g3", -1)}
-    roles = row_roles(index(["A1", "A2", "A3", "A4"], 1), folds(units, "well"), "fold-0")
+    roles = folds(units, "well").roles(index(["A1", "A2", "A3", "A4"], 1), "fold-0")
     assert roles.tolist() == ["test", "test", "train", "train"]
 
 
 def test_rows_outside_every_unit_are_neither_trained_on_nor_tested() -> None:
     table = index(["A1", None, "A3", "A9"], 1)
     units = folds({"P/A1": ("g1", 0), "P/A3": ("g2", 1)}, "well")
-    assert row_roles(table, units, "fold-0").tolist() == ["test", "unused", "train", "unused"]
-    assert row_roles(table, units, "all").tolist() == ["all"] * 4
+    assert units.roles(table, "fold-0").tolist() == ["test", "unused", "train", "unused"]
+    assert units.roles(table, "all").tolist() == ["all"] * 4
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 2)), min_size=3, max_size=30))
 def test_no_test_group_is_ever_trained_on(assigned: list[tuple[int, int]]) -> None:
     units = {f"P/{i}": (f"g{group}", fold) for i, (group, fold) in enumerate([*assigned, (0, 0), (1, 1)])}
     table = index([name.removeprefix("P/") for name in units], 1)
-    roles, groups = row_roles(table, folds(units, "well"), "fold-0"), row_groups(table, folds(units, "well"))
+    split = folds(units, "well")
+    roles, groups = split.roles(table, "fold-0"), split.groups_of(table)
     assert not set(groups[roles == "train"]) & {group for group, fold in units.values() if fold == 0}
     assert (roles == "test").any()
 
 
 def test_an_unknown_split_is_named_with_the_valid_ones() -> None:
     with pytest.raises(PhenoloomError, match=r"no split 'fold-7'.*fold-0, fold-1, all"):
-        row_roles(index(["A1"]), folds({"P/A1": ("g", 0), "P/A2": ("h", 1)}, "well"), "fold-7")
+        folds({"P/A1": ("g", 0), "P/A2": ("h", 1)}, "well").roles(index(["A1"]), "fold-7")
 
 
-def write(path: Path, rows: list[dict[str, object]], facts: dict[str, str] | None) -> Path:
-    table = pa.Table.from_pylist(rows)
-    if facts is not None:
-        table = table.replace_schema_metadata({b"phenoloom": json.dumps(facts).encode()})
-    pq.write_table(table, path)
+def write(path: Path, rows: list[tuple[str, str, Any, int]], **changes: Any) -> Path:
+    """A file of units (id, group, label, fold); `changes` replace facts, None removes one."""
+    multi = isinstance(rows[0][2], list)
+    facts = {"unit": "image", "count": 2, "multi_label": multi, "classes": {"x": 1, "y": 1}} | changes
+    ids, groups, labels, fold = (list(column) for column in zip(*rows, strict=True))
+    label = pa.array(labels, pa.list_(pa.string()) if multi else pa.string())
+    table = pa.table({"id": ids, "group": groups, "label": label, "fold": pa.array(fold, pa.int16())})
+    known = table_metadata({name: value for name, value in facts.items() if value is not None})
+    pq.write_table(table.replace_schema_metadata(known), path)
     return path
 
 
-def test_folds_state_their_unit(tmp_path: Path) -> None:
-    rows = [{"id": "a", "group": "g", "fold": 0}]
-    assert fold_table(write(tmp_path / "a.parquet", rows, {"unit": "image"})).unit == "image"
-    with pytest.raises(PhenoloomError, match="state the unit"):
-        fold_table(write(tmp_path / "b.parquet", rows, None))
-    with pytest.raises(PhenoloomError, match="'a' twice"):
-        fold_table(write(tmp_path / "c.parquet", rows * 2, {"unit": "image"}))
+ROWS = [("a", "g", "x", 0), ("b", "h", "y", 1), ("c", "h", "rare", -1), ("d", "i", None, -1), ("e", "g", "y", 0)]
+
+
+def test_a_file_is_read_with_its_facts_and_units_without_a_class_have_no_code(tmp_path: Path) -> None:
+    split = Split.read(write(tmp_path / "folds.parquet", ROWS), "image", 2)
+    assert split.units.tolist() == ["a", "b", "c", "d", "e"]
+    assert split.groups.tolist() == ["g", "h", "h", "i", "g"]
+    assert split.fold.tolist() == [0, 1, -1, -1, 0]
+    assert (split.classes, split.targets.tolist()) == (["x", "y"], [0, 1, -1, -1, 1])
+    assert (split.unit, split.names, split.support()) == ("image", ["fold-0", "fold-1"], {"x": 1, "y": 2})
+    assert split.tested().units.tolist() == ["a", "b", "e"]
+    assert split.among(["y"]).units.tolist() == ["b", "e"]
+    assert split.without(split.groups == "g").units.tolist() == ["b", "c", "d"]
+
+
+def test_several_labels_a_unit_become_flags(tmp_path: Path) -> None:
+    rows = [("a", "g", ["x", "y"], 0), ("b", "h", ["rare", "y"], 1), ("c", "i", [], -1)]
+    split = Split.read(write(tmp_path / "folds.parquet", rows))
+    assert split.targets.tolist() == [[True, True], [False, True], [False, False]]
+    assert (split.support(), split.among(["x"]).units.tolist()) == ({"x": 1, "y": 2}, ["a"])
+
+
+def test_rows_find_the_fold_of_their_unit(tmp_path: Path) -> None:
+    split = Split.read(write(tmp_path / "folds.parquet", ROWS))
+    rows = pd.DataFrame({"id": ["1", "2", "3"], "image_id": ["b", "unknown", "c"], "plate": None, "well": None})
+    assert split.folds_of(rows).tolist() == [1, -1, -1]
+    assert split.units_of(rows).tolist() == ["b", "unknown", "c"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        (ROWS, {"unit": None}, "must state the unit"),
+        (ROWS, {"classes": None, "multi_label": False}, "must state classes"),
+        (ROWS * 2, {}, "unit 'a' twice"),
+        ([*ROWS, ("f", "g", "x", 1)], {}, "group 'g' sits in more than one fold"),
+        (ROWS, {"unit": "well"}, "splits wells into 2 folds, but the study asks for 2 folds of images"),
+        (ROWS, {"count": 3}, "splits images into 3 folds, but the study asks for 2 folds of images"),
+    ],
+)
+def test_a_file_that_cannot_be_trusted_is_refused(
+    tmp_path: Path, rows: list[tuple[str, str, Any, int]], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PhenoloomError, match=message):
+        Split.read(write(tmp_path / "folds.parquet", rows, **changes), "image", 2)
 
 
 @given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 5))

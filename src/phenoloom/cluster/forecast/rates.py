@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...artifacts.manifest import read_manifest
@@ -22,6 +21,7 @@ from ...config.representation import Representation
 from ...core.errors import PhenoloomError
 from ...models.checkpoint import read_card
 from ...models.cost import model_cost
+from ...splits.split import Split
 from ...study.shards import raw_bytes
 
 Work = Callable[[Path, str], float | None]
@@ -223,8 +223,8 @@ def _probed(study: Path, representation: str) -> float | None:
     path = study / "folds.parquet"
     if not path.exists() or not (study / "scores" / f"{representation}.parquet").exists():
         return None
-    folds = pq.read_table(path, columns=["fold"])["fold"]
-    return float(len(folds) * len(pc.unique(pc.filter(folds, pc.greater_equal(folds, 0)))))
+    split = Split.read(path)
+    return float(len(split.units) * len(split.names))
 
 
 def _two(name: str) -> tuple[str, str]:

@@ -54,13 +54,13 @@ def _counts_row(stage: str, what: str, expected: int | None, found: int | None) 
 
 def classes(results: Results) -> Table | None:
     """Classes by support: units, groups and plates; dropped classes are listed with their count."""
-    folds, facts = results.folds, results.fold_facts
-    if folds is None or not facts.get("classes"):
+    facts = results.fold_facts
+    if results.split is None or not facts.get("classes"):
         return None
-    units = folds.explode("label").dropna(subset=["label"]).astype({"label": str})
-    used = units[units["fold"] >= 0]
-    by_label = used.groupby("label")
-    folds_with, groups = by_label["fold"].nunique(), by_label["group"].nunique()
+    split = results.split.tested()
+    units = {label: split.among([label]) for label in split.classes}
+    folds_with = {label: len(of.names) for label, of in units.items()}
+    groups = {label: len(set(of.groups)) for label, of in units.items()}
     total = sum(facts["classes"].values())
     rows = []
     for label, support in sorted(facts["classes"].items(), key=lambda item: (-item[1], item[0])):
@@ -131,10 +131,10 @@ def facts(results: Results) -> list[tuple[str, str]]:
     source = sheet if sheet is not None else index
     if source is not None:
         found += [(f"{word}s", count(n)) for word in ("plate", "well") if (n := _distinct(source, word))]
-    if results.folds is not None:
-        used = results.folds[results.folds["fold"] >= 0]
-        found.append((f"{results.fold_facts.get('unit', 'unit')}s scored", count(len(used))))
-        found.append(("groups", count(used["group"].nunique())))
+    if results.split is not None:
+        used = results.split.tested()
+        found.append((f"{used.unit}s scored", count(len(used.units))))
+        found.append(("groups", count(len(set(used.groups)))))
     return found
 
 
