@@ -145,7 +145,8 @@ class StudyOnDisk:
             max_rejected_fraction=0.1,
         )
         made = {"settings": convert.model_dump(mode="json"), "dtype": str(self.dtype)}
-        self._manifest(shapes, "contours", traced, shard, tiles=made)
+        arrays = {"contours": {"shape": [len(contours), 32, 2], "dtype": "float32"}}
+        self._manifest(shapes, "contours", traced, shard, tiles=made, arrays=arrays)
 
     def _tile(self, kind: str, generator: np.random.Generator) -> np.ndarray:
         """A tile with a plane for each channel, in the camera's type."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import zarr
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import read_manifest
 from ..core.errors import PhenoloomError
+from ..shapes.store import ContourStore
 from ..tiles.store import TileStore
 from .loader import Rows
 
@@ -86,22 +86,20 @@ class ShapeView:
     """
 
     def __init__(self, table: pd.DataFrame, stores: Sequence[Path], scratch: Path | None = None) -> None:
-        facts = pd.concat([_contour_facts(manifest) for manifest in stores], ignore_index=True)
-        positions = pd.Series(np.arange(len(facts)), index=facts["id"]).reindex(table["id"])
+        opened = [ContourStore(manifest) for manifest in stores]
+        ids = np.concatenate([store.ids.to_numpy() for store in opened])
+        positions = pd.Series(np.arange(len(ids)), index=ids).reindex(table["id"])
         self.found: NDArray[np.bool_] = positions.notna().to_numpy()
         self._rows = positions.to_numpy()[self.found].astype(np.int64)
-        every = facts["scale"].to_numpy(np.float32)
+        scales = [store.scales for store in opened]
+        every = np.concatenate(scales)
         self.scale: NDArray[np.float32] = every[self._rows]
-        self.item = _contour_shape(stores)
+        self.item = _item_of(opened)
         self.dtype = np.dtype(np.float32)
         self._held = _Memory(len(every), self.item) if scratch is None else _File(scratch, self.item)
-        start = 0
-        for array in _contour_arrays(stores):
-            for first in range(0, array.shape[0], _CONTOURS_A_BLOCK):
-                block = np.asarray(array[first : first + _CONTOURS_A_BLOCK], np.float32)
-                block /= every[start : start + len(block), None, None]
-                self._held.append(block)
-                start += len(block)
+        for store, scale in zip(opened, scales, strict=True):
+            for start, block in store.blocks(_CONTOURS_A_BLOCK):
+                self._held.append(block / scale[start : start + len(block), None, None])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -153,19 +151,9 @@ def _open_tiles(manifest: Path) -> TileStore:
     return TileStore(manifest.with_suffix(".zarr"))
 
 
-def _contour_facts(manifest: Path) -> pd.DataFrame:
-    read_manifest(manifest)
-    facts: pd.DataFrame = pq.read_table(manifest.with_suffix(".parquet"), columns=["id", "scale"]).to_pandas()
-    return facts
-
-
-def _contour_arrays(stores: Sequence[Path]) -> Iterator[zarr.Array[Any]]:
-    for manifest in stores:
-        yield zarr.open_array(manifest.with_suffix(".zarr") / "contours", mode="r")
-
-
-def _contour_shape(stores: Sequence[Path]) -> tuple[int, ...]:
-    shapes = {array.shape[1:] for array in _contour_arrays(stores)}
+def _item_of(stores: Sequence[ContourStore]) -> tuple[int, ...]:
+    """Return the shape of one contour, (points, 2), that all stores share."""
+    shapes = {store.shape[1:] for store in stores}
     if len(shapes) != 1:
         raise PhenoloomError(
             f"All shards must hold contours of one number of points, found {sorted(s[0] for s in shapes)}; rerun the "

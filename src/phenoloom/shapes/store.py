@@ -111,10 +111,20 @@ def write_table(manifest: Path, table: pa.Table) -> str:
 
 
 class ContourStore:
-    """Reads the contours and ids of one finished shard, block by block."""
+    """The contours of one finished shard, read block by block, with their ids and scales.
+
+    Attributes:
+        path: The Zarr group.
+        shape: (contours, points, 2).
+    """
 
     def __init__(self, manifest: Path) -> None:
-        self.shape = tuple(read_manifest(manifest)["arrays"]["contours"]["shape"])
+        """Open the store of a manifest.
+
+        Raises:
+            PhenoloomError: The manifest is not that of a finished store, or states another shape than the store has.
+        """
+        self.shape: tuple[int, ...] = tuple(read_manifest(manifest)["arrays"]["contours"]["shape"])
         self.path = manifest.with_suffix(".zarr")
         self._array = zarr.open_array(self.path / "contours", mode="r")
         self._table = manifest.with_suffix(".parquet")
@@ -125,14 +135,19 @@ class ContourStore:
             )
 
     def __len__(self) -> int:
-        return int(self.shape[0])
+        return self.shape[0]
 
     @property
     def ids(self) -> pa.ChunkedArray:
         """Ids of the contours, in the order of the store."""
         return pq.read_table(self._table, columns=["id"])["id"]
 
+    @property
+    def scales(self) -> NDArray[np.float32]:
+        """Root mean square distance of each contour's points from its centroid, in px (contours,)."""
+        return np.asarray(pq.read_table(self._table, columns=["scale"])["scale"], np.float32)
+
     def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The position of each block's first contour, and the block (at most `rows`, points, 2)."""
+        """Yield the position of each block's first contour, and the block in px (at most `rows`, points, 2)."""
         for start in range(0, len(self), rows):
             yield start, np.asarray(self._array[start : start + rows], np.float32)
