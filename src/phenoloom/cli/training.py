@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .command import THREADS, Argument, path, rule, scratch
 
 if TYPE_CHECKING:
-    from ..config.training import Conduct
+    from ..config.training import RunOptions
 
 _TRAINING = (
     path("--index"),
@@ -35,13 +35,14 @@ _TRAINING = (
 def tune(a: argparse.Namespace) -> None:
     """Try settings of a model in one split's train groups."""
     from ..artifacts.scratch import scratch_folder, staged_stores
+    from ..config.hardware import Hardware
     from ..config.rule_settings import TuneSettings
     from ..data.sources import stores_in
     from ..training.tune import tune
 
     settings = TuneSettings.parse(a.settings)
     with staged_stores(stores_in(a.stores, a.index), scratch_folder(a.scratch)) as stores:
-        shared = (a.worker, a.workers, a.threads, a.accelerator, _conduct(a))
+        shared = (a.worker, a.workers, Hardware(accelerator=a.accelerator, threads=a.threads), _options(a))
         tune(settings, a.index, a.folds, stores, a.output, *shared)
 
 
@@ -74,9 +75,9 @@ def choose(a: argparse.Namespace) -> None:
 def pretrain(a: argparse.Namespace) -> None:
     """Train one model on one split's train groups."""
     from ..artifacts.scratch import scratch_folder
+    from ..config.hardware import Hardware
     from ..config.rule_settings import PretrainSettings
     from ..data.sources import stores_in
-    from ..training.launch import World
     from ..training.multi_study import Other, staged_studies
     from ..training.pretrain import pretrain
 
@@ -85,15 +86,15 @@ def pretrain(a: argparse.Namespace) -> None:
         from ..training.choose import chosen_settings
 
         settings, tuned = chosen_settings(settings, a.chosen)
-    world = World(a.nodes, a.devices)
+    hardware = Hardware(a.nodes, a.devices, a.accelerator, a.threads)
     others = [Other.parse(argument) for argument in a.also]
     with staged_studies(stores_in(a.stores, a.index), others, scratch_folder(a.scratch)) as (stores, theirs):
-        placed = (a.threads, world, a.accelerator, _conduct(a), theirs, tuned)
+        placed = (hardware, _options(a), theirs, tuned)
         pretrain(settings, a.index, a.folds, stores, a.output, *placed)
 
 
-def _conduct(a: argparse.Namespace) -> Conduct:
-    from ..config.training import Collapse, Conduct
+def _options(a: argparse.Namespace) -> RunOptions:
+    from ..config.training import Collapse, RunOptions
 
     floors = {
         "epochs": a.collapse_epochs,
@@ -102,4 +103,4 @@ def _conduct(a: argparse.Namespace) -> Conduct:
         "least_information": a.least_information,
     }
     collapse = Collapse(**{key: value for key, value in floors.items() if value is not None})
-    return Conduct(a.compile, a.gradient_checkpointing, collapse)
+    return RunOptions(a.compile, a.gradient_checkpointing, collapse)

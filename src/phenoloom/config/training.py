@@ -58,8 +58,14 @@ class Balance(Section):
 
 
 @dataclass(frozen=True)
-class Conduct:
-    """How a training is carried out, as far as no result depends on it."""
+class RunOptions:
+    """How a training is run; the result depends on none of it, except by rounding.
+
+    Attributes:
+        compile: Compile the networks with torch.compile.
+        gradient_checkpointing: Compute blocks again in the backward pass, which saves memory.
+        collapse: When a training counts as collapsed and stops.
+    """
 
     compile: bool = False
     gradient_checkpointing: bool = False

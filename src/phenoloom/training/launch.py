@@ -1,78 +1,76 @@
-"""How the processes of one training come to be: one alone, several on one machine, or several on nodes of a cluster."""
+"""The processes of one training: one alone, several on one machine, or several on nodes of a cluster."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 from pytorch_lightning.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
+from ..config.hardware import Accelerator, Hardware
 from ..core.errors import PhenoloomError
 
 LOST_AFTER = timedelta(minutes=30)
-"""A process that says nothing for so long is lost; the others end, and the job with them."""
+"""A process that sends nothing for this long is lost; the others end, and the job with them."""
 
 
-@dataclass(frozen=True)
-class World:
-    """`nodes` machines with `devices` processes each; a process has one GPU where there are GPUs."""
+def environment(hardware: Hardware, variables: Mapping[str, str] = os.environ) -> ClusterEnvironment:
+    """Return how the processes are started: all of them by srun, or on one machine by the first of them.
 
-    nodes: int = 1
-    devices: int = 1
-
-    @property
-    def size(self) -> int:
-        """Number of processes."""
-        return self.nodes * self.devices
-
-    def environment(self, variables: Mapping[str, str] = os.environ) -> ClusterEnvironment:
-        """How the processes come to be: all started by srun, or on one machine by the first of them.
-
-        Raises PhenoloomError where srun started another number of processes: each would train a model of its own.
-        """
-        tasks = variables.get("SLURM_STEP_NUM_TASKS") if "SLURM_PROCID" in variables else None
-        if self.size > 1 and tasks == str(self.size):
-            # Snakemake owns retries; a job that SLURM queues again behind its back would run twice.
-            return SLURMEnvironment(auto_requeue=False)
-        if self.nodes > 1 or (self.size > 1 and tasks not in (None, "1")):
-            found = f"{tasks} were" if tasks else "no srun was"
-            raise PhenoloomError(
-                f"training.nodes {self.nodes} x training.devices {self.devices} needs {self.size} processes started by "
-                f"srun, and {found} found; put `srun --nodes={self.nodes} --ntasks-per-node={self.devices}` in front "
-                "of the command, or set both to 1"
-            )
-        # One task a job: SLURM's variables would make Lightning wait for others, and queue the job again.
-        return LightningEnvironment()
-
-    def rank(self, variables: Mapping[str, str] = os.environ) -> int:
-        """Number of this process; 0 is the one that writes."""
-        if self.size == 1:
-            return 0
-        if isinstance(self.environment(variables), SLURMEnvironment):
-            return int(variables["SLURM_PROCID"])
-        return int(variables.get("LOCAL_RANK", "0"))
-
-    def strategy(self, device: torch.device) -> DDPStrategy | str:
-        """Lightning's way of training in this world."""
-        if self.size == 1:
-            return "auto"
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        # Batch norms and codebooks are kept equal where they are computed, so that no buffer needs to be sent.
-        return DDPStrategy(process_group_backend=backend, broadcast_buffers=False, timeout=LOST_AFTER)
+    Raises:
+        PhenoloomError: srun started another number of processes, each of which would train a model of its own.
+    """
+    tasks = variables.get("SLURM_STEP_NUM_TASKS") if "SLURM_PROCID" in variables else None
+    if hardware.processes > 1 and tasks == str(hardware.processes):
+        # Snakemake owns retries; a job that SLURM queues again behind its back would run twice.
+        return SLURMEnvironment(auto_requeue=False)
+    if hardware.spans_nodes or (hardware.processes > 1 and tasks not in (None, "1")):
+        found = f"{tasks} were" if tasks else "no srun was"
+        raise PhenoloomError(
+            f"training.nodes {hardware.nodes} x training.devices {hardware.devices} needs {hardware.processes} "
+            f"processes started by srun, and {found} found; put `srun --nodes={hardware.nodes} "
+            f"--ntasks-per-node={hardware.devices}` in front of the command, or set both to 1"
+        )
+    # One task a job: SLURM's variables would make Lightning wait for others, and queue the job again.
+    return LightningEnvironment()
 
 
-ALONE = World()
+def process_rank(hardware: Hardware, variables: Mapping[str, str] = os.environ) -> int:
+    """Return the number of this process; process 0 is the one that writes."""
+    if hardware.processes == 1:
+        return 0
+    if isinstance(environment(hardware, variables), SLURMEnvironment):
+        return int(variables["SLURM_PROCID"])
+    return int(variables.get("LOCAL_RANK", "0"))
 
 
-def training_device(accelerator: str, local: int = 0, variables: Mapping[str, str] = os.environ) -> torch.device:
-    """The device of a training process, `local` being its number on its machine.
+def strategy(hardware: Hardware, device: torch.device) -> DDPStrategy | str:
+    """Return Lightning's strategy for these processes."""
+    if hardware.processes == 1:
+        return "auto"
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    # Batch norms and codebooks are kept equal where they are computed, so that no buffer needs to be sent.
+    return DDPStrategy(process_group_backend=backend, broadcast_buffers=False, timeout=LOST_AFTER)
 
-    Raises PhenoloomError where a GPU is demanded and none can be used; `auto` says so and trains on processors.
+
+def training_device(
+    accelerator: Accelerator, local: int = 0, variables: Mapping[str, str] = os.environ
+) -> torch.device:
+    """Return the device of a training process.
+
+    Where no GPU can be used, `auto` says so on standard error and trains on processors.
+
+    Args:
+        accelerator: `gpu` demands a GPU.
+        local: Number of the process on its machine.
+        variables: The environment.
+
+    Raises:
+        PhenoloomError: A GPU is demanded, and none can be used.
     """
     if accelerator == "cpu":
         return torch.device("cpu")
@@ -86,5 +84,5 @@ def training_device(accelerator: str, local: int = 0, variables: Mapping[str, st
             "to `auto` or `cpu`"
         )
     if given not in ("", "-1"):
-        print(f"this job was given a GPU, but {found}; training goes on on processors, slowly", file=sys.stderr)
+        print(f"this job was given a GPU, but {found}; it trains on processors, slowly", file=sys.stderr)
     return torch.device("cpu")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
-from ..config.training import Conduct
+from ..config.training import RunOptions
 from ..core.atomic import remove_leftovers, write_atomically
 from ..data.loader import Rows
 from ..models.checkpoint import (
@@ -23,7 +24,7 @@ from ..models.checkpoint import (
 )
 from .dataset import gather
 from .fit import _shown, fitted
-from .launch import ALONE, World
+from .launch import process_rank
 from .model_card import _card
 from .module import Pretraining
 from .multi_study import Other, gather_mixture
@@ -38,10 +39,8 @@ def pretrain(
     folds: Path,
     stores: list[Path],
     output: Path,
-    threads: int,
-    world: World = ALONE,
-    accelerator: str = "auto",
-    conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    hardware: Hardware = Hardware(),  # noqa: B008 - frozen
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     others: Sequence[Other] = (),
     tuned: Tuned | None = None,
 ) -> None:
@@ -49,14 +48,14 @@ def pretrain(
 
     Times are told in `throughput.csv` beside them, so that the others are the same bytes in every run.
 
-    `stores` are the shard manifests of the model's view, `threads` decode ahead of the step. Arithmetic on a CPU uses
-    `training.threads` threads whatever `threads` is, because the order of sums, and so the weights, depends on it.
-    With a `world` of several processes each of them calls this, and the first one writes. `others` are the studies that
-    the settings name beside the own one. `tuned` says how those of the `settings` were chosen that a search has found.
+    `stores` are the shard manifests of the model's view; `hardware.threads` threads decode ahead of the step.
+    Arithmetic on a CPU uses `training.threads` threads whatever that number is, because the order of sums, and so the
+    weights, depends on it. Of several processes each one calls this, and the first one writes. `others` are the
+    studies that the settings name beside the own one. `tuned` says how a search has chosen settings.
     Raises PhenoloomError for too few rows, for a loss that is not finite and for an embedding that collapsed; the last
     good state then stays in `resume/`.
     """
-    first = world.rank() == 0
+    first = process_rank(hardware) == 0
     if first:
         for name in (CARD, METRICS, THROUGHPUT, EXAMPLES, WEIGHTS):
             remove_leftovers(output / name)
@@ -65,7 +64,7 @@ def pretrain(
     else:
         material = gather(settings, index, folds, stores)
     read = [*(stores if settings.trained_here else []), *(store for other in others for store in other.stores)]
-    with fitted(settings, material, read, output, threads, world, accelerator, conduct) as module:
+    with fitted(settings, material, read, output, hardware, options) as module:
         if not first:
             return
         module.objective.load_state_dict(module.progress.best)

@@ -15,28 +15,31 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
-from .launch import World
+from .launch import environment, strategy
 from .module import Pretraining
 
 TERMINATED = 128 + 15
 
 
-def fit(module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device, world: World) -> None:
+def fit(
+    module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device, hardware: Hardware
+) -> None:
     """Train until it is done; a job that is asked to end saves its state and exits with the code of that."""
     training = settings.model.training
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=world.devices,
-            num_nodes=world.nodes,
-            strategy=world.strategy(device),
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=strategy(hardware, device),
             # Each process is given its share of every batch already.
             use_distributed_sampler=False,
             max_epochs=training.epochs,
             gradient_clip_val=training.gradient_clip,
             deterministic="warn" if device.type == "cuda" else None,
-            plugins=[world.environment(), _precision(training.precision, device)],
+            plugins=[environment(hardware), _precision(training.precision, device)],
             logger=TensorBoardLogger(output, name="tensorboard", version=settings.digest()[:12]),
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,

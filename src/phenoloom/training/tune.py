@@ -19,10 +19,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from ..config.hardware import Hardware
 from ..config.load import with_values
 from ..config.rule_settings import PretrainSettings, TuneSettings
 from ..config.search import Range, Tune, Value
-from ..config.training import Conduct
+from ..config.training import RunOptions
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError, TrainingFailedError
 from ..core.seeds import stable_seed
@@ -45,9 +46,8 @@ def tune(
     output: Path,
     worker: int,
     workers: int,
-    threads: int,
-    accelerator: str = "auto",
-    conduct: Conduct = Conduct(),  # noqa: B008 - frozen
+    hardware: Hardware = Hardware(),  # noqa: B008 - frozen
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Try the slots of one worker and write `output`, a JSON file beside the journal that it names, last.
 
@@ -68,7 +68,7 @@ def tune(
         if _finished(study, slot) is None:
             trial = _ask(study, settings, slot, workers)
             folder = output.parent / f"trial-{slot}"
-            _run(study, trial, settings, read, stores, folder, threads, accelerator, conduct)
+            _run(study, trial, settings, read, stores, folder, hardware, options)
             shutil.rmtree(folder, ignore_errors=True)
     facts = {"journal": name, "slots": list(slots), "settings_sha256": settings.digest()}
     write_atomically(output, lambda file: file.write((json.dumps(facts) + "\n").encode()))
@@ -122,9 +122,8 @@ def _run(
     read: Reader,
     stores: Sequence[Path],
     folder: Path,
-    threads: int,
-    accelerator: str,
-    conduct: Conduct,
+    hardware: Hardware,
+    options: RunOptions,
 ) -> None:
     """Train with the settings of one trial, and tell the study how it ended.
 
@@ -151,10 +150,7 @@ def _run(
         _tell_failed(study, trial, error)
         return
     try:
-        with fitted(
-            tried, read(tried), stores, folder, threads,
-            accelerator=accelerator, conduct=conduct, watch=watch,
-        ) as module:  # fmt: skip
+        with fitted(tried, read(tried), stores, folder, hardware, options, watch=watch) as module:
             progress = module.progress
         best = metric_of(progress.history[progress.best_epoch - 1], metric)
     except TrainingFailedError as error:

@@ -85,7 +85,7 @@ def test_a_model_trained_on_copies_is_the_same_model(tmp_path: Path) -> None:
     local.mkdir()
     for name, scratch in (("direct", None), ("staged", local)):
         with staged_stores(study.tiles, scratch) as stores:
-            pretrain(image_settings(), study.index, study.folds, stores, tmp_path / name, 1)
+            pretrain(image_settings(), study.index, study.folds, stores, tmp_path / name)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("direct", "staged")]
     assert weights[0] == weights[1]
 

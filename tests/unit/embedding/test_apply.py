@@ -103,7 +103,7 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     stores = tiles if model.view == "tiles" else shapes
     trained = folder / "models" / "m" / "fold-0"
     wanted = PretrainSettings(study="mine", algorithm=1, model_name="m", model=model, split="fold-0", seed=0)
-    pretrain(wanted, index, folds, stores, trained, 1)
+    pretrain(wanted, index, folds, stores, trained)
     entry = EmbedSettings(
         study="mine", algorithm=1, representation="m", split="fold-0", descriptors=None, model_name="m",
         view=model.view, untrained=False, transductive=False,

@@ -19,13 +19,14 @@ import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, shape_settings
 from torch import distributed, nn
 
+from phenoloom.config.hardware import Hardware
 from phenoloom.config.image_objectives import AE
 from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets import collective as room
 from phenoloom.nets.quantizer import Quantizer
-from phenoloom.training.launch import World, training_device
+from phenoloom.training.launch import environment, process_rank, training_device
 
 TOLERANCE = 2e-4
 """Largest relative difference of a loss: sums of float32 in another order."""
@@ -217,9 +218,9 @@ def test_the_codebook_follows_the_tokens_of_all_processes_and_is_the_same_in_eac
 def test_processes_that_srun_did_not_start_as_asked_are_refused_with_the_command() -> None:
     started = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
     with pytest.raises(PhenoloomError, match=r"srun --nodes=2 --ntasks-per-node=4"):
-        World(2, 4).environment(started)
-    assert World(2, 4).rank({"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8"}) == 5
-    assert World(1, 4).rank({**started, "LOCAL_RANK": "3"}) == 3
+        environment(Hardware(2, 4), started)
+    assert process_rank(Hardware(2, 4), {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8"}) == 5
+    assert process_rank(Hardware(1, 4), {**started, "LOCAL_RANK": "3"}) == 3
 
 
 def test_a_gpu_that_is_demanded_and_missing_is_an_error_and_one_that_is_given_in_vain_a_warning(

@@ -21,7 +21,7 @@ class Killed(BaseException):
 
 def run(exponent: float, study: StudyOnDisk, output: Path) -> dict[str, bytes]:
     settings = image_settings(training={"foreground_exponent": exponent, "learning_rate": 0.001})
-    pretrain(settings, study.index, study.folds, study.tiles, output, 1)
+    pretrain(settings, study.index, study.folds, study.tiles, output)
     return {name: (output / name).read_bytes() for name in OUTPUTS}
 
 

@@ -18,7 +18,7 @@ from phenoloom.augment.tiles import augment, crops
 from phenoloom.config.model import Augment, ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.shape_objectives import ShapeAugment
-from phenoloom.config.training import Collapse, Conduct
+from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.models.checkpoint import read_card
 from phenoloom.nets.heads import DINOHead
 from phenoloom.objectives.contrast import supervised_contrast
@@ -89,8 +89,8 @@ def settings_of(name: str, precision: str, **more: Any) -> PretrainSettings:
 def run(settings: PretrainSettings, study: StudyOnDisk, output: Path) -> pd.DataFrame:
     stores = study.tiles if settings.model.view == "tiles" else study.shapes
     # So few steps bring no codebook into use.
-    conduct = Conduct(collapse=Collapse(epochs=0))
-    pretrain(settings, study.index, study.folds, stores, output, 1, conduct=conduct)
+    options = RunOptions(collapse=Collapse(epochs=0))
+    pretrain(settings, study.index, study.folds, stores, output, options=options)
     return pd.read_csv(output / "metrics.csv")
 
 

@@ -21,7 +21,7 @@ from tests.unit.training.test_pretrain import KILLED_AT_STEP_6, OUTPUTS, Killed,
 from phenoloom.config.image_objectives import DINO, Contrast
 from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
-from phenoloom.config.training import Collapse, Conduct, Training
+from phenoloom.config.training import Collapse, RunOptions, Training
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.loader import Loader
 from phenoloom.embedding.embed import embed
@@ -61,10 +61,10 @@ def mae(**changes: Any) -> PretrainSettings:
 
 
 def run(
-    settings: PretrainSettings, study: StudyOnDisk, output: Path, conduct: Conduct | None = None
+    settings: PretrainSettings, study: StudyOnDisk, output: Path, options: RunOptions | None = None
 ) -> dict[str, bytes]:
     stores = study.tiles if settings.model.view == "tiles" else study.shapes
-    pretrain(settings, study.index, study.folds, stores, output, 1, conduct=conduct or Conduct())
+    pretrain(settings, study.index, study.folds, stores, output, options=options or RunOptions())
     return {path.name: path.read_bytes() for path in output.iterdir() if path.name in OUTPUTS}
 
 
@@ -106,7 +106,7 @@ def test_parts_of_a_batch_keep_the_keys_of_their_items(
     monkeypatch.setattr(Contrasted, "forward", watched)
     plain = mae(accumulate=2)
     model = plain.model.model_copy(update={"contrast": Contrast(pairs="labels")})
-    again = Conduct(gradient_checkpointing=True)
+    again = RunOptions(gradient_checkpointing=True)
     run(plain.model_copy(update={"model": model}), study, tmp_path, again)
     assert seen
     assert all(rows == keys for rows, keys in seen)
@@ -118,7 +118,7 @@ def test_parts_of_a_batch_in_half_precision_have_nearly_the_curve_of_single_prec
 ) -> None:
     for precision in ("float32", "bf16"):
         settings = mae(accumulate=2, optimizer="sgd", learning_rate=0.1, precision=precision)
-        run(settings, study, tmp_path / precision, Conduct(gradient_checkpointing=True))
+        run(settings, study, tmp_path / precision, RunOptions(gradient_checkpointing=True))
     half, single = (metrics(tmp_path / name)["train_loss"] for name in ("bf16", "float32"))
     np.testing.assert_allclose(half, single, rtol=0.02)
     assert (half != single).all()
@@ -213,7 +213,7 @@ def test_kill_9_loses_nothing_of_optimiser_and_average(study: StudyOnDisk, tmp_p
 def test_blocks_computed_again_change_no_byte_of_a_model_and_may_be_switched_on_in_the_middle(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, again = image_settings(), Conduct(gradient_checkpointing=True)
+    settings, again = image_settings(), RunOptions(gradient_checkpointing=True)
     expected = run(settings, study, tmp_path / "plain")
     assert run(settings, study, tmp_path / "again", again) == expected
     with monkeypatch.context() as deadly:
@@ -228,7 +228,7 @@ def test_a_compiled_training_that_is_killed_continues_to_the_same_bits(
 ) -> None:
     monkeypatch.setattr(computing, "BACKEND", "aot_eager")
     monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
-    settings, compiled = mae(**EVERYTHING), Conduct(compile=True)
+    settings, compiled = mae(**EVERYTHING), RunOptions(compile=True)
     expected = run(settings, study, tmp_path / "whole", compiled)
     with monkeypatch.context() as deadly:
         kill_after(4, deadly, "training_step")
@@ -246,9 +246,9 @@ def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_b
     kind: str, study: StudyOnDisk, tmp_path: Path
 ) -> None:
     settings = mae(**COLLAPSING) if kind == "tiles" else shape_settings(training=COLLAPSING)
-    conduct = Conduct(collapse=Collapse(epochs=3))
+    options = RunOptions(collapse=Collapse(epochs=3))
     with pytest.raises(PhenoloomError, match=r"the embedding has collapsed: after 3 epochs under a floor") as stopped:
-        run(settings, study, tmp_path, conduct)
+        run(settings, study, tmp_path, options)
     state = torch.load(tmp_path / "resume" / settings.digest() / "state.pt", weights_only=True)
     assert f"kept in {tmp_path / 'resume' / settings.digest()}, and a rerun goes on" in str(stopped.value)
     history = state["progress"]["history"]
@@ -262,7 +262,7 @@ def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_b
     assert [path.name for path in (tmp_path / "resume" / settings.digest()).iterdir()] == ["state.pt"]
     # A rerun goes on from there, to the same end.
     with pytest.raises(PhenoloomError) as again:
-        run(settings, study, tmp_path, conduct)
+        run(settings, study, tmp_path, options)
     assert str(again.value) == str(stopped.value)
 
 
@@ -276,16 +276,16 @@ def test_self_distillation_without_its_guards_collapses_and_stops(
     guards |= dict.fromkeys(("teacher_temperature", "first_teacher_temperature"), temperature)
     small = {"prototypes": 16, "hidden": 32, "bottleneck": 16, "local_size": 16, "local_crops": 2}
     plain = mae(epochs=12, learning_rate=1e-3, warmup_epochs=2)
-    conduct = Conduct(collapse=Collapse(epochs=2))
+    options = RunOptions(collapse=Collapse(epochs=2))
     for name, objective in {"guarded": small, "free": {**small, **guards}}.items():
         settings = plain.model_copy(
             update={"model": plain.model.model_copy(update={"objective": DINO(name="dino", **objective)})}
         )
         if name == "guarded":
-            assert "model.yaml" in run(settings, study, tmp_path / name, conduct)
+            assert "model.yaml" in run(settings, study, tmp_path / name, options)
             continue
         with pytest.raises(PhenoloomError, match=r"collapsed: after 2 epochs .* information of the codes in nats"):
-            run(settings, study, tmp_path / name, conduct)
+            run(settings, study, tmp_path / name, options)
         assert not (tmp_path / name / "model.yaml").exists()
 
 
@@ -311,18 +311,18 @@ def test_figures_under_their_floors_are_told(figures: dict[str, float], told: li
 
 def test_a_collapse_that_is_allowed_ends_with_the_last_living_weights(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = mae(**{**COLLAPSING, "epochs": 14})
-    run(settings, study, tmp_path, Conduct(collapse=Collapse(epochs=14, least_spread=1e-2)))
+    run(settings, study, tmp_path, RunOptions(collapse=Collapse(epochs=14, least_spread=1e-2)))
     card, curve = read_card(tmp_path), metrics(tmp_path)
     assert curve["embedding_spread"].iloc[-1] < 1e-2
     assert curve["embedding_spread"][card.best_epoch - 1] >= 1e-2
-    run(settings, study, tmp_path / "never", Conduct(collapse=Collapse(epochs=0)))
+    run(settings, study, tmp_path / "never", RunOptions(collapse=Collapse(epochs=0)))
     assert metrics(tmp_path / "never")["val_loss"].equals(curve["val_loss"])
 
 
 def test_a_training_without_one_living_epoch_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
-    conduct = Conduct(collapse=Collapse(epochs=9, least_rank=1e6))
+    options = RunOptions(collapse=Collapse(epochs=9, least_rank=1e6))
     with pytest.raises(PhenoloomError, match="there is no good state before that, and a rerun starts anew"):
-        run(shape_settings(), study, tmp_path, conduct)
+        run(shape_settings(), study, tmp_path, options)
     assert not list(tmp_path.glob("resume/*/*.pt"))
 
 
@@ -330,7 +330,9 @@ def test_a_training_that_recovers_goes_on(study: StudyOnDisk, tmp_path: Path, mo
     expected = run(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
     flags = iter([False, True, True, False, True])
     monkeypatch.setattr(training, "under_floors", lambda *_: ["nothing"] * next(flags))
-    found = run(shape_settings(training={"epochs": 5}), study, tmp_path / "found", Conduct(collapse=Collapse(epochs=3)))
+    found = run(
+        shape_settings(training={"epochs": 5}), study, tmp_path / "found", RunOptions(collapse=Collapse(epochs=3))
+    )
     assert found["metrics.csv"] == expected["metrics.csv"]
     assert read_card(tmp_path / "found").best_epoch == 4
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
 
+from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import Mixture, PretrainSettings
-from phenoloom.config.training import Collapse, Conduct
+from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.mixed_source import MixedView
 from phenoloom.embedding.embed import embed
@@ -211,8 +212,8 @@ def test_other_studies_than_those_of_the_settings_are_refused(toy: StudyOnDisk, 
 
 def train(settings: PretrainSettings, toy: StudyOnDisk, foreign: Other, output: Path, threads: int = 1) -> Any:
     # So few epochs are too few for a codebook to be in use.
-    conduct = Conduct(collapse=Collapse(least_information=0))
-    pretrain(settings, toy.index, toy.folds, toy.tiles, output, threads, conduct=conduct, others=[foreign])
+    options = RunOptions(collapse=Collapse(least_information=0))
+    pretrain(settings, toy.index, toy.folds, toy.tiles, output, Hardware(threads=threads), options, others=[foreign])
     return {name: (output / name).read_bytes() for name in OUTPUTS}
 
 
@@ -271,7 +272,7 @@ def test_one_encoder_of_another_study_serves_all_folds_and_has_seen_none(
 def test_contours_of_several_studies_train_one_model(toy: StudyOnDisk, other: StudyOnDisk, tmp_path: Path) -> None:
     settings = mixed(make=shape_settings)
     foreign = read(other, view="shapes")
-    pretrain(settings, toy.index, toy.folds, toy.shapes, tmp_path / "m", 1, others=[foreign])
+    pretrain(settings, toy.index, toy.folds, toy.shapes, tmp_path / "m", others=[foreign])
     card = read_card(tmp_path / "m")
     assert (card.points, card.train_rows) == (32, 29)
     embed(

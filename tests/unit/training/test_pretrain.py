@@ -17,8 +17,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
 
+from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import PretrainSettings
-from phenoloom.config.training import Collapse, Conduct
+from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.embed import embed
 from phenoloom.models.checkpoint import load_objective, read_card
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("same_threads")
 
 def run(settings: PretrainSettings, study: StudyOnDisk, output: Path, threads: int = 1) -> dict[str, bytes]:
     stores = study.tiles if settings.model.view == "tiles" else study.shapes
-    pretrain(settings, study.index, study.folds, stores, output, threads)
+    pretrain(settings, study.index, study.folds, stores, output, Hardware(threads=threads))
     return {name: (output / name).read_bytes() for name in OUTPUTS}
 
 
@@ -57,9 +58,9 @@ def test_every_objective_of_contours_trains_embeds_and_gives_the_same_bytes_twic
     augment = {"stretch": 0.1, "noise": 0.01}
     settings = shape_settings(objective=objective, augment=augment, training={"epochs": 2})
     # Two epochs are too few for a codebook to be in use.
-    conduct = Conduct(collapse=Collapse(least_information=0))
+    options = RunOptions(collapse=Collapse(least_information=0))
     for folder in ("a", "b"):
-        pretrain(settings, study.index, study.folds, study.shapes, tmp_path / folder, 1, conduct=conduct)
+        pretrain(settings, study.index, study.folds, study.shapes, tmp_path / folder, options=options)
     files = [file for file in OUTPUTS if file != "reconstructions.npz" or name != "contrast"]
     first, second = ([(tmp_path / folder / file).read_bytes() for file in files] for folder in ("a", "b"))
     assert first == second
@@ -114,7 +115,7 @@ def test_another_draw_trains_other_weights_on_the_same_rows(make: Any, study: St
     cards = []
     for seed in (0, 1, 1):
         folder = tmp_path / f"{len(cards)}"
-        pretrain(make(training={"seed": seed}), study.index, study.folds, stores, folder, 1)
+        pretrain(make(training={"seed": seed}), study.index, study.folds, stores, folder)
         cards.append((read_card(folder), (folder / "model.safetensors").read_bytes()))
     (first, weights), (second, others), (_, again) = cards
     assert weights != others == again
@@ -259,7 +260,7 @@ def step(self, batch, batch_idx):
 
 training.Pretraining.training_step = step
 settings, index, folds, output, *stores = sys.argv[1:]
-pretrain(PretrainSettings.parse(settings), Path(index), Path(folds), [Path(p) for p in stores], Path(output), 1)
+pretrain(PretrainSettings.parse(settings), Path(index), Path(folds), [Path(p) for p in stores], Path(output))
 """
 
 

@@ -23,6 +23,7 @@ import yaml
 from optuna.trial import TrialState
 from tests.helpers.studies import StudyOnDisk, shape_settings
 
+from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import PretrainSettings, TuneSettings
 from phenoloom.config.search import Range, Tune, nested
 from phenoloom.core.errors import PhenoloomError, TrainingFailedError
@@ -54,7 +55,7 @@ def settings(split: str = "fold-0", epochs: int = 2, **search: Any) -> TuneSetti
 
 def run(study: StudyOnDisk, wanted: TuneSettings, folder: Path, worker: int = 0, workers: int = 1) -> Path:
     output = folder / f"worker-{worker}.json"
-    tune(wanted, study.index, study.folds, study.shapes, output, worker, workers, 1, "cpu")
+    tune(wanted, study.index, study.folds, study.shapes, output, worker, workers, Hardware(accelerator="cpu"))
     return output
 
 
@@ -178,6 +179,7 @@ def test_workers_share_the_journal_and_each_slot_is_tried_once(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import TuneSettings
 from phenoloom.training import module as training
 from phenoloom.training import tune as tuning
@@ -197,7 +199,8 @@ def die(self):
 training.Pretraining.save = die
 study = Toy(Path(sys.argv[2]))
 wanted = TuneSettings.parse(sys.argv[1])
-tuning.tune(wanted, study.index, study.folds, study.shapes, Path(sys.argv[3]) / "worker-0.json", 0, 1, 1, "cpu")
+output = Path(sys.argv[3]) / "worker-0.json"
+tuning.tune(wanted, study.index, study.folds, study.shapes, output, 0, 1, Hardware(accelerator="cpu"))
 """
 
 
@@ -353,7 +356,7 @@ def test_training_takes_what_was_chosen_and_says_so(study: StudyOnDisk, tmp_path
     values = {RATE: 0.004, "latent": 6, "objective.decoder": "matrix"}
     chosen.write_text(yaml.safe_dump({"metric": "val_loss", "value": 0.5, "trials": 9, "settings": values}))
     wanted, tuned = chosen_settings(shape_settings(training={"epochs": 1}), chosen)
-    pretrain(wanted, study.index, study.folds, study.shapes, tmp_path / "model", 1, tuned=tuned)
+    pretrain(wanted, study.index, study.folds, study.shapes, tmp_path / "model", tuned=tuned)
     card = read_card(tmp_path / "model")
     assert (card.model.training.learning_rate, card.model.latent) == (0.004, 6)
     assert card.model.objective.decoder == "matrix"
