@@ -25,6 +25,7 @@ from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets import collective as room
+from phenoloom.nets.sync_batchnorm import synchronise_batch_norms
 from phenoloom.nets.quantizer import Quantizer
 from phenoloom.training.launch import environment, process_rank, training_device
 
@@ -159,7 +160,7 @@ def _check_batch_norm(rank: int) -> None:
     torch.manual_seed(0)
     rows, weights = torch.randn(7, 3, 4, 4) * 5 + 100, torch.randn(7, 3, 4, 4)
     whole, shared = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.BatchNorm2d(3))
-    room.synchronise_batch_norms(shared)
+    synchronise_batch_norms(shared)
     assert list(shared.state_dict()) == list(whole.state_dict())
     own = np.array_split(np.arange(7), 2)[rank]
     inputs, share = rows.clone().requires_grad_(), rows[own].clone().requires_grad_()
