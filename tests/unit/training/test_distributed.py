@@ -25,8 +25,8 @@ from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets import collective as room
-from phenoloom.nets.sync_batchnorm import synchronise_batch_norms
 from phenoloom.nets.quantizer import Quantizer
+from phenoloom.nets.sync_batchnorm import synchronise_batch_norms
 from phenoloom.training.launch import environment, process_rank, training_device
 
 TOLERANCE = 2e-4
