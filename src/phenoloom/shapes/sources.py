@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ..artifacts.manifest import Quarantine, read_manifest
 from ..config.rule_settings import ContoursSettings
 from ..core.errors import ImageError, PhenoloomError
+from ..core.parallel import parallel_map
 from ..images.labels import read_labels
 from ..study.files import Root
 from ..study.outline_files import read_outlines
@@ -95,7 +95,7 @@ def _from_masks(settings: ContoursSettings, rows: pa.Table, threads: int) -> Bat
         except ImageError as error:
             return _unusable(row["image_id"], row["mask"] or "", str(error))
 
-    return rows.num_rows, _ordered(work, rows.select(["image_id", "mask"]).to_pylist(), threads)
+    return rows.num_rows, parallel_map(work, rows.select(["image_id", "mask"]).to_pylist(), threads)
 
 
 def _from_mask(settings: ContoursSettings, root: Root, row: dict[str, Any]) -> Batch:
@@ -182,19 +182,3 @@ def _is_usable(points: NDArray[np.float64]) -> bool:
 
 def _digest(points: NDArray[np.float64]) -> str:
     return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(points, "<f8").data)
-
-
-def _ordered(work: Callable[[dict[str, Any]], Batch], rows: list[dict[str, Any]], threads: int) -> Iterator[Batch]:
-    """`work` of all rows in threads, results in order, with at most two results a thread waiting."""
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="masks") as pool:
-        try:
-            for row in rows:
-                waiting.append(pool.submit(work, row))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -1,8 +1,8 @@
-"""One shard of a study: raw images to a tile store, a table of tiles, and a manifest, in one pass.
+"""Convert one shard of a study: raw images to a tile store, a table of tiles and a manifest, in one pass.
 
-An image is one task (read, measure, cut, encode) in dask's threads. Tiles are appended in the order of the sheet, and
-an image is read only when those some way before it are written (see `ordered.py`): memory is bounded by the number of
-threads, and the result does not depend on it.
+An image is one task (read, segment, crop, measure, encode) of `core.parallel`. Tiles are appended in the order of the
+sheet, and an image is read only when those some way before it are written: memory is bounded by the number of threads,
+and the result does not depend on it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ConvertSettings
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
-from ..core.parallel import in_order
+from ..core.parallel import parallel_map
 from ..core.progress import progress
 from ..images.labels import read_labels
 from ..images.projection import Where
@@ -83,15 +83,10 @@ def convert_shard(
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
         TileTable(temporary) as table,
     ):
-        sink = _Sink(rows, store, table, ChannelStatistics(len(settings.channels)))
-        bar = progress(range(len(rows)), len(rows), f"convert {shard}", "images")
-
-        def write(number: int, image: Converted) -> None:
-            sink.write(number, image)
-            next(bar)
-
-        in_order(lambda number: conversion.convert(rows[number], store), write, len(rows), threads)
-        next(bar, None)
+        sink = _Sink(store, table, ChannelStatistics(len(settings.channels)))
+        converted = parallel_map(lambda row: conversion.convert(row, store), rows, threads)
+        for row, image in zip(rows, progress(converted, len(rows), f"convert {shard}", "images"), strict=True):
+            sink.write(row, image)
         where = f"{manifest.parent.name}/{shard}"
         refuse_too_many(sink.quarantine, len(rows), settings.max_rejected_fraction, where)
         # A blank plate is no mistake; `index` refuses a study in which nothing at all is left.
@@ -210,16 +205,14 @@ class _Conversion:
 class _Sink:
     """Takes converted images in the order of the sheet."""
 
-    rows: list[dict[str, Any]]
     store: TileWriter
     table: TileTable
     statistics: ChannelStatistics
     quarantine: Quarantine = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def write(self, number: int, image: Converted) -> None:
-        """Append the tiles of image `number`, or its reason."""
-        row = self.rows[number]
+    def write(self, row: dict[str, Any], image: Converted) -> None:
+        """Append the tiles of the image in a row of the sheet, or its reason."""
         if image.reason:
             self.quarantine.append(
                 {"image_id": row["image_id"], "file": "; ".join(row["files"]), "reason": image.reason}

@@ -4,32 +4,29 @@ import threading
 
 import pytest
 
-from phenoloom.core import parallel as ordered
-from phenoloom.core.parallel import AHEAD_PER_THREAD, in_order
+from phenoloom.core import parallel
+from phenoloom.core.parallel import AHEAD_PER_THREAD, parallel_map
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("total", [0, 1, 40])
-def test_every_result_is_taken_once_and_in_order(threads: int, total: int) -> None:
-    taken: list[tuple[int, int]] = []
-    in_order(lambda number: number**2, lambda number, result: taken.append((number, result)), total, threads)
-    assert taken == [(number, number**2) for number in range(total)]
+def test_every_result_comes_once_and_in_order(threads: int, total: int) -> None:
+    assert list(parallel_map(lambda number: number**2, range(total), threads)) == [n**2 for n in range(total)]
 
 
 def test_order_holds_across_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordered, "GRAPH_ITEMS", 3)
-    taken: list[int] = []
-    in_order(lambda number: number, lambda number, _result: taken.append(number), 10, 2)
-    assert taken == list(range(10))
+    monkeypatch.setattr(parallel, "GRAPH_ITEMS", 3)
+    assert list(parallel_map(str, range(10), 2)) == [str(number) for number in range(10)]
 
 
 def test_work_goes_ahead_of_a_slow_item_and_no_further_than_its_memory_allows() -> None:
-    threads, taken, started = 2, set[int](), set[int]()
+    threads, taken, started = 2, list[int](), set[int]()
     ahead = AHEAD_PER_THREAD * threads
     all_ahead = threading.Event()
 
     def work(number: int) -> int:
-        assert number < ahead or number - ahead in taken, "worked on before there was room for it"
+        # One result waits in the queue and one in the hands of the thread that puts it there.
+        assert number < ahead + len(taken) + 2, "worked on before its turn"
         started.add(number)
         if len(started) == ahead:
             all_ahead.set()
@@ -38,24 +35,40 @@ def test_work_goes_ahead_of_a_slow_item_and_no_further_than_its_memory_allows() 
             raise TimeoutError(f"only {sorted(started)} were started")
         return number
 
-    in_order(work, lambda number, _result: taken.add(number), 40, threads)
-    assert taken == set(range(40))
+    for number in parallel_map(work, range(40), threads):
+        taken.append(number)
+    assert taken == list(range(40))
 
 
-@pytest.mark.parametrize("failing", ["work", "take"])
-def test_an_exception_is_raised_as_it_is_and_ends_the_work(failing: str) -> None:
-    taken: list[int] = []
+def test_results_that_nobody_takes_stop_the_work() -> None:
+    started, limit = set[int](), AHEAD_PER_THREAD * 2 + 2
+    results = parallel_map(lambda number: started.add(number), range(1000), 2)
+    next(results)
+    before = threading.active_count()
+    results.close()  # type: ignore[attr-defined]
+    assert threading.active_count() < before
+    assert max(started) <= limit
+
+
+def test_an_exception_of_the_work_is_raised_as_it_is_and_ends_the_work() -> None:
+    taken, started = list[int](), set[int]()
 
     def work(number: int) -> int:
-        if failing == "work" and number == 7:
+        started.add(number)
+        if number == 7:
             raise KeyError("seven")
         return number
 
-    def take(number: int, _result: int) -> None:
-        if failing == "take" and number == 7:
-            raise KeyError("seven")
-        taken.append(number)
-
     with pytest.raises(KeyError, match="seven"):
-        in_order(work, take, 1000, 2)
+        taken.extend(parallel_map(work, range(1000), 2))
     assert taken == list(range(7))[: len(taken)]
+    assert max(started) < 7 + 2 * AHEAD_PER_THREAD * 2
+
+
+def test_an_exception_of_the_caller_ends_the_work() -> None:
+    started = set[int]()
+    with pytest.raises(KeyError, match="three"):  # noqa: PT012 - the loop is what raises
+        for number in parallel_map(lambda number: started.add(number) or number, range(1000), 2):
+            if number == 3:
+                raise KeyError("three")
+    assert max(started) < 3 + 2 * AHEAD_PER_THREAD * 2

@@ -18,7 +18,7 @@ import xxhash
 from phenoloom.config.rule_settings import ConvertSettings
 from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
-from phenoloom.core import parallel as ordered
+from phenoloom.core import parallel
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.tiles.convert import convert_shard
 from phenoloom.tiles.store import TileStore
@@ -417,7 +417,7 @@ def test_many_small_graphs_give_the_same_as_one(study: Study, monkeypatch: pytes
         study.add(camera(2, 32, 16))
     study.convert(GRID, threads=2)
     expected = study.files()
-    monkeypatch.setattr(ordered, "GRAPH_ITEMS", 2)
+    monkeypatch.setattr(parallel, "GRAPH_ITEMS", 2)
     study.convert(GRID, threads=2)
     assert study.files() == expected
 
