@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 QUICK = ("results/demo/models/shape-ae/fold-0/model.yaml", "results/demo/descriptors/0000.parquet")
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.slurm.cluster import Cluster, missing_programs  # noqa: E402 - the repository's root is on the path now
+from tests.helpers.slurm_cluster import Cluster, missing_programs  # noqa: E402 - the repository's root is on the path now
 
 
 def run_demo(cluster: Cluster, folder: Path, quick: bool) -> None:

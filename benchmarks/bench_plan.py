@@ -25,8 +25,10 @@ from typing import Any
 
 import yaml
 
-from phenoloom.cluster.forecast.sizes import StudySize, jobs_by_rule, read_sizes, recommended_shards
-from phenoloom.config import load_study
+from phenoloom.artifacts.jobs import jobs_of
+from phenoloom.cluster.forecast.sizes import StudySize, read_sizes, recommended_shards
+from phenoloom.config import RuleSettings, load_study
+from phenoloom.config.run import Config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHENOLOOM_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -151,7 +153,9 @@ def plan(folder: Path, archive: Sequence[StudySize], *arguments: str) -> dict[st
     phases, text = snakemake_in(folder, *arguments)
     found = re.search(r"^total\s+(\d+)", text, re.MULTILINE)
     jobs = int(found[1]) if found else 0
-    expected = 2 + sum(sum(jobs_by_rule(load_study(s.name, folder / "config")).values()) for s in archive)
+    config = folder / "config"
+    settings = [RuleSettings(size.name, load_study(size.name, config), Config(), config) for size in archive]
+    expected = 2 + sum(1 for study in settings for _ in jobs_of(study))
     if jobs != expected:
         raise SystemExit(f"the plan has {jobs} jobs, the formula says {expected}")
     return {**phases, "jobs": jobs, "shards": sum(recommended_shards(s.plates, s.bytes) for s in archive)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from ..workflow.conftest import Workspace, demo_workspace
-from .cluster import Cluster
-from .conftest import ClusterWorkspace, contents
+from tests.helpers.cluster_workspace import ClusterWorkspace, contents
+from tests.helpers.slurm_cluster import Cluster
+from tests.helpers.workspace import Workspace, demo_workspace
 
 pytestmark = pytest.mark.slurm
 

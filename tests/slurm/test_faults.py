@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-
-from ..workflow.conftest import TINY, Workspace
-from . import processes
-from .cluster import Cluster
-from .conftest import ClusterWorkspace, contents, wait_until
+from tests.helpers import processes
+from tests.helpers.cluster_workspace import ClusterWorkspace, contents, wait_until
+from tests.helpers.slurm_cluster import Cluster
+from tests.helpers.workspace import TINY, Workspace
 
 pytestmark = pytest.mark.slurm
 

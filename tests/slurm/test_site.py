@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from .cluster import Cluster
-from .conftest import ClusterWorkspace
+from tests.helpers.cluster_workspace import ClusterWorkspace
+from tests.helpers.slurm_cluster import Cluster
 
 pytestmark = pytest.mark.slurm
 

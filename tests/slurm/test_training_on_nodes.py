@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
-from ..workflow.conftest import TINY, Workspace
-from .conftest import ClusterWorkspace
+from tests.helpers.cluster_workspace import ClusterWorkspace
+from tests.helpers.workspace import TINY, Workspace
 
 pytestmark = pytest.mark.slurm
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tests.helpers.workspace import Workspace
 
 from phenoloom.artifacts.manifest import read_manifest
-
-from .conftest import Workspace
 
 pytestmark = pytest.mark.slow
 

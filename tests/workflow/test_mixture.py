@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
 
 from phenoloom.models.checkpoint import read_card
-
-from .conftest import STUDY, TINY, Workspace, new_workspace
 
 MODEL = "vqvae-resnet18"
 SET = {"names": ["DNA", "cell body", "protein"], "aliases": {"nucleus": "DNA"}}

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from tests.helpers.jobs import count_jobs
+from tests.helpers.workspace import TINY, Workspace, new_workspace
 
-from phenoloom.cluster.forecast.sizes import jobs_by_rule
 from phenoloom.config import load_study
-
-from .conftest import TINY, Workspace, new_workspace
 
 SHARDS = {"a": 1, "b": 2, "c": 7, "d": 3}
 
@@ -37,8 +36,9 @@ def test_a_plan_of_many_studies_has_as_many_jobs_as_the_formula(tmp_path: Path) 
     done = workspace.snakemake("--dry-run")
     found = {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
     expected: dict[str, int] = {"all": 1, "overview": 1}
+    config = workspace.folder / "config"
     for name in SHARDS:
-        for rule, jobs in jobs_by_rule(load_study(name, workspace.folder / "config")).items():
+        for rule, jobs in count_jobs(name, load_study(name, config), config).items():
             expected[rule] = expected.get(rule, 0) + jobs
     assert expected["convert"] == SHARDS["a"] + SHARDS["b"] + SHARDS["d"]
     assert expected["pretrain"] == 4 + 5 + 4
@@ -59,7 +59,7 @@ def test_a_broken_study_stops_the_plan_and_its_submitted_jobs_with_a_sentence(tm
 
 def asked(workspace: Workspace, rule: str, *arguments: str) -> dict[str, str]:
     """Resources of the first job of a rule in a plan."""
-    plan = workspace._dry_run("--forceall", *arguments)
+    plan = workspace.dry_run("--forceall", *arguments)
     block = plan.split(f"\nrule {rule}:", 1)[1]
     line = next(line for line in block.splitlines() if line.strip().startswith("resources:"))
     return dict(pair.split("=", 1) for pair in line.split("resources:")[1].strip().split(", "))
@@ -105,7 +105,7 @@ def cluster_jobs(workspace: Workspace, study: str) -> list[ClusterJob]:
     """Jobs of a study as Snakemake itself puts them together, from its plan."""
     jobs: list[ClusterJob] = []
     grouped = None
-    for line in workspace._dry_run("--forceall", "--config", f"studies=[{study}]").splitlines():
+    for line in workspace.dry_run("--forceall", "--config", f"studies=[{study}]").splitlines():
         if group := re.search(r"Group job (\w+) ", line):
             grouped = ClusterJob(group[1], {})
             jobs.append(grouped)

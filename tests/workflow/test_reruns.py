@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.helpers.workspace import REPOSITORY, STUDY, TINY, Workspace
 
 from phenoloom.config import Config, ImageModel, RuleSettings, ShapeModel, Study
 from phenoloom.config.messages import models_in
-
-from .conftest import REPOSITORY, STUDY, TINY, Workspace
 
 REPORT = {"report", "overview"}
 SCORE = {"classify", "compare"} | REPORT

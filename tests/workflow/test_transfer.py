@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.jobs import count_jobs
+from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
 
-from phenoloom.cluster.forecast.sizes import jobs_by_rule
 from phenoloom.config import load_study
 from phenoloom.evaluation.scores import read_scores
 
-from .conftest import STUDY, TINY, Workspace, new_workspace
 from .test_mixture import write
 
 MODEL = "vqvae-resnet18"
@@ -49,7 +50,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     done = workspace.snakemake("--dry-run")
     found = {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
     read = {name: load_study(name, workspace.folder / "config") for name in studies()}
-    expected = jobs_by_rule(read[STUDY], study_name=STUDY, sources=read) | {"all": 1, "overview": 1}
+    expected = count_jobs(STUDY, read[STUDY], workspace.folder / "config", read) | Counter(all=1, overview=1)
     for rule in ("simulate", "sheet", "convert", "contours", "index", "describe", "folds"):
         expected[rule] += 1
     # Of the other study: an encoder and a table of vectors a fold, of one representation a table for all folds.

@@ -9,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
 
 from phenoloom.artifacts.manifest import read_manifest
-
-from .conftest import STUDY, TINY, Workspace, new_workspace
 
 
 def results(workspace: Workspace) -> Path:

@@ -1,17 +1,17 @@
 rule report:
     input:
-        get_reported,
+        unpack(inputs_of("report")),
     output:
         report(
-            f"{RESULTS}/{{study}}/report/index.html",
+            str(FOLDER.report),
             caption="../report/study.rst",
             category="Studies",
             labels={"study": "{study}"},
         ),
     log:
-        f"{LOGS}/{{study}}/report.log",
+        log_of("report"),
     benchmark:
-        f"{BENCHMARKS}/{{study}}/report/all.tsv"
+        benchmark_of("report")
     group:
         "evaluate"
     conda:
@@ -20,9 +20,9 @@ rule report:
         mem_mb=memory(2000, 20, INDEX, inputs=None),
         runtime=grows(60),
     params:
-        settings=get_settings("report"),
-        study_folder=lambda wildcards: f"{RESULTS}/{wildcards.study}",
-        benchmarks=lambda wildcards: f"{BENCHMARKS}/{wildcards.study}",
+        settings=settings_of("report"),
+        study_folder=str(FOLDER.path),
+        benchmarks=str(FOLDER.benchmarks),
     shell:
         "phenoloom report --settings {params.settings:q} --study-folder {params.study_folder:q} "
         "--benchmarks {params.benchmarks:q} --output {output:q} 2> {log:q}"
@@ -30,15 +30,15 @@ rule report:
 
 rule overview:
     input:
-        expand(f"{RESULTS}/{{study}}/report/index.html", study=CONFIG.studies),
+        [RESULTS.study(name).report for name in CONFIG.studies],
     output:
         report(
-            f"{RESULTS}/index.html",
+            str(RESULTS.overview),
             caption="../report/overview.rst",
             category="Overview",
         ),
     log:
-        f"{LOGS}/overview.log",
+        str(RESULTS.overview_log),
     localrule: True
     conda:
         "../../envs/cpu.yaml"

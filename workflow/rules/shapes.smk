@@ -1,13 +1,13 @@
 rule contours:
     input:
-        unpack(get_outlined),
+        unpack(inputs_of("contours")),
     output:
-        table=f"{RESULTS}/{{study}}/shapes/{{shard}}.parquet",
-        manifest=f"{RESULTS}/{{study}}/shapes/{{shard}}.json",
+        table=FOLDER.shapes.table("{shard}"),
+        manifest=FOLDER.shapes.manifest("{shard}"),
     log:
-        f"{LOGS}/{{study}}/contours/{{shard}}.log",
+        log_of("contours", "shard"),
     benchmark:
-        f"{BENCHMARKS}/{{study}}/contours/{{shard}}.tsv"
+        benchmark_of("contours", "shard")
     group:
         preparing("outlines")
     conda:
@@ -17,11 +17,9 @@ rule contours:
         mem_mb=memory(1500),
         runtime=preparation_time(240),
     params:
-        settings=get_settings("contours"),
+        settings=settings_of("contours"),
         sheet=SHEET,
-        tiles=lambda wildcards, input: (
-            ["--tiles", input.tiles] if "tiles" in input.keys() else []
-        ),
+        tiles=input_options_of("contours"),
     shell:
         "phenoloom contours --settings {params.settings:q} --sheet {params.sheet:q} --shard {wildcards.shard} "
         "{params.tiles:q} --threads {threads} --output {output.manifest:q} 2> {log:q}"
@@ -29,13 +27,13 @@ rule contours:
 
 rule distances:
     input:
-        f"{RESULTS}/{{study}}/shapes/{{shard}}.json",
+        unpack(inputs_of("distances")),
     output:
-        f"{RESULTS}/{{study}}/distances/{{shard}}.json",
+        FOLDER.distances.manifest("{shard}"),
     log:
-        f"{LOGS}/{{study}}/distances/{{shard}}.log",
+        log_of("distances", "shard"),
     benchmark:
-        f"{BENCHMARKS}/{{study}}/distances/{{shard}}.tsv"
+        benchmark_of("distances", "shard")
     group:
         preparing("outlines")
     conda:
@@ -44,20 +42,20 @@ rule distances:
         mem_mb=memory(1500),
         runtime=preparation_time(120),
     params:
-        settings=get_settings("distances"),
+        settings=settings_of("distances"),
     shell:
         "phenoloom distances --settings {params.settings:q} --shapes {input:q} --output {output:q} 2> {log:q}"
 
 
 rule describe:
     input:
-        f"{RESULTS}/{{study}}/shapes/{{shard}}.json",
+        unpack(inputs_of("describe")),
     output:
-        f"{RESULTS}/{{study}}/descriptors/{{shard}}.parquet",
+        FOLDER.descriptors.table("{shard}"),
     log:
-        f"{LOGS}/{{study}}/describe/{{shard}}.log",
+        log_of("describe", "shard"),
     benchmark:
-        f"{BENCHMARKS}/{{study}}/describe/{{shard}}.tsv"
+        benchmark_of("describe", "shard")
     group:
         preparing("outlines")
     conda:
@@ -66,6 +64,6 @@ rule describe:
         mem_mb=memory(1500),
         runtime=preparation_time(120),
     params:
-        settings=get_settings("describe"),
+        settings=settings_of("describe"),
     shell:
         "phenoloom describe --settings {params.settings:q} --shapes {input:q} --output {output:q} 2> {log:q}"

@@ -70,6 +70,17 @@ class QueuedJob:
     folder: str
 
 
+def comment_of(rule: str, values: Iterable[str], group: str | None = None) -> str:
+    """Return the comment that the executor gives a job in the queue: its rule and the values of all its wildcards.
+
+    Of a job in a group it is how the comment of the group begins.
+    """
+    if group:
+        return f"rule_{group}_"
+    joined = "_".join(values)
+    return f"rule_{rule}" + (f"_wildcards_{joined}" if joined else "")
+
+
 def ask(*command: str, timeout_s: float = ANSWER_S) -> str:
     """Standard output of a client command; raises PhenoloomError if it is missing, silent or fails."""
     done = _run(command, timeout_s)

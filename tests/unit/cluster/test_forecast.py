@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.jobs import count_jobs
 
 from phenoloom.cli.main import main
 from phenoloom.cluster.forecast import rates as measured
 from phenoloom.cluster.forecast.cost import COMPRESSION, GPU_FACTOR, Assumptions, forecast
 from phenoloom.cluster.forecast.rates import DEFAULTS, Job, Rate, fit, measured_rates
-from phenoloom.cluster.forecast.sizes import StudySize, jobs_by_rule, read_sizes, recommended_shards
+from phenoloom.cluster.forecast.sizes import StudySize, read_sizes, recommended_shards
 from phenoloom.config import load_model, load_study
 from phenoloom.config.load import Lazy
 from phenoloom.config.representation import Representation
@@ -112,7 +113,9 @@ def test_jobs_rows_hours_and_disk_of_a_grid_are_the_closed_form() -> None:
     rows = 2_000_000 // 100**2
     assert (done.studies, done.rows, done.shards, done.most_shards) == (2, 2 * rows, 6, 3)
     jobs = {rule: cost.jobs for rule, cost in done.by_rule.items()}
-    assert jobs == {rule: 2 * count for rule, count in jobs_by_rule(study.model_copy(update={"shards": 3})).items()}
+    assert jobs == {
+        rule: 2 * count for rule, count in count_jobs("s", study.model_copy(update={"shards": 3}), CONFIG).items()
+    }
     low, middle, high = done.by_rule["convert"].core_hours
     assert middle == pytest.approx(2 * (3 * 1.0 + 8 * 0.5) / 3600)
     assert (low, high) == pytest.approx((middle / 2, middle * 2))
@@ -296,4 +299,3 @@ def test_a_search_costs_its_trials_beside_the_training(tmp_path: Path) -> None:
     # A second for a job, and one for each GFLOP.
     training, tuning = (rule.core_hours[1] * 3600 for rule in (after["pretrain"], after["tune"]))
     assert tuning - 12 == pytest.approx(12 * (training - 4), rel=1e-9)
-    assert jobs_by_rule(searching, {"shape-ae": 3})["tune"] == 12

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from phenoloom.artifacts.jobs import jobs_of
 from phenoloom.cluster.slurm import QueuedJob
 from phenoloom.cluster.status import status
 from phenoloom.cluster.status.command import _lines
@@ -17,7 +18,6 @@ from phenoloom.cluster.status.reasons import last_lines, reason
 from phenoloom.cluster.status.run import Run, find_run
 from phenoloom.cluster.status.study import Count, StudyStatus, study_status
 from phenoloom.config import RuleSettings, load_config, load_study
-from phenoloom.config.jobs import jobs_of
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 
@@ -68,14 +68,14 @@ Job 7 has been submitted with SLURM jobid 101 (log: /run/results/logs/slurm/rule
 """
 
 
-def demo() -> RuleSettings:
+def demo(results: Path) -> RuleSettings:
     """The demo in two shards."""
     study = load_study("demo", CONFIG).model_copy(update={"shards": 2})
-    return RuleSettings("demo", study, load_config({}, "config.yaml"), CONFIG)
+    return RuleSettings("demo", study, load_config({"results": str(results)}, "config.yaml"), CONFIG)
 
 
 def stand(results: Path, run: Run | None = None) -> StudyStatus:
-    return study_status(demo(), results, run or Run(results.parent))
+    return study_status(demo(results), run or Run(results.parent))
 
 
 def queued(comment: str, state: str, job_id: str = "1") -> QueuedJob:
@@ -92,10 +92,10 @@ def write(path: Path, text: str = "") -> Path:
 def results(tmp_path: Path) -> Path:
     """Results of a demo study of which everything but the second shard's tiles is there."""
     folder = tmp_path / "results"
-    for job in jobs_of(demo()):
+    for job in jobs_of(demo(folder)):
         for output in job.outputs:
-            if output != "tiles/0001.json":
-                write(folder / "demo" / output)
+            if output != folder / "demo" / "tiles" / "0001.json":
+                write(output)
     return folder
 
 

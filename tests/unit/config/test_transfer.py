@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from phenoloom.cluster.forecast.sizes import jobs_by_rule
+from phenoloom.artifacts.jobs import jobs_of
+from phenoloom.artifacts.layout import StudyFolder
 from phenoloom.config import Config, RuleSettings, check_transfers, load_study
-from phenoloom.config.jobs import jobs_of
 from phenoloom.config.load import Lazy
 from phenoloom.config.study import Study
 from phenoloom.config.transfer import has_encoder, not_transferred, transferred
@@ -70,15 +70,14 @@ def test_two_studies_may_be_tested_with_each_other_and_list_the_jobs_of_both_way
     studies = checked(tmp_path, files)
     for name, other, splits in (("one", "two", 5), ("two", "one", 3)):
         jobs = list(jobs_of(RuleSettings(name, studies[name], Config(), tmp_path)))
+        folder = StudyFolder(Path("results") / name)
         embedded = [job for job in jobs if job.rule == "transfer_embed"]
         expected = [(other, entry, f"fold-{fold}") for entry in ("net", "raw", "both") for fold in range(splits)]
         assert [job.values for job in embedded] == expected
-        assert embedded[0].outputs == (f"transfer/{other}/embeddings/net/fold-0.parquet",)
+        assert embedded[0].outputs == (folder.transfer(other).embeddings.table("net", "fold-0"),)
         tests = [job for job in jobs if job.rule == "transfer"]
-        assert [job.outputs[0] for job in tests] == [f"transfer/{other}/{entry}.parquet" for entry in ENTRIES]
-        counts = jobs_by_rule(studies[name], sources=studies)
-        assert (counts["transfer_embed"], counts["transfer"]) == (3 * splits, 5)
-        assert "transfer" not in jobs_by_rule(studies[name])
+        assert [job.outputs[0] for job in tests] == [folder.transfer(other).scores(entry) for entry in ENTRIES]
+        assert len(tests) == 5
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,22 @@ are counted as the workflow plans them; time is jobs and work times rates; disk 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...artifacts.jobs import jobs_of
 from ...config import load_model
-from ...config.rules import splits
+from ...config.rules import RuleSettings, splits
+from ...config.run import Config
 from ...config.search import Tune
 from ...config.study import Study
 from ...core.errors import PhenoloomError
 from ...models.cost import ModelCost, model_cost
 from ...shapes.descriptors import DESCRIPTORS
 from .rates import Rate
-from .sizes import SAMPLE_BYTES, StudySize, jobs_by_rule, recommended_shards
+from .sizes import SAMPLE_BYTES, StudySize, recommended_shards
 
 COMPRESSION = 1.9
 """Bytes of tiles and masks over their bytes in the store (lz4): 1.97 to 2.27 on the studies measured."""
@@ -86,7 +88,8 @@ def forecast(sizes: Sequence[StudySize], pattern: Study, config_dir: Path, told:
     """The cost of studies of these sizes, each run like `pattern`; raises PhenoloomError where a size is not known."""
     if not sizes:
         raise PhenoloomError("There is no study to forecast; give a table with at least one")
-    pattern = pattern.model_copy(update={"source": pattern.source.model_copy(update={"simulate": None})})
+    source = pattern.source.model_copy(update={"simulate": None})
+    pattern = pattern.model_copy(update={"source": source, "transfer": []})
     searches = _searches(pattern, config_dir)
     by_rule: dict[str, Cost] = defaultdict(Cost)
     all_of = []
@@ -95,7 +98,8 @@ def forecast(sizes: Sequence[StudySize], pattern: Study, config_dir: Path, told:
         study = pattern.model_copy(update={"shards": shards})
         channels = max(1, round(size.channels))
         models = _models(pattern, config_dir, channels)
-        one = _One(size, study, _rows(size, study, told), channels, models, searches, told)
+        jobs = Counter(job.rule for job in jobs_of(RuleSettings("", study, Config(), config_dir)))
+        one = _One(size, study, _rows(size, study, told), channels, models, searches, told, jobs)
         all_of.append(one)
         for rule, cost in one.costs().items():
             by_rule[rule] += cost
@@ -173,6 +177,7 @@ class _One:
     models: Models
     searches: Mapping[str, Tune]
     told: Assumptions
+    jobs: Mapping[str, int]
 
     @property
     def _units(self) -> int:
@@ -188,9 +193,7 @@ class _One:
         """Cost of each rule that has jobs; every job leaves a log, a benchmark and a record of each output."""
         disk = self._disk()
         costs = {}
-        for rule, jobs in jobs_by_rule(
-            self.study, {name: tune.workers for name, tune in self.searches.items()}
-        ).items():
+        for rule, jobs in self.jobs.items():
             space, files = disk.get(rule, (0.0, jobs))
             cost = Cost(jobs, disk=space, files=files + 3 * jobs)
             costs[rule] = cost + self._time(rule, jobs)

@@ -1,4 +1,4 @@
-"""How many shards and jobs studies need: a table of their sizes, the rule for shards, the jobs of each rule."""
+"""How large studies are: a table of their sizes, and the number of shards that follows from it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.jobs import models_of
-from ...config.rules import splits
-from ...config.study import Study
-from ...config.transfer import has_encoder, transferred
 from ...core.errors import PhenoloomError
 
 SHARD_LEAST_BYTES = 50 * 10**9
@@ -19,9 +15,6 @@ SHARD_MOST_BYTES = 200 * 10**9
 # Paths of all shards stand on one command line, and Linux allows 128 KiB for one argument of a shell.
 SHARDS_MOST = 1000
 SAMPLE_BYTES = 2
-
-NO_SEARCH: Mapping[str, int] = {}
-NO_SOURCES: Mapping[str, Study] = {}
 
 _REQUIRED = ("study", "plates", "images", "bytes")
 _OPTIONAL = ("channels", "tiles", "objects", "shards", "dimensions")
@@ -54,43 +47,6 @@ def recommended_shards(plates: int, size: int) -> int:
     """
     wanted = max(math.ceil(size / SHARD_MOST_BYTES), min(plates, math.ceil(size / SHARD_LEAST_BYTES)))
     return max(1, min(SHARDS_MOST, wanted))
-
-
-def jobs_by_rule(
-    study: Study,
-    workers: Mapping[str, int] = NO_SEARCH,
-    study_name: str = "",
-    sources: Mapping[str, Study] = NO_SOURCES,
-) -> dict[str, int]:
-    """Jobs of each rule that the workflow plans for a study; `workers` are those of models that search settings, and
-    `study_name` tells what is trained on others only. Of the studies that `transfer` names those in `sources` count.
-    """
-    tested = [(sources[name], transferred(study, sources[name])) for name in study.transfer if name in sources]
-    descriptors = {r.descriptors for r in study.representations.values() if r.descriptors} - {"intensity"}
-    trained = models_of(study, study_name)
-    by_rule = {
-        "simulate": 1 if study.source.simulate else 0,
-        "sheet": 1,
-        "convert": study.shards if study.tiles else 0,
-        "contours": study.shards if study.shapes else 0,
-        "distances": study.shards if study.shapes and study.shapes.store_distances else 0,
-        "describe": study.shards if descriptors else 0,
-        "index": 1,
-        "folds": 1,
-        "tune": sum(workers.get(model, 0) for model, _ in trained),
-        "choose": sum(model in workers for model, _ in trained),
-        "pretrain": len(trained),
-        "embed": sum(len(splits(study, name)) for name in study.representations),
-        "classify": len(study.representations),
-        "transfer_embed": sum(
-            len(splits(source, name)) for source, names in tested for name in names if has_encoder(name, study)
-        ),
-        "transfer": sum(len(names) for _, names in tested),
-        "compare": 1,
-        "collect": 1,
-        "report": 1,
-    }
-    return {rule: jobs for rule, jobs in by_rule.items() if jobs}
 
 
 def read_sizes(path: Path, columns: Mapping[str, str], one_plane: bool = False) -> list[StudySize]:

@@ -24,10 +24,7 @@ def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: 
     config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
     names = list(studies) or list(config.studies)
     run = find_run(folder)
-    found = [
-        study_status(RuleSettings(name, load_study(name, config_dir), config, config_dir), Path(config.results), run)
-        for name in names
-    ]
+    found = [study_status(RuleSettings(name, load_study(name, config_dir), config, config_dir), run) for name in names]
     notes = obstacles(run, found)
     next_jobs = rerun(folder, names) if planned and not run.live else None
     if as_json:

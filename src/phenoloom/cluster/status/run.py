@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ...config.jobs import Job
+from ...artifacts.jobs import Job
 from ...core.errors import PhenoloomError
-from ..slurm import QueuedJob, queued_jobs
+from ..slurm import QueuedJob, comment_of, queued_jobs
 from .journal import Journal, last_journal
 
 PREFIX = "phenoloom"
@@ -29,13 +29,14 @@ class Run:
     silent: str | None = None
     journal: Journal = field(default_factory=Journal)
 
-    def state_of(self, study: str, job: Job, log: Path) -> str | None:
-        """`running`, `waiting`, `failed`, or none if neither the queue nor the journal knows of the job.
+    def state_of(self, job: Job) -> str | None:
+        """Return `running`, `waiting` or `failed`; None if neither the queue nor the journal knows of the job.
 
         The queue names a job by its comment, but of a group of jobs only the group; its members are known from the
         journal, which says that they were handed over, and run once their log is written to.
         """
-        comment = f"rule_{job.rule}_wildcards_{'_'.join([study, *job.values])}"
+        comment = comment_of(job.rule, [job.study.settings.name, *job.values])
+        log = job.log
         if comment in self._queued:
             return "running" if self._queued[comment] == "RUNNING" else "waiting"
         if str(log) in self.journal.failed:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...artifacts.jobs import Job, jobs_of
 from ...config import RuleSettings
-from ...config.jobs import Job, jobs_of
 from .reasons import last_lines, reason, tail
 from .run import Run
 
@@ -49,24 +49,19 @@ class StudyStatus:
         return Count(*(sum(getattr(count, name) for count in self.rules.values()) for name in names))
 
 
-def study_status(settings: RuleSettings, results: Path, run: Run) -> StudyStatus:
+def study_status(settings: RuleSettings, run: Run) -> StudyStatus:
     """Look for the outputs, logs and queued jobs of every job of a study."""
     status = StudyStatus(settings.name)
-    folder, logs = results / settings.name, results / "logs"
     for job in jobs_of(settings):
         count = status.rules.setdefault(job.rule, Count())
         count.expected += 1
-        times = [_time_of(folder / output) for output in job.outputs]
-        newest = zip(times, job.outputs, strict=True)
-        status.newest = max(status.newest, *((time or 0.0, str(folder / output)) for time, output in newest))
-        log = logs / settings.name / job.log
-        state = run.state_of(settings.name, job, log)
-        if state not in ("running", "waiting") and None not in times:
+        times = {path: _time_of(path) for path in job.outputs}
+        status.newest = max(status.newest, *((time or 0.0, str(path)) for path, time in times.items()))
+        state = run.state_of(job)
+        if state not in ("running", "waiting") and None not in times.values():
             state = "done"
         elif state == "failed" or (state is None and not run.live):
-            group_log = run.journal.group_logs.get(str(log))
-            job_log = Path(group_log) if group_log else _job_log(settings.name, job, logs / "slurm")
-            failure = _failure(settings.name, job, log, job_log, certain=state == "failed")
+            failure = _failure(job, _job_log(job, run), certain=state == "failed")
             state = "failed" if failure else None
             status.failures += [failure] if failure else []
         if state is not None:
@@ -81,19 +76,23 @@ def _time_of(path: Path) -> float | None:
         return None
 
 
-def _job_log(study: str, job: Job, slurm_logs: Path) -> Path | None:
-    """The newest log of the cluster's own job for a job that was none of a group."""
-    found = (slurm_logs / f"rule_{job.rule}" / "_".join([study, *job.values])).glob("*.log")
+def _job_log(job: Job, run: Run) -> Path | None:
+    """Return the log of the cluster's own job: of the group that the job was in, or else the newest of its own."""
+    group_log = run.journal.group_logs.get(str(job.log))
+    if group_log:
+        return Path(group_log)
+    folder = job.study.folder
+    found = (folder.results.cluster_logs / f"rule_{job.rule}" / "_".join([folder.name, *job.values])).glob("*.log")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _failure(study: str, job: Job, log: Path, job_log: Path | None, *, certain: bool) -> Failure | None:
-    """What the logs of a job without outputs say; none if they hold nothing but progress and it is not certain."""
-    text, said = tail(log), tail(job_log) if job_log else ""
+def _failure(job: Job, job_log: Path | None, *, certain: bool) -> Failure | None:
+    """Return what the logs of a job without outputs say; None if they hold only progress and it is not certain."""
+    text, said = tail(job.log), tail(job_log) if job_log else ""
     why = reason(text, said)
     if why is None and not certain:
         return None
-    shown = log if last_lines(text) or job_log is None else job_log
+    shown = job.log if last_lines(text) or job_log is None else job_log
     lines = last_lines(text) or last_lines(said)
     name = " ".join([job.rule, *job.values])
-    return Failure(study, name, why or "its logs do not say why", str(shown), lines)
+    return Failure(job.study.folder.name, name, why or "its logs do not say why", str(shown), lines)

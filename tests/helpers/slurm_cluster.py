@@ -1,6 +1,6 @@
 """A throw-away SLURM on this host: real daemons, several nodes, pretended GPUs, everything in one folder.
 
-`python -m tests.slurm.cluster up FOLDER` starts one by hand and prints what to source; `down FOLDER` stops it.
+`python -m tests.helpers.slurm_cluster up FOLDER` starts one by hand and prints what to source; `down FOLDER` stops it.
 Debian's packages are enough and root is not needed: authentication and credentials are switched off, so that the
 cluster trusts whoever reaches its ports. It is for tests, not for a machine that others can reach.
 """

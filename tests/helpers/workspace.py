@@ -1,4 +1,4 @@
-"""One finished run of a tiny simulated study, shared by the tests of the workflow."""
+"""Folders in which Snakemake runs the project's workflow on a tiny simulated study or on the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import snakemake.cli
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,6 +63,8 @@ TINY: dict[str, Any] = {
 
 
 def _plan(folder: Path, command: list[str], log: Path) -> None:
+    import snakemake.cli  # takes a second
+
     os.chdir(folder)
     with log.open("w") as file:
         # pytest has put objects of its own in the place of both.
@@ -98,7 +99,7 @@ class Workspace:
     def planned(self, *arguments: str) -> set[str]:
         """Jobs that would run: `rule` and `rule:value` for every wildcard value other than the study."""
         jobs: set[str] = set()
-        for block in re.split(r"\n(?= *\[)", self._dry_run(*arguments)):
+        for block in re.split(r"\n(?= *\[)", self.dry_run(*arguments)):
             rule = re.search(r"^ *(?:local)?rule (\w+):", block, re.MULTILINE)
             if rule and rule[1] != "all":
                 jobs.add(rule[1])
@@ -107,7 +108,7 @@ class Workspace:
                 jobs |= {f"{rule[1]}:{value}" for name, value in pairs if name != "study"}
         return jobs
 
-    def _dry_run(self, *arguments: str) -> str:
+    def dry_run(self, *arguments: str) -> str:
         """Output of a dry run in a fork of this process: importing Snakemake takes longer than planning."""
         log = self.folder / "dry-run.log"
         command = ["--snakefile", str(REPOSITORY / "workflow" / "Snakefile"), "--cores", "2", "--dry-run", *arguments]
@@ -145,25 +146,4 @@ def demo_workspace(folder: Path) -> Workspace:
     """A workspace with the demo study as the project configures it."""
     workspace = new_workspace(folder)
     workspace.write_study(yaml.safe_load((REPOSITORY / "config" / "studies" / "demo.yaml").read_text()), "demo")
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The demo, run to its report: where `make demo` has run, a copy of its results, brought up to date."""
-    workspace = demo_workspace(tmp_path_factory.mktemp("demo") / "work")
-    done = REPOSITORY / "results" / "demo"
-    # Files of shards that the study has no more would be results that no run makes.
-    if (done / "report" / "index.html").exists() and {path.stem for path in done.glob("tiles/*.json")} == {"0000"}:
-        for name in ("results/demo", "results/benchmarks/demo", "results/logs/demo", ".snakemake"):
-            shutil.copytree(REPOSITORY / name, workspace.folder / name, copy_function=shutil.copy2)
-    workspace.snakemake()
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The tiny study, run to its report."""
-    workspace = new_workspace(tmp_path_factory.mktemp("workflow") / "work")
-    workspace.snakemake()
     return workspace

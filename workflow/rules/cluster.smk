@@ -1,0 +1,27 @@
+"""What the cluster is asked before anything is submitted; a run without a cluster asks nothing."""
+
+from phenoloom.cluster.clock_skew import skew_warning
+from phenoloom.cluster.slurm import asks, check_site, comment_of
+
+
+def check_cluster():
+    """Refuse with a sentence what the cluster would refuse, or would do twice."""
+    if get_executor() != "slurm":
+        return
+    jobs, settings = get_submitted_jobs(), workflow.executor_settings
+    or_stop(
+        check_site,
+        asks((job.rule.name, job.threads, job.resources) for job in jobs),
+        settings.status_command,
+        settings.init_seconds_before_status_checks,
+        settings.jobname_prefix,
+        {comment_of(job.rule.name, job.wildcards, job.group) for job in jobs},
+        Path.cwd(),
+    )
+
+
+onstart:
+    warning = skew_warning(RESULTS.path)
+    if warning:
+        logger.warning(warning)
+    check_cluster()
