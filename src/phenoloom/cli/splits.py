@@ -10,7 +10,10 @@ from .command import path, rule
 @rule(path("--index"), path("--folds"))
 def folds(a: argparse.Namespace) -> None:
     """Split the study's groups into folds."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import FoldsSettings
-    from ..splits.folds import make_folds
+    from ..splits.folds import SplitDesign, make_folds
 
-    make_folds(FoldsSettings.parse(a.settings), a.index, a.folds, a.output)
+    settings = FoldsSettings.parse(a.settings)
+    design = SplitDesign(settings.unit, settings.folds, settings.seed)
+    make_folds(design, a.index, a.folds, a.output, Provenance.of(settings))

@@ -1,4 +1,4 @@
-"""Images of one study that another study has too, recognised by the digest of their pixels."""
+"""Images with equal pixels, within a study and across studies, recognised by the digest of their pixels."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from scipy.sparse.csgraph import connected_components
 
 
 def digests_of(rows: pd.DataFrame) -> frozenset[str]:
-    """Digests of the images of an index, as far as it has them; an image of one value has none."""
+    """Return the digests of the images of an index; an image whose pixels are all equal has none."""
     return frozenset(rows["digest"].dropna()) - {""} if "digest" in rows else frozenset()
 
 
 def with_copies(rows: pd.DataFrame, digests: Set[str]) -> NDArray[np.bool_]:
-    """Mask of the rows of whole groups that hold an image of these `digests`.
+    """Return the mask of the rows of whole groups that hold an image with one of these digests (rows,).
 
-    The other images of a well with a copy show the same cells an hour or a field away. `rows` are those of an index
-    with `unit_group`, the group as the folds have it; a row outside every unit goes by its image.
+    The other images of a well with a copy show the same cells an hour or a field away, so they are left out with it.
+
+    Args:
+        rows: Rows of an index with `unit_group`, the group that the split has for each; a row outside every unit is
+            judged by its image alone.
+        digests: Those of the images of another study.
     """
     same = np.zeros(len(rows), bool)
     if digests and "digest" in rows:
@@ -29,8 +33,15 @@ def with_copies(rows: pd.DataFrame, digests: Set[str]) -> NDArray[np.bool_]:
     return np.asarray(groups.isin(set(groups[same])), bool)
 
 
-def _merge_duplicates(rows: pd.DataFrame) -> tuple[pd.Series[str], int]:
-    """Groups with images of equal content joined under the smallest name, and the number of groups that vanished."""
+def merge_duplicates(rows: pd.DataFrame) -> tuple[pd.Series[str], int]:
+    """Join the groups that share an image of equal content, also through other groups, under the smallest name.
+
+    Args:
+        rows: Rows of an index with `image_id`, `group` and `digest`.
+
+    Returns:
+        The group of each row, and the number of names that vanished.
+    """
     content = rows.loc[rows["digest"].fillna("") != "", ["digest", "image_id", "group"]].drop_duplicates()
     copies = content.groupby("digest")["image_id"].transform("nunique") > 1
     content = content[copies]

@@ -1,11 +1,12 @@
-"""The one split of a study: which units are tested together, shared by every representation and probe.
+"""The step that splits a study into test folds, shared by every representation and probe.
 
-Two units of one group never sit in two folds, and images with equal content are one group whatever their names. Classes
-too small for the folds are left out by name and counted; nothing else is dropped.
+Two units of one group never lie in two folds, and images with equal content make one group whatever their names.
+Classes too small for the folds are left out by name and counted; nothing else is dropped.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import pyarrow.parquet as pq
 from ..artifacts.manifest import Manifest, file_digest, write_manifest
 from ..artifacts.parquet import table_metadata
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import FoldsSettings
-from ..config.study import Unit
+from ..config.study import Folds, Unit
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
-from .duplicates import _merge_duplicates
+from .duplicates import merge_duplicates
+from .split import NEVER_TESTED
 from .stratify import missing, stratify
 from .units import unit_ids
 
@@ -32,43 +33,72 @@ Labels = tuple[str, ...]
 """Classes of one unit, sorted: none (unlabelled), one, or several (multi-label)."""
 
 
-def make_folds(settings: FoldsSettings, index: Path, output: Path, manifest: Path) -> None:
-    """Deal the units of an index into folds and write them with the counts of what was left out, the manifest last.
+@dataclass(frozen=True)
+class SplitDesign:
+    """How a study is to be split.
 
-    Training depends on the small manifest, so that a touched table of a million units trains nothing again. It holds
-    the digest of the index too: the same folds of other rows are others.
+    Attributes:
+        unit: Kind of unit that is classified.
+        folds: Scheme, number of folds, and kind of group that stays in one fold.
+        seed: Decides between groups that are alike.
+    """
 
-    The answer depends on the set of rows, the settings and the seed, not on the order of the rows.
+    unit: Unit
+    folds: Folds
+    seed: int
+
+    @property
+    def least_groups(self) -> int:
+        """Groups that a class needs: one a fold, or two where each group is a fold, one to train on and one to test."""
+        return 2 if self.folds.scheme == "leave-one-group-out" else self.folds.count
+
+
+def make_folds(design: SplitDesign, index: Path, output: Path, manifest: Path, made_by: Provenance) -> None:
+    """Assign the units of an index to folds, and write them with the counts of what was left out.
+
+    The answer depends on the set of rows, the design and the seed, not on the order of the rows. Training depends on
+    the small manifest, which is written last, so that a touched table of a million units does not train anything
+    again. The manifest holds the digest of the index too, because the same folds of other rows are other folds.
+
+    Args:
+        design: How to split.
+        index: Table with one row an object, `index.parquet`.
+        output: Table with one row a unit, `folds.parquet`, which `Split.read` reads.
+        manifest: Small file that makes the result exist.
+        made_by: Study and settings of the step.
+
+    Raises:
+        PhenoloomError: Units or labels contradict themselves, or the labels do not allow such a split.
     """
     rows, multi = _read_index(index)
-    rows["unit"] = _units_of(rows, settings.unit)
-    rows["group"], ungrouped = _groups(rows, settings)
-    renamed, merged = _merge_duplicates(rows)
-    rows["group"] = renamed
-    units = _units(rows, settings)
-    units["fold"], counts = _deal(units, settings, multi)
+    rows["unit"] = _units_of(rows, design.unit)
+    rows["group"], ungrouped = _groups(rows, design)
+    rows["group"], merged = merge_duplicates(rows)
+    units = _units(rows, design)
+    units["fold"], counts = _assign(units, design, multi, made_by.study)
     facts = {
         **counts,
         "merged_duplicates": merged,
         "ungrouped": ungrouped,
-        "unit": settings.unit,
-        "group": settings.folds.group,
-        "scheme": settings.folds.scheme,
-        "count": settings.folds.count,
+        "unit": design.unit,
+        "group": design.folds.group,
+        "scheme": design.folds.scheme,
+        "count": design.folds.count,
         "multi_label": multi,
-        **Provenance.of(settings).record(),
+        **made_by.record(),
     }
     _write(units, facts, multi, output)
+    unlabelled = {"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}
     write_manifest(
         manifest,
         Manifest(
             "folds",
-            Provenance.of(settings),
+            made_by,
             expected={"units": len(units)},
-            found={"units": int((units["fold"] >= 0).sum()), "groups": int(units["group"].nunique())},
+            found={"units": int((units["fold"] != NEVER_TESTED).sum()), "groups": int(units["group"].nunique())},
             rejected={
                 **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
-                **({"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}),
+                **unlabelled,
             },
             content=file_digest([output]),
             facts={
@@ -91,7 +121,7 @@ def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
 
 
 def _read_index(path: Path) -> tuple[pd.DataFrame, bool]:
-    """The columns that decide the split, with labels as sets, and whether units may carry several labels."""
+    """Return the columns that decide the split, with labels as sets, and whether units may have several labels."""
     schema = pq.read_schema(path)
     table = pq.read_table(path, columns=[name for name in COLUMNS if name in schema.names])
     multi = pa.types.is_list(schema.field("label").type) or pa.types.is_large_list(schema.field("label").type)
@@ -107,9 +137,9 @@ def _label_set(cell: Any) -> Labels:
     return tuple(sorted({name for name in names if isinstance(name, str) and name}))
 
 
-def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str], int]:
-    """What must stay together, by row, and how many unlabelled units are a group of their own for want of one."""
-    kind = settings.folds.group
+def _groups(rows: pd.DataFrame, design: SplitDesign) -> tuple[pd.Series[str], int]:
+    """Return the group of each row, and how many unlabelled units have none and become a group of their own."""
+    kind = design.folds.group
     columns = {"object": "unit", "image": "image_id", "plate": "plate", "group": "group"}
     groups = _units_of(rows, "well") if kind == "well" else rows[columns[kind]]
     if "stack" in rows and kind in ("object", "image"):
@@ -122,19 +152,19 @@ def _groups(rows: pd.DataFrame, settings: FoldsSettings) -> tuple[pd.Series[str]
             f"Unit {rows.loc[labelled, 'unit'].min()!r} has a label but no {kind}, so it cannot be kept in one fold "
             f"with its {kind}; complete the column, or set folds.group to one of object, image, well, plate"
         )
-    # Never classified, so it needs no group of the study's; pretraining still finds one to decide by.
+    # An unlabelled unit is never classified, so it needs no group; pretraining still asks for one.
     return groups.where(~absent, rows["unit"]), int(rows.loc[absent, "unit"].nunique())
 
 
-def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:
-    """One row a unit, sorted by `id`: `id, group, label`; refuses units that contradict themselves."""
+def _units(rows: pd.DataFrame, design: SplitDesign) -> pd.DataFrame:
+    """Return one row a unit, sorted by `id`: `id, group, label`; refuse units that contradict themselves."""
     distinct = rows[["unit", "group"]].drop_duplicates()
     torn = distinct.loc[distinct["unit"].duplicated(), "unit"]
     if len(torn):
         name = torn.min()
         found = sorted(distinct.loc[distinct["unit"] == name, "group"])
         raise PhenoloomError(
-            f"classify.unit is {settings.unit} and folds.group is {settings.folds.group}, but unit {name!r} lies in "
+            f"classify.unit is {design.unit} and folds.group is {design.folds.group}, but unit {name!r} lies in "
             f"{len(found)} groups ({', '.join(found[:3])}); choose a group that holds whole units"
         )
     labels = rows.loc[rows["label"].map(bool), ["unit", "label"]].drop_duplicates()
@@ -143,7 +173,7 @@ def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:
         name = torn.min()
         found = sorted(" + ".join(sorted(label)) for label in labels.loc[labels["unit"] == name, "label"])
         raise PhenoloomError(
-            f"Unit {name!r} has conflicting labels ({', '.join(found[:3])}); a {settings.unit} needs one label: "
+            f"Unit {name!r} has conflicting labels ({', '.join(found[:3])}); a {design.unit} needs one label: "
             "correct the table, or choose a smaller classify.unit"
         )
     units = distinct.set_index("unit").sort_index()
@@ -153,29 +183,31 @@ def _units(rows: pd.DataFrame, settings: FoldsSettings) -> pd.DataFrame:
     )
 
 
-def _deal(units: pd.DataFrame, settings: FoldsSettings, multi: bool) -> tuple[npt.NDArray[np.int16], dict[str, Any]]:
-    """Fold of each unit (-1: never tested), and the counts of what takes part and what was left out."""
-    carried = units.explode("label")[["group", "label"]].dropna()
-    support = carried.groupby("label")["group"].nunique()
-    dropped = sorted(support.index[support < _least_groups(settings)])
-    kept = carried[~carried["label"].isin(dropped)]
+def _assign(
+    units: pd.DataFrame, design: SplitDesign, multi: bool, study: str
+) -> tuple[npt.NDArray[np.int16], dict[str, Any]]:
+    """Return the fold of each unit (`NEVER_TESTED` for none), and counts of what takes part and what is left out."""
+    labelled = units.explode("label")[["group", "label"]].dropna()
+    support = labelled.groupby("label")["group"].nunique()
+    dropped = sorted(support.index[support < design.least_groups])
+    kept = labelled[~labelled["label"].isin(dropped)]
     counts = pd.crosstab(kept["group"], kept["label"])
-    _refuse(settings, carried, counts)
+    _refuse(design, study, labelled, counts)
     table = counts.to_numpy(np.int64)
-    if settings.folds.scheme == "leave-one-group-out":
+    if design.folds.scheme == "leave-one-group-out":
         assignment = np.arange(len(counts), dtype=np.int16)
     else:
-        assignment = stratify(table, settings.folds.count, settings.seed)
+        assignment = stratify(table, design.folds.count, design.seed)
     if not multi:
-        _refuse_single_classes(settings, counts, assignment)
+        _refuse_single_classes(study, counts, assignment)
     fold_of = dict(zip(counts.index, assignment, strict=True))
-    fold = np.full(len(units), -1, np.int16)
+    fold = np.full(len(units), NEVER_TESTED, np.int16)
     tested = kept.index.unique()
     fold[tested] = units.loc[tested, "group"].map(fold_of)
-    lacking = missing(table, assignment, settings.folds.count)
+    lacking = missing(table, assignment, design.folds.count)
     facts = {
         "classes": _count(kept["label"]),
-        "dropped": _count(carried.loc[carried["label"].isin(dropped), "label"]),
+        "dropped": _count(labelled.loc[labelled["label"].isin(dropped), "label"]),
         "folds_without": {str(c): int(n) for c, n in zip(counts.columns, lacking, strict=True) if n},
         "unlabelled": int((units["label"].map(len) == 0).sum()),
     }
@@ -186,31 +218,27 @@ def _count(labels: pd.Series[str]) -> dict[str, int]:
     return {str(name): int(n) for name, n in labels.value_counts().sort_index().items()}
 
 
-def _least_groups(settings: FoldsSettings) -> int:
-    """Groups that a class needs: one a fold, or two where each group is a fold (it must be seen to be recognised)."""
-    return 2 if settings.folds.scheme == "leave-one-group-out" else settings.folds.count
-
-
-def _refuse(settings: FoldsSettings, carried: pd.DataFrame, counts: pd.DataFrame) -> None:
+def _refuse(design: SplitDesign, study: str, labelled: pd.DataFrame, counts: pd.DataFrame) -> None:
     """Refuse studies that cannot be split: no labels, too few groups, or fewer than two classes."""
-    folds, where = settings.folds, f"Study {settings.study}"
-    if carried.empty:
+    folds, where = design.folds, f"Study {study}"
+    if labelled.empty:
         raise PhenoloomError(
-            f"{where}: no {settings.unit} has a label, so there is nothing to classify; name the column of labels in "
+            f"{where}: no {design.unit} has a label, so there is nothing to classify; name the column of labels in "
             "source.columns.label, or check that the table joins the images"
         )
-    groups = carried["group"].nunique()
+    groups = labelled["group"].nunique()
     if folds.scheme == "stratified-group-kfold" and groups < folds.count:
         raise PhenoloomError(
             f"{where}: {folds.count} folds need at least {folds.count} labelled groups, but folds.group = "
             f"{folds.group} gives {groups}; lower folds.count, or choose a smaller folds.group"
         )
     if len(counts.columns) < 2:
-        least, per_class = _least_groups(settings), carried.groupby("label")
-        found = "; ".join(f"{name}: {len(of)} units in {of['group'].nunique()}" for name, of in per_class)
+        found = "; ".join(
+            f"{name}: {len(of)} units in {of['group'].nunique()}" for name, of in labelled.groupby("label")
+        )
         raise PhenoloomError(
-            f"{where}: classification needs two classes in at least {least} groups ({folds.group}) each, but found "
-            f"{found}; label more, lower folds.count, or choose a smaller folds.group"
+            f"{where}: classification needs two classes in at least {design.least_groups} groups ({folds.group}) each, "
+            f"but found {found}; label more, lower folds.count, or choose a smaller folds.group"
         )
     if folds.scheme == "leave-one-group-out" and len(counts) != folds.count:
         raise PhenoloomError(
@@ -219,7 +247,7 @@ def _refuse(settings: FoldsSettings, carried: pd.DataFrame, counts: pd.DataFrame
         )
 
 
-def _refuse_single_classes(settings: FoldsSettings, counts: pd.DataFrame, assignment: npt.NDArray[np.int16]) -> None:
+def _refuse_single_classes(study: str, counts: pd.DataFrame, assignment: npt.NDArray[np.int16]) -> None:
     """Refuse test folds of one class: where none can be taken for another, a constant guess scores best."""
     present = (counts > 0).groupby(assignment).any()
     single = present[present.sum(axis=1) < 2]
@@ -228,7 +256,7 @@ def _refuse_single_classes(settings: FoldsSettings, counts: pd.DataFrame, assign
     fold = single.index[0]
     groups, name = counts.index[assignment == fold], single.columns[single.loc[fold]][0]
     raise PhenoloomError(
-        f"Study {settings.study}: a test fold must hold two classes, but {len(single)} of {len(present)} hold one; "
+        f"Study {study}: a test fold must hold two classes, but {len(single)} of {len(present)} hold one; "
         f"fold {fold} (group {', '.join(map(repr, groups[:3]))}) has {name!r} alone. Let several groups share a fold "
         "(folds.scheme: stratified-group-kfold, or fewer folds.count), or choose a folds.group whose groups hold "
         "several classes"

@@ -1,9 +1,11 @@
-"""Dealing groups into folds so that every fold sees every class, in the study's proportions.
+"""Assignment of groups to folds so that every fold has every class, in the study's proportions.
 
-A group is a vector of counts: how many of its units carry each class. One class a unit and several (multi-label) are
+A group is a vector of counts: how many of its units have each class. One class a unit and several (multi-label) are
 therefore the same problem, that of iterative stratification (Sechidis et al. 2011) with groups in place of units.
-Groups are dealt largest first to the fold whose imbalance grows least, then moved and swapped while that helps; where a
-fold still lacks a class, an integer programme finds an assignment that has all classes in all folds, if there is one.
+The imbalance of an assignment is the sum over folds, and over classes and all units together, of
+(share found in the fold - 1 / folds)^2; 0 is perfect. The largest groups come first, each to the fold where the
+imbalance grows least; then groups are moved and swapped while that helps; where a fold still lacks a class, an integer
+programme looks for an assignment that has all classes in all folds.
 Against Sechidis' rule (rarest class first) and scikit-learn's StratifiedGroupKFold this leaves fewer classes without
 support and a smaller imbalance on groups of mixed classes; on groups of one class all three are alike.
 """
@@ -22,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 # One class without support in one fold outweighs any imbalance (the imbalance of C classes is below C + 1).
 SUPPORT_WEIGHT = 1e6
-# Swaps need groups x groups x classes numbers a step; beyond this single moves alone even out the many small groups.
+# Swaps need groups x groups x classes numbers a step; beyond this, moves of the many small groups are enough.
 MOST_SWAP_ELEMENTS = 20_000_000
 MOST_STEPS = 500
 MOST_NODES = 2_000
@@ -30,12 +32,16 @@ TOLERANCE = 1e-9
 
 
 def stratify(counts: Counts, folds: int, seed: int) -> npt.NDArray[np.int16]:
-    """Fold of each group, int16 (groups,).
+    """Return the fold of each group, int16 (groups,).
 
-    `counts` is (groups, classes), units of each class in each group; every group has a unit and every class a group.
     The answer depends on the order of the rows and on the seed, so sort the groups first.
+
+    Args:
+        counts: Units of each class in each group (groups, classes); every group has a unit and every class a group.
+        folds: Number of folds.
+        seed: Decides between groups that are alike.
     """
-    assignment = _improve(counts, _deal(counts, folds, seed), folds)
+    assignment = _improve(counts, _largest_first(counts, folds, seed), folds)
     if missing(counts, assignment, folds).any():
         exact = _full_support(counts, folds)
         if exact is not None:
@@ -44,30 +50,25 @@ def stratify(counts: Counts, folds: int, seed: int) -> npt.NDArray[np.int16]:
 
 
 def missing(counts: Counts, assignment: npt.NDArray[Any], folds: int) -> Counts:
-    """Number of folds without support, by class (classes,)."""
+    """Return the number of folds without a unit of each class (classes,)."""
     lacking: Counts = (_sums(counts > 0, assignment, folds) == 0).sum(axis=0)
     return lacking
 
 
-def imbalance(counts: Counts, assignment: npt.NDArray[Any], folds: int) -> float:
-    """Sum over folds, classes and all units together of (share found in the fold - 1/folds)^2; 0 is perfect."""
-    return float(((_sums(_shares(counts), assignment, folds) - 1 / folds) ** 2).sum())
-
-
 def _shares(counts: Counts) -> Floats:
-    """Each group's share of every class and, in the last column, of all units (groups, classes + 1)."""
+    """Return each group's share of every class and, in the last column, of all units (groups, classes + 1)."""
     table = np.column_stack([counts, counts.sum(axis=1)]).astype(np.float64)
     shares: Floats = table / table.sum(axis=0)
     return shares
 
 
 def _sums(table: npt.NDArray[Any], assignment: npt.NDArray[Any], folds: int) -> npt.NDArray[Any]:
-    """Sums of the rows of `table` by fold (folds, columns)."""
+    """Return the sums of the rows of `table` by fold (folds, columns)."""
     return np.stack([table[assignment == fold].sum(axis=0) for fold in range(folds)])
 
 
-def _deal(counts: Counts, folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """Largest groups first, each to the fold where the squared shares grow least; equal groups in random order."""
+def _largest_first(counts: Counts, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """Assign the largest groups first, each where the squared shares grow least; equal groups in random order."""
     shares = _shares(counts)
     shuffled = np.random.default_rng(seed).permutation(len(shares))
     largest_first = shuffled[np.argsort(-(shares**2).sum(axis=1)[shuffled], kind="stable")]
@@ -93,7 +94,7 @@ def _improve(counts: Counts, assignment: npt.NDArray[np.int64], folds: int) -> n
 
 
 def _best_change(counts: Counts, assignment: npt.NDArray[np.int64], folds: int) -> tuple[float, list[int], list[int]]:
-    """Change of the objective, the one or two groups that change places, and their new folds."""
+    """Return the change of the objective, the one or two groups that change places, and their new folds."""
     shares, has = _shares(counts), (counts > 0).astype(np.int64)
     moves = _gains_of_moves(shares, has, assignment, folds)
     group, fold = (int(i) for i in np.unravel_index(moves.argmin(), moves.shape))
@@ -107,7 +108,7 @@ def _best_change(counts: Counts, assignment: npt.NDArray[np.int64], folds: int) 
 
 
 def _gains_of_moves(shares: Floats, has: Counts, assignment: npt.NDArray[np.int64], folds: int) -> Floats:
-    """Change of the objective if a group moved to a fold (groups, folds); negative is better."""
+    """Return the change of the objective if a group moved to a fold (groups, folds); negative is better."""
     load, support = _sums(shares, assignment, folds), _sums(has, assignment, folds)
     here = np.arange(len(shares))
     overlap = shares @ load.T
@@ -120,7 +121,7 @@ def _gains_of_moves(shares: Floats, has: Counts, assignment: npt.NDArray[np.int6
 
 
 def _gains_of_swaps(shares: Floats, has: Counts, assignment: npt.NDArray[np.int64], folds: int) -> Floats:
-    """Change of the objective if two groups changed places (groups, groups); negative is better."""
+    """Return the change of the objective if two groups changed places (groups, groups); negative is better."""
     load, support = _sums(shares, assignment, folds), _sums(has, assignment, folds)
     overlap = shares @ load.T
     own = overlap[np.arange(len(shares)), assignment]
@@ -139,7 +140,7 @@ def _gains_of_swaps(shares: Floats, has: Counts, assignment: npt.NDArray[np.int6
 
 
 def _full_support(counts: Counts, folds: int) -> npt.NDArray[np.int64] | None:
-    """An assignment with every class in every fold, or None where none exists or none was found in MOST_NODES nodes.
+    """Return an assignment with every class in every fold; None where none was found in MOST_NODES nodes.
 
     Binary x[group, fold]: each group in one fold, each class in each fold at least once. A limit on nodes, not on
     time, keeps the answer the same on a slower machine.

@@ -1,4 +1,4 @@
-"""Units: what is classified, and which unit a row of the index belongs to."""
+"""Units, the things that are classified: which one a row of the index belongs to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ..config.study import Unit
 
 
 def unit_ids(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
-    """Unit of each row of `id, image_id, plate, well`: the row itself, its image, or "plate/well".
+    """Return the unit of each row of `id, image_id, plate, well`: the row itself, its image, or "plate/well".
 
-    A well without a plate goes by its own name; a row without a well has no unit (null).
+    A well without a plate has its own name; a row without a well has no unit (null) where units are wells.
     """
     if unit == "image":
         return rows["image_id"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from phenoloom.artifacts.parquet import table_facts
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import EmbedSettings, PretrainSettings
@@ -30,7 +31,7 @@ from phenoloom.embedding.embed import embed
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
 from phenoloom.models.checkpoint import CARD, read_card
 from phenoloom.shapes.contours import extract_contours
-from phenoloom.splits.folds import make_folds
+from phenoloom.splits.folds import SplitDesign, make_folds
 from phenoloom.study.index import make_index
 from phenoloom.study.sheet import make_sheet
 from phenoloom.tiles.convert import convert_shard
@@ -99,7 +100,9 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
             extract_contours(settings.contours(), sheet, shard, tile if study.tiles else None, shape, 1)
     rows = tiles if study.tiles else shapes
     make_index(settings.index(), sheet, rows, index, index.with_suffix(".json"), folder / "quarantine.tsv")
-    make_folds(settings.folds(), index, folds, folds.with_suffix(".json"))
+    split = settings.folds()
+    design = SplitDesign(split.unit, split.folds, split.seed)
+    make_folds(design, index, folds, folds.with_suffix(".json"), Provenance.of(split))
     stores = tiles if model.view == "tiles" else shapes
     trained = folder / "models" / "m" / "fold-0"
     wanted = PretrainSettings(study="mine", algorithm=1, model_name="m", model=model, split="fold-0", seed=0)

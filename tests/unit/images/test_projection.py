@@ -10,14 +10,15 @@ import pytest
 import tifffile
 
 from phenoloom.artifacts.manifest import read_manifest
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.planes import Planes
-from phenoloom.config.rule_settings import ConvertSettings, FoldsSettings, IndexSettings, SheetSettings
+from phenoloom.config.rule_settings import ConvertSettings, IndexSettings, SheetSettings
 from phenoloom.config.source import Source
 from phenoloom.config.study import Folds, Tiles
 from phenoloom.core.errors import ImageError, PhenoloomError
 from phenoloom.images.formats import read_image
 from phenoloom.images.projection import Where, project, read_projected, read_stack, stack_size
-from phenoloom.splits.folds import make_folds
+from phenoloom.splits.folds import SplitDesign, make_folds
 from phenoloom.study.index import make_index
 from phenoloom.study.sheet import make_sheet
 from phenoloom.tiles.convert import convert_shard
@@ -217,16 +218,10 @@ def test_all_planes_are_images_of_their_own_in_one_fold(planes_on_disk: tuple[Pa
         folder / "index.json",
         folder / "quarantine.tsv",
     )
-    settings = FoldsSettings(
-        algorithm=1,
-        study="stacks",
-        folds=Folds(scheme="leave-one-group-out", count=2, group="image"),
-        unit="image",
-        seed=0,
-    )
+    design = SplitDesign("image", Folds(scheme="leave-one-group-out", count=2, group="image"), seed=0)
     # A class in one stack alone could not be learned without that stack: planes count as one group.
     with pytest.raises(PhenoloomError, match="two classes in at least 2 groups"):
-        make_folds(settings, index, folds, folder / "folds.json")
+        make_folds(design, index, folds, folder / "folds.json", Provenance("stacks", {}, ""))
 
 
 def test_every_plane_of_a_stack_in_one_file_can_be_an_image(tmp_path: Path) -> None:

@@ -9,15 +9,22 @@ from hypothesis import strategies as st
 
 from phenoloom.artifacts.manifest import file_digest, read_manifest
 from phenoloom.artifacts.parquet import table_facts
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import FoldsSettings
 from phenoloom.config.study import Folds
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.splits.folds import make_folds
+from phenoloom.splits.folds import SplitDesign, make_folds
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):
     folds = Folds(scheme=scheme, count=count, group=group)
     return FoldsSettings(algorithm=1, study="made-up", folds=folds, unit=unit, seed=seed)
+
+
+def run(folder, index, **choices):
+    settings = fold_settings(**choices)
+    design = SplitDesign(settings.unit, settings.folds, settings.seed)
+    make_folds(design, index, folder / "folds.parquet", folder / "folds.json", Provenance.of(settings))
 
 
 def write_index(path, rows, multi=False):
@@ -44,7 +51,7 @@ def objects(labels, per_image=1, **columns):
 
 def folds_of(tmp_path, rows, multi=False, **choices):
     index = write_index(tmp_path / "index.parquet", rows, multi)
-    make_folds(fold_settings(**choices), index, tmp_path / "folds.parquet", tmp_path / "folds.json")
+    run(tmp_path, index, **choices)
     table = pq.read_table(tmp_path / "folds.parquet")
     return table.to_pandas().set_index("id"), table_facts(table.schema)
 
@@ -263,7 +270,7 @@ def test_opencell_proteins_of_17_graded_classes_are_spread_evenly(tmp_path, data
 def test_the_manifest_says_what_takes_part_and_what_was_left_out(tmp_path):
     rows = objects(["x", "y"] * 6 + ["rare", None])
     index = write_index(tmp_path / "index.parquet", rows)
-    make_folds(fold_settings(group="object", count=2), index, tmp_path / "folds.parquet", tmp_path / "folds.json")
+    run(tmp_path, index, group="object", count=2)
     manifest = read_manifest(tmp_path / "folds.json")
     assert manifest["found"]["units"] == 12
     assert manifest["rejected"] == {"class too small for the folds: rare": 1, "unit without a label": 1}
