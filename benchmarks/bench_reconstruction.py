@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from phenoloom.config.model import ShapeModel
-from phenoloom.data.sources import ShapeView
+from phenoloom.data.sources import ContourSource
 from phenoloom.models.checkpoint import initial_objective, load_objective, read_card
 from phenoloom.nets.distance_matrix import planar_points
 from phenoloom.objectives import Objective
@@ -73,7 +73,7 @@ def model_errors(objective: Objective, test: Outlines) -> NDArray[np.float64] | 
 def of_study(study: Path) -> tuple[Outlines, Outlines]:
     """Train and test outlines of fold-0, of scale 1."""
     index = pq.read_table(study / "index.parquet", columns=["id", "image_id", "plate", "well"]).to_pandas()
-    view = ShapeView(index, sorted((study / "shapes").glob("*.json")))
+    view = ContourSource(index, sorted((study / "shapes").glob("*.json")))
     outlines = np.empty((len(view), *view.item), np.float32)
     view.read(np.arange(len(view)), outlines)
     roles = Split.read(study / "folds.parquet").roles(index[view.found], "fold-0")

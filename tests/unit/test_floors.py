@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "objectives": {"nets", "augment", "config", "core"},
     "tiles": {"images", "study.shards", "artifacts", "config", "core"},
     "shapes": {"tiles.store", "images", "study", "artifacts", "config", "core"},
-    "data": {"tiles.store", "shapes.store", "artifacts", "config", "core"},
+    # The domains prepare and augment batches of their kind of items.
+    "data": {"tiles.store", "shapes.store", "augment", "nets.cyclic_form", "artifacts", "config", "core"},
     "models": {"data", "augment", "objectives", "nets", "splits", "artifacts", "config", "core"},
     "embedding": {
         *("models", "data", "splits", "shapes", "study", "tiles", "images", "objectives", "nets", "augment"),

@@ -14,19 +14,19 @@ from torch import Tensor
 
 from .channels import Normaliser, Placement
 from .loader import Rows
-from .sources import ShapeView, TileView
+from .sources import ContourSource, TileSource
 
 ALIGNED = 16
 """Bytes that the length of an item is a multiple of, so that every type of pixel may begin there."""
 
 
-class MixedView:
+class MixedSource:
     """The items of several views, one after the other, as bytes of one length: shorter items leave the rest as it is.
 
     Memory is that of the largest item, and items are read in the order in which they lie in the stores.
     """
 
-    def __init__(self, views: Sequence[TileView | ShapeView]) -> None:
+    def __init__(self, views: Sequence[TileSource | ContourSource]) -> None:
         self.views = list(views)
         self.starts = np.cumsum([0, *map(len, views)])
         largest = max(_nbytes(view) for view in views)
@@ -95,7 +95,7 @@ class Intake:
 
 
 def intake(
-    view: TileView | ShapeView, normaliser: Normaliser | None, placement: Placement | None, drawn: int | None
+    view: TileSource | ContourSource, normaliser: Normaliser | None, placement: Placement | None, drawn: int | None
 ) -> Intake:
     """The intake of a view."""
     # An array tells torch's name of every type that NumPy and torch share.
@@ -103,5 +103,5 @@ def intake(
     return Intake(view.item, dtype, normaliser, placement, drawn)
 
 
-def _nbytes(view: TileView | ShapeView) -> int:
+def _nbytes(view: TileSource | ContourSource) -> int:
     return math.prod(view.item) * view.dtype.itemsize

@@ -1,4 +1,4 @@
-"""What a model looks at: tiles of all shards, or contours of all shards, as one source of items."""
+"""Items of a study in the order of its index: the tiles, or the contours, of all shards as one source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,21 +18,55 @@ from ..artifacts.manifest import read_manifest
 from ..core.errors import PhenoloomError
 from ..shapes.store import ContourStore
 from ..tiles.store import TileStore
-from .loader import Rows
+from .loader import Rows, Source
 
 _CONTOURS_A_BLOCK = 4096
 
 
 def stores_in(folder: Path, index: Path) -> list[Path]:
-    """Manifests of the stores in the folder of a view (`tiles` or `shapes`) of all shards that the index names."""
+    """Return the manifests of the stores in `folder` (`tiles` or `shapes` of a study) of the shards in the index."""
     shards = pq.read_table(index, columns=["shard"])["shard"].unique().to_pylist()
     return [folder / f"{shard}.json" for shard in sorted(shards)]
 
 
-class TileView:
-    """Tiles (c, y, x) of the rows of an index, in the camera's dtype; item i belongs to row i of `table`."""
+class StudySource(Source, Protocol):
+    """Items of one study; item i belongs to row i of a table of its index."""
+
+    @property
+    def channels(self) -> list[str] | None:
+        """Return the names of the channels of a tile, or None where the items are not tiles."""
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Return the size of a pixel in µm, or None where it is not known or does not matter."""
+
+    @property
+    def scale(self) -> NDArray[np.float32] | None:
+        """Return the size (items,) in px that each item was divided by, or None where it was not."""
+
+    def file_order(self, rows: Rows) -> NDArray[np.int64]:
+        """Return positions in `rows` in the order in which their items lie in the stores."""
+
+
+class TileSource:
+    """Tiles (c, y, x) of the rows of an index, in the camera's dtype.
+
+    Attributes:
+        item: Shape (c, y, x) of a tile.
+        dtype: Dtype of its values.
+        channels: Names of the channels.
+        pixel_size_um: Size of a pixel in µm; None where the study does not state it.
+        scale: None, because tiles are not divided by a size.
+    """
+
+    scale: NDArray[np.float32] | None = None
 
     def __init__(self, table: pd.DataFrame, stores: Sequence[Path]) -> None:
+        """Open the stores of the rows of `table`, by their `shard` and `position`.
+
+        Raises:
+            PhenoloomError: The store of a shard is missing, or the stores hold tiles of different shapes or dtypes.
+        """
         opened = {path.stem: _open_tiles(path) for path in stores}
         missing = sorted(set(table["shard"]) - set(opened))
         if missing:
@@ -47,6 +81,8 @@ class TileView:
         self.item: tuple[int, ...] = first.shape[1:]
         self.dtype: np.dtype[Any] = first.dtype
         self.channels: list[str] = list(first.attrs["channels"])
+        size = first.attrs.get("pixel_size_um")
+        self.pixel_size_um: float | None = None if size is None else float(size)
         for name, store in opened.items():
             if store.shape[1:] != self.item or store.dtype != self.dtype:
                 raise PhenoloomError(
@@ -58,14 +94,8 @@ class TileView:
         return len(self._position)
 
     def file_order(self, rows: Rows) -> NDArray[np.int64]:
-        """Positions in `rows` in the order in which their tiles lie in the stores."""
+        """Return positions in `rows` in the order in which their tiles lie in the stores."""
         return np.asarray(np.lexsort((self._position[rows], self._shard[rows])), np.int64)
-
-    @property
-    def pixel_size_um(self) -> float | None:
-        """Pixel size in µm, as far as the study tells it."""
-        size = self._stores[0].attrs.get("pixel_size_um")
-        return None if size is None else float(size)
 
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
         """Decode the tiles of `rows` into `out` (len(rows), c, y, x)."""
@@ -76,16 +106,34 @@ class TileView:
                 self._stores[shards[start]].read(positions[start:end], out[start:end])
 
 
-class ShapeView:
+class ContourSource:
     """Contours (points, 2) of the rows of an index, centred and divided by their scale, as float32.
 
-    `found` is the mask of the rows that have a contour (an object may have been rejected on the way); item i belongs
-    to row i of `table[found]`. `scale` is the root mean square distance from the centroid in px.
-    Contours are held in memory, which training reads in any order, or, given a folder `scratch`, in a file without a
-    name there, so that memory does not grow with the study.
+    Attributes:
+        found: Mask of the rows that have a contour, which a rejected object has not; item i belongs to row i of
+            `table[found]`.
+        scale: Root mean square distance of each contour's points from its centroid, in px.
+        item: Shape (points, 2) of a contour.
+        dtype: float32.
+        channels: None, because contours have none.
+        pixel_size_um: None, because a contour is divided by its size.
     """
 
+    channels: list[str] | None = None
+    pixel_size_um: float | None = None
+
     def __init__(self, table: pd.DataFrame, stores: Sequence[Path], scratch: Path | None = None) -> None:
+        """Read the contours of the rows of `table` by their `id`.
+
+        Args:
+            table: Rows of the index.
+            stores: Manifests of all shards.
+            scratch: Folder for a file without a name that holds the contours, so that memory does not grow with the
+                study; without it they are held in memory, which training reads in any order.
+
+        Raises:
+            PhenoloomError: The stores hold contours of different numbers of points.
+        """
         opened = [ContourStore(manifest) for manifest in stores]
         ids = np.concatenate([store.ids.to_numpy() for store in opened])
         positions = pd.Series(np.arange(len(ids)), index=ids).reindex(table["id"])
@@ -94,8 +142,8 @@ class ShapeView:
         scales = [store.scales for store in opened]
         every = np.concatenate(scales)
         self.scale: NDArray[np.float32] = every[self._rows]
-        self.item = _item_of(opened)
-        self.dtype = np.dtype(np.float32)
+        self.item: tuple[int, ...] = _item_of(opened)
+        self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self._held = _Memory(len(every), self.item) if scratch is None else _File(scratch, self.item)
         for store, scale in zip(opened, scales, strict=True):
             for start, block in store.blocks(_CONTOURS_A_BLOCK):
@@ -105,7 +153,7 @@ class ShapeView:
         return len(self._rows)
 
     def file_order(self, rows: Rows) -> NDArray[np.int64]:
-        """Positions in `rows` as they are: contours lie in memory."""
+        """Return the positions in `rows` as they are, because contours lie in memory."""
         return np.arange(len(rows))
 
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
@@ -128,7 +176,7 @@ class _Memory:
 
 
 class _File:
-    """Items in a file without a name, which no kill leaves behind; what is read of it is no memory of the process."""
+    """Items in a file without a name, which no kill leaves behind, and which takes no memory of the process."""
 
     def __init__(self, folder: Path, item: tuple[int, ...]) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -132,10 +132,10 @@ def _from_model(
 
 
 def _summarise(vectors: Vectors, roles: pa.Array, metadata: dict[str, pa.Array], path: Path) -> None:
-    from ..data.sources import ShapeView
+    from ..data.sources import ContourSource
     from .shape_space import Space, masks_of, write_summary
 
-    assert isinstance(vectors.view, ShapeView)
+    assert isinstance(vectors.view, ContourSource)
     seen = roles.to_numpy(zero_copy_only=False)
     space = Space(
         vectors.objective, vectors.view, vectors.values, seen, masks_of(metadata["Metadata_label"].to_pandas())

@@ -20,7 +20,7 @@ from ..core.errors import PhenoloomError
 from ..core.gpu_usage import SUFFIX, recorded_use
 from ..core.progress import progress
 from ..data.loader import Loader, cut
-from ..data.sources import ShapeView, TileView
+from ..data.sources import ContourSource, TileSource
 from ..models.checkpoint import CARD, Card, load_objective, read_card
 from ..objectives import Objective
 from ..splits.split import ALL
@@ -38,13 +38,13 @@ class Vectors:
     values: NDArray[np.float32]
     found: NDArray[np.bool_]
     objective: Objective
-    view: TileView | ShapeView
+    view: TileSource | ContourSource
     card: Card
 
     @property
     def scale(self) -> NDArray[np.float32] | None:
         """Sizes of outlines in px; none for tiles."""
-        return self.view.scale if isinstance(self.view, ShapeView) else None
+        return self.view.scale if isinstance(self.view, ContourSource) else None
 
 
 class Guest(NamedTuple):
@@ -102,10 +102,10 @@ def encode(
 
 def _open_view(
     table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path, scratch: Path
-) -> tuple[TileView | ShapeView, NDArray[np.bool_]]:
+) -> tuple[TileSource | ContourSource, NDArray[np.bool_]]:
     if isinstance(card.model, ImageModel):
-        return TileView(table, stores), np.ones(len(table), bool)
-    shapes = ShapeView(table, stores, scratch)
+        return TileSource(table, stores), np.ones(len(table), bool)
+    shapes = ContourSource(table, stores, scratch)
     if shapes.item[0] != card.points:
         raise PhenoloomError(
             f"{model / CARD} was trained on contours of {card.points} points, these have {shapes.item[0]}; train again"
@@ -113,9 +113,9 @@ def _open_view(
     return shapes, shapes.found
 
 
-def _channel_order(view: TileView | ShapeView, card: Card, model: Path, guest: Guest | None) -> list[int] | None:
+def _channel_order(view: TileSource | ContourSource, card: Card, model: Path, guest: Guest | None) -> list[int] | None:
     """Channels of a guest's tiles in the order of those that were trained on; None where they are as they should be."""
-    if not isinstance(view, TileView) or not isinstance(card.model, ImageModel):
+    if not isinstance(view, TileSource) or not isinstance(card.model, ImageModel):
         return None
     trained = card.channels or []
     if not guest:

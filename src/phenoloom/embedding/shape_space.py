@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.atomic import write_atomically
-from ..data.sources import ShapeView
+from ..data.sources import ContourSource
 from ..objectives import Objective, ShapeVAE
 from ..shapes.alignment import mean_outline, posed, reconstruction_errors
 from ..splits.split import ALL, TEST, TRAIN
@@ -40,7 +40,7 @@ class Space:
     """An encoder in evaluation mode, what it looked at, and its vectors (rows, latent) with role and labels by row."""
 
     objective: Objective
-    view: ShapeView
+    view: ContourSource
     vectors: NDArray[np.float32]
     roles: NDArray[Any]
     labels: Mapping[str, NDArray[np.bool_]]

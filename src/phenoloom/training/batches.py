@@ -15,7 +15,7 @@ from ..augment.contours import augment_contours
 from ..augment.tiles import augment
 from ..config.model import ImageModel, ShapeModel
 from ..data.loader import Loader, Rows, cut, shuffled
-from ..data.mixed_source import MixedView
+from ..data.mixed_source import MixedSource
 from ..nets.cyclic_form import about_centroid
 from .dataset import Material
 from .monitors import Sample
@@ -93,7 +93,7 @@ Model = ImageModel | ShapeModel
 
 def preparation(model: Model, material: Material, makes_views: bool) -> Prepare:
     """The preparation of a material's batches; objectives that draw views of their own augment by themselves."""
-    if isinstance(material.view, MixedView):
+    if isinstance(material.view, MixedSource):
         return _of_several(model, material, material.view, makes_views)
 
     def prepare(batch: Tensor, generator: torch.Generator | None, rows: Rows) -> Tensor:
@@ -116,7 +116,7 @@ def augmented(model: Model, inputs: Tensor, generator: torch.Generator) -> Tenso
     return about_centroid(contours) if model.augment.any else contours
 
 
-def _of_several(model: Model, material: Material, view: MixedView, makes_views: bool) -> Prepare:
+def _of_several(model: Model, material: Material, view: MixedSource, makes_views: bool) -> Prepare:
     def prepare(batch: Tensor, generator: torch.Generator | None, rows: Rows) -> Tensor:
         studies = view.study_of(rows)
         whole: Tensor | None = None

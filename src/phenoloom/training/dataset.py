@@ -18,8 +18,8 @@ from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser, Placement, fit_normaliser, network_inputs, placement
 from ..data.loader import Rows
-from ..data.mixed_source import Intake, MixedView
-from ..data.sources import ShapeView, TileView
+from ..data.mixed_source import Intake, MixedSource
+from ..data.sources import ContourSource, TileSource
 from ..splits.split import ALL, TRAIN, Split, hold_out
 from .pairs import KINDS
 
@@ -36,7 +36,7 @@ class StudyPart:
     """
 
     name: str
-    view: TileView | ShapeView
+    view: TileSource | ContourSource
     rows: int
     train: Rows
     validation: Rows
@@ -56,7 +56,7 @@ class Material:
     where training saw nothing of the study. `channels` are those of the study whose embeddings are made.
     """
 
-    view: TileView | ShapeView | MixedView
+    view: TileSource | ContourSource | MixedSource
     table: pd.DataFrame
     train: Rows
     validation: Rows
@@ -93,10 +93,10 @@ def gather(settings: PretrainSettings, index: Path, folds: Path, stores: Sequenc
     view, table, without = open_view(settings, table, stores)
     train, validation, normaliser = divide(settings, table, settings.study)
     placed, inputs = None, None
-    if isinstance(settings.model, ImageModel) and isinstance(view, TileView) and settings.model.channels.names:
+    if isinstance(settings.model, ImageModel) and isinstance(view, TileSource) and settings.model.channels.names:
         inputs = network_inputs(settings.model.channels, {settings.study: view.channels})
         placed = placement(settings.model.channels, inputs, settings.study, view.channels)
-    names = view.channels if isinstance(view, TileView) else None
+    names = view.channels if isinstance(view, TileSource) else None
     return Material(view, table, train, validation, normaliser, without, placed, inputs, channels=names)
 
 
@@ -115,13 +115,13 @@ def read_rows(settings: PretrainSettings, index: Path, known: Sequence[str] = ()
 
 def open_view(
     settings: PretrainSettings, table: pd.DataFrame, stores: Sequence[Path]
-) -> tuple[TileView | ShapeView, pd.DataFrame, int]:
+) -> tuple[TileSource | ContourSource, pd.DataFrame, int]:
     """What the rows look at, the rows that have it in the order of their ids, and the number of the others."""
     # By id: the order of the index depends on the number of shards, and weights must not.
     table = table.sort_values("id", ignore_index=True)
     if isinstance(settings.model, ImageModel):
-        return TileView(table, stores), table, 0
-    view = ShapeView(table, stores)
+        return TileSource(table, stores), table, 0
+    view = ContourSource(table, stores)
     return view, table[view.found].reset_index(drop=True), int((~view.found).sum())
 
 

@@ -15,7 +15,7 @@ from ..config.training import RunOptions
 from ..core.gpu_usage import SUFFIX, recorded_use
 from ..core.seeds import stable_seed
 from ..data.loader import Loader, Rows
-from ..data.sources import TileView
+from ..data.sources import TileSource
 from ..models.checkpoint import initial_objective
 from ..nets.sync_batchnorm import synchronise_batch_norms
 from .batches import TrainingData, preparation
@@ -52,7 +52,7 @@ def fitted(
     seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
     pl.seed_everything(seed, verbose=False)
     device = training_device(hardware.accelerator, rank % hardware.devices)
-    names = material.inputs or (material.view.channels if isinstance(material.view, TileView) else None)
+    names = material.inputs or (material.view.channels if isinstance(material.view, TileSource) else None)
     size = len(names) if names else _points(material)
     objective = initial_objective(settings.model, size or 0, seed, names, placed=material.inputs is not None)
     if hardware.processes > 1:

@@ -9,7 +9,7 @@ from ..artifacts.provenance import Provenance
 from ..config.model import ImageModel
 from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
-from ..data.sources import ShapeView, TileView
+from ..data.sources import ContourSource, TileSource
 from ..models.checkpoint import Card, Statistics, StudyCard, Tuned
 from ..models.preprocessing import preparation_of
 from .dataset import Material, StudyPart
@@ -19,7 +19,7 @@ from .module import Pretraining
 def _points(material: Material) -> int | None:
     """Points of a contour, in a material of contours."""
     views = [material.view, *(part.view for part in material.studies)]
-    found = {view.item[0] for view in views if isinstance(view, ShapeView)}
+    found = {view.item[0] for view in views if isinstance(view, ContourSource)}
     if len(found) > 1:
         raise PhenoloomError(
             f"One model takes contours of one number of points, and the studies have {sorted(found)}; set "
@@ -64,7 +64,7 @@ def _card(
 
 def _study_card(part: StudyPart) -> StudyCard:
     """What a model's card says of one of several studies that it was trained on."""
-    tiles = part.view if isinstance(part.view, TileView) else None
+    tiles = part.view if isinstance(part.view, TileSource) else None
     return StudyCard(
         study=part.name,
         share=round(part.share, 6),

@@ -23,8 +23,8 @@ from ..config.model import ImageModel
 from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser, Placement, network_inputs, placement
-from ..data.mixed_source import MixedView, intake
-from ..data.sources import TileView, stores_in
+from ..data.mixed_source import MixedSource, intake
+from ..data.sources import TileSource, stores_in
 from ..splits.duplicates import digests_of, with_copies
 from ..splits.split import ALL, TEST, TRAIN, Split
 from ..splits.units import unit_ids
@@ -101,12 +101,12 @@ def gather_mixture(
     balance = settings.model.training.balance
     weights = shares({part.name: len(part.train) for part in parts}, balance)
     parts = [replace(part, share=float(share)) for part, share in zip(parts, weights, strict=True)]
-    view = MixedView([part.view for part in parts])
+    view = MixedSource([part.view for part in parts])
     table = pd.concat(tables, ignore_index=True)
     if LABEL in table:
         # What is called alike in two studies need not be the same.
         table[LABEL] = table[LABEL].where(table["study"] == settings.study, None)
-    channels = {part.name: part.view.channels for part in parts if isinstance(part.view, TileView)}
+    channels = {part.name: part.view.channels for part in parts if isinstance(part.view, TileSource)}
     inputs, places = _inputs(settings, channels)
     drawn = len(inputs) if inputs and isinstance(settings.model, ImageModel) and None in places.values() else None
     material = Material(
@@ -209,7 +209,7 @@ def _for_own(settings: PretrainSettings, material: Material, own: Other) -> Mate
     """With the statistics that tiles of the study itself will be embedded by, of its train groups in each split."""
     part = next((part for part in material.studies if part.name == own.name), None)
     if part is not None:
-        names = part.view.channels if isinstance(part.view, TileView) else None
+        names = part.view.channels if isinstance(part.view, TileSource) else None
         return replace(material, normaliser=part.normaliser, channels=names)
     if not isinstance(settings.model, ImageModel):
         return material
@@ -221,7 +221,7 @@ def _for_own(settings: PretrainSettings, material: Material, own: Other) -> Mate
         if fitted is None:
             raise PhenoloomError(f"{own.index} has no row outside the test groups of {name}; use fewer folds")
         by_fold[name] = fitted
-    view = TileView(table, own.stores)
+    view = TileSource(table, own.stores)
     assert material.inputs is not None
     # Refuses channels without a place now rather than after the training.
     placement(settings.model.channels, material.inputs, own.name, view.channels)

@@ -15,7 +15,7 @@ from ..config.rule_settings import PretrainSettings
 from ..config.training import Balance
 from ..core.errors import PhenoloomError
 from ..data.loader import Rows
-from ..data.mixed_source import MixedView
+from ..data.mixed_source import MixedSource
 from .dataset import FOREGROUND, Material
 
 Floats = NDArray[np.float64]
@@ -126,12 +126,12 @@ def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced |
 
     Validation takes as many rows as there are, and knows no foreground: every tile counts alike.
     """
-    training, several = settings.model.training, isinstance(material.view, MixedView)
+    training, several = settings.model.training, isinstance(material.view, MixedSource)
     if not several and not training.foreground_exponent:
         return [None, None]
     train, held, weights = {settings.study: material.train}, {settings.study: material.validation}, {}
     parts = np.ones(1)
-    if isinstance(material.view, MixedView):
+    if isinstance(material.view, MixedSource):
         starts = dict(zip((part.name for part in material.studies), material.view.starts[:-1], strict=True))
         parts = np.array([part.share for part in material.studies])
         train = {part.name: part.train + starts[part.name] for part in material.studies}

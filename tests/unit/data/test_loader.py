@@ -17,7 +17,7 @@ from phenoloom.core.errors import PhenoloomError
 from phenoloom.core.seeds import stable_seed
 from phenoloom.data.channels import Normaliser, fit_normaliser
 from phenoloom.data.loader import Epoch, Loader, cut, shuffled
-from phenoloom.data.sources import ShapeView, TileView, stores_in
+from phenoloom.data.sources import ContourSource, TileSource, stores_in
 
 
 class Counting:
@@ -159,7 +159,7 @@ def frame(study: StudyOnDisk) -> pd.DataFrame:
 
 def test_tiles_of_several_shards_are_one_source_in_the_order_of_the_table(study: StudyOnDisk) -> None:
     table = frame(study).sample(frac=1, random_state=0).reset_index(drop=True)
-    view = TileView(table, study.tiles)
+    view = TileSource(table, study.tiles)
     assert (len(view), view.item, view.dtype, view.channels) == (18, (2, 40, 40), np.uint16, ["DNA", "actin"])
     rows = np.array([5, 0, 17, 3, 3])
     out = np.empty((5, *view.item), view.dtype)
@@ -176,19 +176,19 @@ def test_the_stores_of_a_view_are_those_that_the_index_names_and_no_leftovers(tm
 
 def test_a_shard_that_was_not_given_is_named(study: StudyOnDisk) -> None:
     with pytest.raises(PhenoloomError, match="shard 0002"):
-        TileView(frame(study), study.tiles[:2])
+        TileSource(frame(study), study.tiles[:2])
 
 
 def test_a_store_without_manifest_does_not_exist(study: StudyOnDisk, tmp_path: Path) -> None:
     with pytest.raises(PhenoloomError, match="no manifest"):
-        TileView(frame(study), [*study.tiles[1:], tmp_path / "0000.json"])
+        TileSource(frame(study), [*study.tiles[1:], tmp_path / "0000.json"])
 
 
 def test_contours_are_joined_by_id_and_have_scale_one(study: StudyOnDisk) -> None:
     table = frame(study).sample(frac=1, random_state=1).reset_index(drop=True)
     extra: dict[str, Any] = {"id": "P/W00/0#9999"}
     table = pd.concat([pd.DataFrame([extra]), table], ignore_index=True)
-    view = ShapeView(table, study.shapes)
+    view = ContourSource(table, study.shapes)
     assert view.found.tolist() == [False] + [True] * 18
     out = np.empty((18, *view.item), np.float32)
     view.read(np.arange(18), out)
@@ -201,7 +201,7 @@ def test_contours_in_a_file_without_a_name_are_those_in_memory(study: StudyOnDis
     table = frame(study).sample(frac=1, random_state=2).reset_index(drop=True)
     rows = np.array([5, 0, 17, 5])
     found = []
-    for view in (ShapeView(table, study.shapes), ShapeView(table, study.shapes, tmp_path / "scratch")):
+    for view in (ContourSource(table, study.shapes), ContourSource(table, study.shapes, tmp_path / "scratch")):
         found.append(np.empty((4, *view.item), np.float32))
         view.read(rows, found[-1])
     assert np.array_equal(*found)

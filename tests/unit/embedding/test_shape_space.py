@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tests.helpers.studies import StudyOnDisk, shape_settings
 
-from phenoloom.data.sources import ShapeView
+from phenoloom.data.sources import ContourSource
 from phenoloom.embedding.shape_space import LABELS, STEPS, Space, masks_of, summarise, write_summary
 from phenoloom.objectives import Objective, build_objective
 from phenoloom.shapes.alignment import reconstruction_errors
@@ -28,12 +28,12 @@ def objective(name: str = "ae", **changes: object) -> Objective:
 
 
 @pytest.fixture(scope="module")
-def view(tmp_path_factory: pytest.TempPathFactory) -> ShapeView:
+def view(tmp_path_factory: pytest.TempPathFactory) -> ContourSource:
     study = StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=6)
-    return ShapeView(pd.DataFrame(study.rows), study.shapes)
+    return ContourSource(pd.DataFrame(study.rows), study.shapes)
 
 
-def space(view: ShapeView, model: Objective) -> Space:
+def space(view: ContourSource, model: Objective) -> Space:
     """The first half of the rows was trained on; labels are those of the polygons, and a label that tests lack."""
     rows = np.arange(len(view))
     contours = np.empty((len(view), *view.item), np.float32)
@@ -46,7 +46,7 @@ def space(view: ShapeView, model: Objective) -> Space:
     return Space(model, view, vectors, np.where(test, TEST, TRAIN), labels)
 
 
-def test_a_decoder_gives_all_and_its_outlines_are_in_the_plane(view: ShapeView) -> None:
+def test_a_decoder_gives_all_and_its_outlines_are_in_the_plane(view: ContourSource) -> None:
     arrays = summarise(space(view, objective()), seed=0)
     modes = len(arrays["mode_outlines"])
     assert arrays["mode_decoded"].shape == arrays["mode_outlines"].shape == (modes, 32, 2)
@@ -61,14 +61,14 @@ def test_a_decoder_gives_all_and_its_outlines_are_in_the_plane(view: ShapeView) 
     assert all(np.isfinite(values).all() for values in arrays.values() if values.dtype.kind == "f")
 
 
-def test_decoded_matrices_say_how_far_they_are_from_the_plane(view: ShapeView) -> None:
+def test_decoded_matrices_say_how_far_they_are_from_the_plane(view: ContourSource) -> None:
     arrays = summarise(space(view, objective("vae", decoder="matrix")), seed=0)
     for name in ("mode_outside", "path_outside", "decoded_outside", "drawn_outside"):
         assert (arrays[name] > 0).all()
         assert (arrays[name] < 1).all()
 
 
-def test_a_model_without_a_way_back_has_modes_and_invariances(view: ShapeView) -> None:
+def test_a_model_without_a_way_back_has_modes_and_invariances(view: ContourSource) -> None:
     class NoWayBack(torch.nn.Module):
         def __init__(self, base: Objective) -> None:
             super().__init__()
@@ -86,7 +86,7 @@ def test_a_model_without_a_way_back_has_modes_and_invariances(view: ShapeView) -
     assert not any(name.startswith(("path", "decoded", "drawn", "mode_decoded")) for name in found)
 
 
-def test_test_rows_move_no_mode(view: ShapeView) -> None:
+def test_test_rows_move_no_mode(view: ContourSource) -> None:
     one = space(view, objective())
     vectors = one.vectors.copy()
     vectors[len(view) // 2 :] += 5
@@ -96,14 +96,14 @@ def test_test_rows_move_no_mode(view: ShapeView) -> None:
     assert second["mode_fit"][1] > first["mode_fit"][1]
 
 
-def test_an_encoder_of_all_rows_shows_all_rows(view: ShapeView) -> None:
+def test_an_encoder_of_all_rows_shows_all_rows(view: ContourSource) -> None:
     every = replace(space(view, objective()), roles=np.full(len(view), ALL))
     arrays = summarise(every, seed=0)
     assert len(arrays["decoded_errors"]) == arrays["mode_rows"].sum() == len(view)
     assert arrays["mode_labels"].tolist() == ["disc", "ring", "gone"]
 
 
-def test_the_ends_of_a_path_are_decoded_objects_of_their_labels(view: ShapeView) -> None:
+def test_the_ends_of_a_path_are_decoded_objects_of_their_labels(view: ContourSource) -> None:
     one = space(view, objective())
     arrays = summarise(one, seed=0)
     contours = one.outlines(np.arange(len(view)))
@@ -118,7 +118,7 @@ def test_the_ends_of_a_path_are_decoded_objects_of_their_labels(view: ShapeView)
         assert reconstruction_errors(arrays["path_outlines"][0, [place]], decoded[0])[0] < 1e-5
 
 
-def test_the_invariances_are_those_of_the_encoder(view: ShapeView) -> None:
+def test_the_invariances_are_those_of_the_encoder(view: ContourSource) -> None:
     arrays = summarise(space(view, objective()), seed=0)
     moved = dict(zip(arrays["invariance_changes"].tolist(), arrays["invariance_moved"].tolist(), strict=True))
     assert moved["start at another point"][1] < 1e-4
@@ -126,13 +126,15 @@ def test_the_invariances_are_those_of_the_encoder(view: ShapeView) -> None:
     assert moved["mask noise of one pixel"][0] > 1e-3
 
 
-def test_one_label_has_no_path_and_none_no_occupancy(view: ShapeView) -> None:
+def test_one_label_has_no_path_and_none_no_occupancy(view: ContourSource) -> None:
     one = space(view, objective())
     assert "path_outlines" not in summarise(replace(one, labels={"disc": one.labels["disc"]}), seed=0)
     assert summarise(replace(one, labels={}), seed=0)["mode_occupancy"].shape[0] == 0
 
 
-def test_two_summaries_are_the_same_bytes_and_nothing_is_written_of_nothing(view: ShapeView, tmp_path: Path) -> None:
+def test_two_summaries_are_the_same_bytes_and_nothing_is_written_of_nothing(
+    view: ContourSource, tmp_path: Path
+) -> None:
     one = space(view, objective("vae"))
     for name in "ab":
         write_summary(tmp_path / name, one, seed=1)

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from phenoloom.config.rule_settings import TransferSettings
 from phenoloom.config.study import Classify
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.data.sources import TileView
+from phenoloom.data.sources import TileSource
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.table import read_embedding, seen_test_groups
 from phenoloom.evaluation.scores import read_scores
@@ -361,7 +361,7 @@ def test_an_encoder_of_another_study_sees_its_own_channels_by_its_own_statistics
     assert rows["group"].tolist() == [f"Q/{row['well']}" for row in study.rows]
     assert not seen_test_groups(tmp_path / "fold-2.parquet")
     card = read_card(model)
-    view = TileView(pd.DataFrame(study.rows), study.tiles)
+    view = TileSource(pd.DataFrame(study.rows), study.tiles)
     tiles = np.empty((len(view), *view.item), view.dtype)
     view.read(np.arange(len(view)), tiles)
     order = [channels.index(name) for name in (("DNA", "actin") if "DNA" in channels else ("nucleus", "actin"))]

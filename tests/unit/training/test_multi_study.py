@@ -15,7 +15,7 @@ from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import Mixture, PretrainSettings
 from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.data.mixed_source import MixedView
+from phenoloom.data.mixed_source import MixedSource
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.table import seen_test_groups
 from phenoloom.models.checkpoint import read_card
@@ -72,7 +72,7 @@ def soiled(study: StudyOnDisk, folder: Path, change: Any) -> Other:
 def test_items_of_all_studies_are_read_as_they_are_in_their_stores(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     material = gathered(mixed(), toy, read(other))
     view = material.view
-    assert isinstance(view, MixedView)
+    assert isinstance(view, MixedSource)
     assert view.item == (3 * 48 * 48 + (-3 * 48 * 48) % 16,)
     rows = np.random.default_rng(0).permutation(len(view))
     out = np.empty((len(rows), *view.item), np.uint8)
