@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tests.helpers.workspace import REPOSITORY, STUDY, TINY, Workspace
 
 from phenoloom.config import Config, ImageModel, RuleSettings, ShapeModel, Study
-from phenoloom.config.messages import models_in
+from phenoloom.config.messages import sections_in
 
 REPORT = {"report", "overview"}
 SCORE = {"classify", "compare"} | REPORT
@@ -178,7 +178,7 @@ NOT_SIMULATED = {"outlines"}  # a simulated study has images
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of a section that holds a value, with dots."""
     for name, field in model.model_fields.items():
-        inner = list(models_in(field.annotation))
+        inner = list(sections_in(field.annotation))
         if name in {"representations", "models"} or not inner:
             yield f"{prefix}{name}"
         # What a search depends on stands in `test_tune`.

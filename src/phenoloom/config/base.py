@@ -1,4 +1,4 @@
-"""What every section of a file is, and the words that several of them use."""
+"""The base class of every section of a configuration file, and types that several sections share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 def _no_braces(path: str) -> str:
     if "{" in path or "}" in path:
-        raise ValueError("must hold no braces, which Snakemake takes for wildcards; rename the file or folder")
+        raise ValueError("must hold no braces, because Snakemake takes them for wildcards; rename the file or folder")
     return path
 
 
 PathText = Annotated[str, AfterValidator(_no_braces)]
-"""A path that Snakemake is told."""
+"""A path that becomes part of a Snakemake rule."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Unit = Literal["object", "tile", "image", "well"]
 Descriptor = Literal["regionprops", "efd", "fourier", "distance-spectrum", "intensity"]

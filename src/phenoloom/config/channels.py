@@ -1,4 +1,4 @@
-"""How the channels of several studies become the inputs of one network."""
+"""Channels of a study as inputs of a network."""
 
 from __future__ import annotations
 
@@ -7,49 +7,60 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .study import Section
+from .base import Section
 from .training import CANONICAL
 
 
 class Channels(Section):
-    """How the channels of a study reach the network."""
+    """Assignment of a study's channels to the inputs of the network."""
 
     mode: Literal["joint", "separate", "replicate", "map"] = Field(
         "joint",
-        description="`joint`: all channels together; `separate`: each channel alone through one shared network; "
-        "`replicate`: each channel alone, repeated to fill `inputs`; `map`: each channel in the place that `map` gives",
+        description="`joint`: all channels as inputs of one network; `separate`: each channel alone, by one shared "
+        "network; `replicate`: each channel alone, repeated to fill `inputs`; `map`: each channel at the input that "
+        "`map` gives",
     )
     combine: Literal["concatenate", "mean"] = Field(
-        "concatenate", description="what becomes of the vectors of the channels in `separate` and `replicate`"
+        "concatenate", description="how `separate` and `replicate` combine the vectors of the channels"
     )
     at_once: int = Field(
         4,
         ge=1,
-        description="channels computed at once in `separate` and `replicate`: bounds memory, not the result's size",
+        description="channels that `separate` and `replicate` compute at once; bounds memory and changes no result",
     )
-    inputs: int = Field(3, ge=1, description="inputs of the network in `replicate` and `map`")
+    inputs: int = Field(3, ge=1, description="number of inputs of the network in `replicate` and `map`")
     map: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict, description="channel of the study -> input of the network, counted from 0"
+        default_factory=dict, description="channel of the study -> input of the network, from 0"
     )
     names: list[str] = Field(
         default_factory=list,
-        description="inputs of the network in `joint`, by the names of their channels; a study may lack some of them; "
-        "none: the channels of the study",
+        description="names of the network's inputs in `joint`, for training on several studies; a study may lack some; "
+        "empty: the channels of the study",
     )
     aliases: dict[str, str] = Field(
         default_factory=dict,
-        description="channel of a study -> what `names` calls it, for studies that differ in words",
+        description="channel of a study -> its name in `names`, for studies with other channel names",
     )
-    drop: list[str] = Field(default_factory=list, description="channels that `map` or `names` leave out on purpose")
+    drop: list[str] = Field(
+        default_factory=list, description="channels of the study that `map` or `names` leave out on purpose"
+    )
     fill: str = Field(
         "zero",
         pattern=r"^(zero|mean|repeat:.+)$",
-        description="inputs without a channel in `map` or `names`: `zero` (the channel's mean), `mean` of those that "
-        "are there, or `repeat:<channel>`",
+        description="value of inputs without a channel in `map` or `names`. `zero`: the mean of a normalised channel; "
+        "`mean`: the mean of the channels that are present; `repeat:<channel>`: a copy of that channel",
     )
 
     def places(self, trained: Sequence[str], found: Sequence[str]) -> list[int] | None:
-        """Where each channel of the study that was trained on is among those of another; None if the sets differ."""
+        """Return where each channel that a network was trained on is among the channels of another study.
+
+        Args:
+            trained: Channels of the study that was trained on, in their order.
+            found: Channels of the other study, in their order.
+
+        Returns:
+            A place in `found` for each channel of `trained`; None if the sets differ, also after `aliases`.
+        """
         known = [self.aliases.get(name, name) for name in found]
         wanted = [self.aliases.get(name, name) for name in trained]
         return [known.index(name) for name in wanted] if sorted(known) == sorted(wanted) else None
@@ -57,7 +68,7 @@ class Channels(Section):
     @model_validator(mode="after")
     def _map_fits(self) -> Channels:
         if (self.mode == "map") != bool(self.map):
-            raise ValueError("`map` belongs to `mode: map`, which needs it: for example {DNA: 0, actin: 1}")
+            raise ValueError("`mode: map` needs `map`, and no other mode has it; for example {DNA: 0, actin: 1}")
         places = sorted(self.map.values())
         if places and (len(set(places)) < len(places) or places[-1] >= self.inputs):
             raise ValueError(
@@ -75,13 +86,13 @@ class Channels(Section):
         if self.names and self.mode != "joint":
             raise ValueError(f"`names` belongs to `mode: joint`, found {self.mode}; remove it")
         if self.aliases and not self.names:
-            raise ValueError("`aliases` are other words for channels in `names`, which is empty; give `names`")
+            raise ValueError("`aliases` are other names of the channels in `names`, which is empty; give `names`")
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"`names` must name each channel once, found {self.names}")
         if strange := sorted({*self.aliases.values()} - {*self.names}):
             raise ValueError(f"`aliases` lead to {', '.join(strange)}, which `names` lacks")
         if self.mode == "joint" and self.drop and not self.names:
-            raise ValueError("`drop` leaves out channels that `names` or `map` lacks; give one of them")
+            raise ValueError("`drop` names channels that `names` or `map` leaves out; give one of these")
         return self
 
     @model_serializer(mode="wrap")

@@ -1,4 +1,4 @@
-"""The configuration's manual, made from the models: key tables in `config/README.md`, and JSON schemas for editors."""
+"""The generated parts of the configuration's manual: tables of keys in `config/README.md`, and JSON schemas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from .about import About
-from .messages import models_in
+from .messages import sections_in
 from .model import ImageModel, Model, ShapeModel
 from .run import Config
 from .study import Study
@@ -26,7 +26,7 @@ BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys: {} -->"
 
 
 def schemas() -> dict[str, str]:
-    """JSON schema text by name."""
+    """Return the text of each JSON schema by name."""
     return {
         name: json.dumps(TypeAdapter(root).json_schema(), indent=1, ensure_ascii=False) + "\n"
         for name, root in ROOTS.items()
@@ -34,21 +34,17 @@ def schemas() -> dict[str, str]:
 
 
 def tables() -> dict[str, str]:
-    """Markdown key tables by name."""
+    """Return the Markdown tables of keys by name."""
     return {
         "config": _table(Config),
-        "study": "\n\n".join(_sections(Study, "")),
-        "about": "\n\n".join(_sections(About, "")),
-        "model": "\n\n".join(
-            part
-            for model, title in ((ImageModel, "view: tiles"), (ShapeModel, "view: shapes"))
-            for part in (f"#### Models with `{title}`", *_sections(model, ""))
-        ),
+        "study": "\n\n".join(_sections(Study, "", set())),
+        "about": "\n\n".join(_sections(About, "", set())),
+        "model": "\n\n".join(_model_parts()),
     }
 
 
 def filled(readme: str) -> str:
-    """The manual's text with its tables made anew between their markers."""
+    """Return the manual's text with new tables between their markers; raises PhenoloomError if a marker is missing."""
     for name, table in tables().items():
         begin, end = BEGIN.format(name), END.format(name)
         head, found, rest = readme.partition(begin)
@@ -69,19 +65,40 @@ def write_manual(config_dir: Path) -> None:
         write_atomically(path, lambda file, schema=schema: file.write(schema.encode()))  # type: ignore[misc]
 
 
-def _sections(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    yield (f"**`{prefix}`** — {_first_sentence(model)}\n\n" if prefix else "") + _table(model)
-    for name, field in model.model_fields.items():
-        for inner in models_in(field.annotation):
-            shown = f"{prefix}.{name}" if prefix else name
+def _model_parts() -> Iterator[str]:
+    shown: set[tuple[str, type[BaseModel]]] = set()
+    for model, title in ((ImageModel, "view: tiles"), (ShapeModel, "view: shapes")):
+        yield f"#### Models with `{title}`"
+        yield from _sections(model, "", shown)
+
+
+def _sections(section: type[BaseModel], prefix: str, shown: set[tuple[str, type[BaseModel]]]) -> Iterator[str]:
+    """Yield the table of a section and those of its sections; `shown` gets them, and each is shown once."""
+    if (prefix, section) in shown:
+        return
+    shown.add((prefix, section))
+    yield (f"**`{prefix}`**{_tag(section)} — {_first_sentence(section)}\n\n" if prefix else "") + _table(section)
+    for name, field in section.model_fields.items():
+        for inner in sections_in(field.annotation):
+            path = f"{prefix}.{name}" if prefix else name
             if typing.get_origin(_without_none(field.annotation)) is dict:
-                shown += ".<name>"
-            yield from _sections(inner, shown)
+                path += ".<name>"
+            yield from _sections(inner, path, shown)
 
 
-def _table(model: type[BaseModel]) -> str:
+def _tag(section: type[BaseModel]) -> str:
+    """Return the key and value that choose this section among several."""
+    field = section.model_fields.get("name")
+    return f" with `name: {typing.get_args(field.annotation)[0]}`" if field and _is_literal(field) else ""
+
+
+def _is_literal(field: FieldInfo) -> bool:
+    return typing.get_origin(field.annotation) is typing.Literal
+
+
+def _table(section: type[BaseModel]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for name, field in model.model_fields.items():
+    for name, field in section.model_fields.items():
         default = _default(field)
         lines.append(
             f"| `{name}` | {_escape(_type(field.annotation))} | {default} | {_escape(field.description or '')} |"
@@ -89,8 +106,8 @@ def _table(model: type[BaseModel]) -> str:
     return "\n".join(lines)
 
 
-def _first_sentence(model: type[BaseModel]) -> str:
-    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
+def _first_sentence(section: type[BaseModel]) -> str:
+    return " ".join((section.__doc__ or "").split("\n\n")[0].split())
 
 
 def _escape(text: str) -> str:
@@ -122,10 +139,10 @@ def _type(annotation: Any) -> str:
     if origin is typing.Literal:
         return ", ".join(f"`{a}`" for a in arguments)
     if origin in {types.UnionType, typing.Union}:
-        return " or ".join(_type(a) for a in arguments if a is not types.NoneType)
+        return " or ".join(dict.fromkeys(_type(a) for a in arguments if a is not types.NoneType))
     if origin in {list, tuple}:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
-    names = {str: "text", int: "integer", float: "number", bool: "true/false", object: "any"}
+    names = {str: "text", int: "integer", float: "number", bool: "true/false", object: "any", Any: "any"}
     return names.get(annotation, "section")

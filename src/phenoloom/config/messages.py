@@ -1,4 +1,4 @@
-"""Validation of a section, with complaints that name the file, the key and the nearest valid one."""
+"""Validation of sections, with error messages that name the file, the key and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -14,37 +14,49 @@ from ..core.errors import PhenoloomError
 
 M = TypeVar("M", bound=BaseModel)
 
-
+VIEWS = {"tiles", "shapes"}
+"""Tags of the union of models."""
 OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino", "contrast"}
-"""Tags of the union of objectives; none of them is a key of one."""
+"""Tags of the unions of objectives; no key of an objective has such a name."""
 
 
-def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """The values of any section, or a complaint that names the file, the key and the nearest valid one."""
-    return _validate(model, values, where)
+def validated(section: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Return a section with these values.
 
+    Args:
+        section: Class of the section.
+        values: Values by key, as they were read.
+        where: File, or place in a file, for the error message.
 
-def _validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    Raises:
+        PhenoloomError: With a line for each wrong value.
+    """
     try:
-        return model.model_validate(values)
+        return section.model_validate(values)
     except ValidationError as error:
-        raise PhenoloomError(_sentences(error, model, where)) from None
+        raise PhenoloomError(explained(error, section, where)) from None
 
 
-def _sentences(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    return "\n".join(_sentence(e, model, where) for e in error.errors())
+def explained(error: ValidationError, section: type[BaseModel], where: str) -> str:
+    """Return the errors of a section as sentences, one a line."""
+    return "\n".join(_sentence(e, section, where) for e in error.errors())
 
 
-def _sentence(error: Any, model: type[BaseModel], where: str) -> str:
-    parts = [str(part) for part in error["loc"]]
-    # A discriminated union puts its tag into the location; the user wrote no such key.
-    if parts and parts[0] in {"tiles", "shapes"} and "view" in model.model_fields:
-        parts = parts[1:]
-        if len(parts) > 1 and parts[0] == "objective" and parts[1] in OBJECTIVES:
-            del parts[1]
+def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the sections that a type annotation mentions, at any depth."""
+    if inspect.isclass(annotation) and not typing.get_args(annotation):
+        if issubclass(annotation, BaseModel):
+            yield annotation
+        return
+    for argument in typing.get_args(annotation):
+        yield from sections_in(argument)
+
+
+def _sentence(error: Any, section: type[BaseModel], where: str) -> str:
+    parts = _written_keys(error["loc"], section)
     key = ".".join(parts) or "the file"
     if error["type"] == "extra_forbidden":
-        valid = sorted(_keys_at(model, parts[:-1]))
+        valid = sorted(_keys_at(section, parts[:-1]))
         near = difflib.get_close_matches(parts[-1], valid, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(valid)}"
         return f"{where}: unknown key `{key}`; {hint}"
@@ -53,23 +65,23 @@ def _sentence(error: Any, model: type[BaseModel], where: str) -> str:
     return f"{where}: `{key}`: {message[:1].lower()}{message[1:]}{found}"
 
 
-def _keys_at(model: type[BaseModel], parts: list[str]) -> set[str]:
-    models = [model]
+def _written_keys(location: tuple[str | int, ...], section: type[BaseModel]) -> list[str]:
+    """Return the keys that the user wrote: pydantic puts the tag of a discriminated union between them."""
+    parts = [str(part) for part in location]
+    if parts and parts[0] in VIEWS and "view" in section.model_fields:
+        parts = parts[1:]
+        if len(parts) > 1 and parts[0] == "objective" and parts[1] in OBJECTIVES:
+            del parts[1]
+    return parts
+
+
+def _keys_at(section: type[BaseModel], parts: list[str]) -> set[str]:
+    sections = [section]
     for part in parts:
         following: list[type[BaseModel]] = []
-        for m in models:
-            if part in m.model_fields:
-                following += models_in(m.model_fields[part].annotation)
-        # A part that is no field is the key of a mapping or an index: stay with the mapping's values.
-        models = following or models
-    return {key for m in models for key in m.model_fields}
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a type annotation mentions, at any depth."""
-    if inspect.isclass(annotation) and not typing.get_args(annotation):
-        if issubclass(annotation, BaseModel):
-            yield annotation
-        return
-    for argument in typing.get_args(annotation):
-        yield from models_in(argument)
+        for one in sections:
+            if part in one.model_fields:
+                following += sections_in(one.model_fields[part].annotation)
+        # A part that names no field is the key of a mapping or an index: stay with the mapping's values.
+        sections = following or sections
+    return {key for one in sections for key in one.model_fields}

@@ -1,4 +1,4 @@
-"""Representations: what gives every unit of a study one vector."""
+"""Representations: each gives every unit of a study one vector."""
 
 from __future__ import annotations
 
@@ -11,60 +11,68 @@ from .base import Descriptor, Name, Section
 
 
 class Draw(NamedTuple):
-    """Which of several trainings a representation is: its `seed`, and the name that it shares with the others."""
+    """One of several trainings that differ in their seed.
+
+    Attributes:
+        family: Name that it shares with the other trainings.
+        seed: Its `training.seed`.
+    """
 
     family: str
     seed: int
 
 
 class Representation(Section):
-    """Anything that gives every unit one vector: exactly one of `descriptors`, `model` and `concatenate`."""
+    """One vector for every unit, by exactly one of `descriptors`, `model` and `concatenate`."""
 
     descriptors: Descriptor | None = Field(None, description="a set of classical descriptors")
-    model: Name | None = Field(None, description="a model file of `config/models`, trained on this study's train folds")
+    model: Name | None = Field(
+        None, description="a model file of `config/models`, trained on the train folds of this study"
+    )
     concatenate: list[Name] | None = Field(
         None,
         min_length=2,
-        description="representations of this study, one after the other in one vector; probes standardise, and where "
-        "it has many features reduce, each by itself",
+        description="representations of this study, joined in one vector in this order; probes standardise each part "
+        "by itself, and reduce each part with many features by itself",
     )
-    untrained: bool = Field(False, description="use the model's initial weights: the baseline that could embarrass us")
+    untrained: bool = Field(False, description="use the initial weights of the model, as a baseline")
     transductive: bool = Field(
-        False, description="train one encoder on all folds; the report then says that it has seen the test groups"
+        False, description="train one encoder on all folds; the report states that it has seen the test groups"
     )
     trained_on: list[Name] = Field(
         default_factory=list,
-        description="studies that the model is trained on together, by `training.balance`; where this study is not "
-        "among them one encoder serves all folds; none: this study alone",
+        description="studies that the model is trained on together, by `training.balance`; if this study is not among "
+        "them, one encoder serves all folds; none: this study alone",
     )
     shared_groups: Literal["drop", "keep"] = Field(
         "drop",
-        description="what becomes of tiles of the other studies whose group has the name of a test group: `drop`, as "
-        "they may be the same well or patient; `keep`, where names such as plate1/A01 mean nothing outside of a study",
+        description="tiles of the other studies in a group that has the name of a test group. `drop`: leave them out, "
+        "as they may be from the same well or patient; `keep`: train on them, if names such as plate1/A01 have no "
+        "meaning outside a study",
     )
 
     _draw: Draw | None = PrivateAttr(None)
 
     @property
     def draw(self) -> Draw | None:
-        """Of a variant with a seed of its own, which draw it is."""
+        """Which draw it is, for a variant with a seed of its own."""
         return self._draw
 
     def drawn(self, draw: Draw | None) -> Representation:
-        """The same representation, as one of several draws."""
+        """Return the same representation as one of several draws."""
         copy = self.model_copy()
         copy._draw = draw
         return copy
 
     @property
     def encoder(self) -> str | None:
-        """Name of the folder of the trained model: the model's, and what it was trained on where that is told."""
+        """Name of the trained model's folder: the model, and the studies in `trained_on`."""
         if self.model and self.trained_on:
             return f"{self.model}.on-{'_'.join(sorted(self.trained_on))}"
         return self.model
 
     def trained_here(self, study: str) -> bool:
-        """Whether training saw any of the study with this representation."""
+        """Return whether the model is trained on the study that has this representation."""
         return not self.trained_on or study in self.trained_on
 
     @model_validator(mode="after")
@@ -89,11 +97,14 @@ class Representation(Section):
 
 
 def families(representations: Mapping[str, Representation]) -> dict[str, dict[str, int]]:
-    """Name of a family -> its members in the order of the study, with their seeds; of two members at least.
+    """Return the families of a study: representations that differ only in their seed.
 
-    With other keys beside `training.seed` in `variants` there is a family for each combination of their values, called
-    like a variant without the seed. What is untrained and what is concatenated forms families as what is trained does:
-    a seed draws initial weights too.
+    With other keys beside `training.seed` in `variants`, each combination of their values is a family, named like the
+    variant without its seed. Untrained and concatenated representations form families too: a seed also draws the
+    initial weights.
+
+    Returns:
+        Name of a family -> its members with their seeds, in the order of the study; at least two members.
     """
     found: dict[str, dict[str, int]] = {}
     for name, entry in representations.items():
@@ -103,6 +114,6 @@ def families(representations: Mapping[str, Representation]) -> dict[str, dict[st
 
 
 def standing(representations: Sequence[str], families: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """The representations in their order, with each family once, in the place of its first member."""
+    """Return the names that a ranking has: each family once, at its first member, and what is in no family."""
     family = {member: name for name, members in families.items() for member in members}
     return list(dict.fromkeys(family.get(name, name) for name in representations))

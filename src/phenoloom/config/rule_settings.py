@@ -1,7 +1,8 @@
-"""What each rule depends on: exactly these keys, as one canonical JSON string, and nothing else.
+"""The settings of each rule: exactly the keys that its result depends on, as one canonical JSON string.
 
-A rule receives its settings as text (`params: settings=...`), so a change of any other key cannot reach it. `ALGORITHM`
-is raised by hand when a step computes something else from the same settings; stale results are then made anew.
+A rule receives its settings as text (`params: settings=...`), so a change of any other key cannot reach it.
+`ALGORITHM` is raised by hand when a step computes another result from the same settings; finished results are then
+computed again.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from ..core.errors import PhenoloomError
+from .base import Descriptor, Section, Unit
 from .model import ImageModel, ShapeModel
 from .planes import Planes
 from .search import Tune
 from .source import Masks, Outlines, Simulation, Source
-from .study import Classify, Descriptor, Folds, Report, Section, Tiles, Unit
+from .study import Classify, Folds, Report, Tiles
 from .training import CANONICAL
 
 S = TypeVar("S", bound="Settings")
 
 MOST_BYTES = 100_000
-"""Linux takes no argument of more than 128 KiB, and quotes are escaped in it."""
+"""Maximum size of canonical JSON: Linux takes no argument of more than 128 KiB, and quotes are escaped in it."""
 
 ALGORITHM: Mapping[str, int] = {
     "simulate": 1,
@@ -49,37 +51,46 @@ ALGORITHM: Mapping[str, int] = {
 
 
 class Settings(Section):
-    """Settings of one rule."""
+    """Settings of one rule.
+
+    Attributes:
+        algorithm: Version of what the rule computes.
+        study: Name of the study.
+    """
 
     algorithm: int
     study: str
 
     def canonical(self) -> str:
-        """One JSON string, the same for equal settings; raises PhenoloomError if a command could not be given it."""
+        """Return one JSON string, the same for equal settings; raises PhenoloomError if no command can take it."""
         text = canonical_json(self.model_dump(mode="json", context=CANONICAL))
         if (size := len(text.encode())) > MOST_BYTES:
             raise PhenoloomError(
-                f"The settings of study {self.study} take {size:,} bytes, and a command can be given {MOST_BYTES:,}; "
-                "shorten its longest part, for example `source.classes` by a column of the table that has the names"
+                f"The settings of study {self.study} take {size:,} bytes, but a command takes at most {MOST_BYTES:,}; "
+                "shorten the longest part, for example replace `source.classes` by a column of the table with the names"
             )
         return text
 
     def digest(self) -> str:
-        """sha256 of the canonical JSON, as hex."""
+        """Return the SHA-256 digest of the canonical JSON, as hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     @classmethod
     def parse(cls: type[S], text: str) -> S:
-        """Read the canonical JSON again."""
+        """Return the settings that a canonical JSON string states."""
         return cls.model_validate_json(text)
 
 
 class SimulateSettings(Settings):
+    """Settings of `simulate`: the simulated study."""
+
     simulation: Simulation
     seed: int
 
 
 class SheetSettings(Settings):
+    """Settings of `sheet`: where the images are, and how files and tables are matched."""
+
     root: str
     source: Source
     shards: int
@@ -87,6 +98,8 @@ class SheetSettings(Settings):
 
 
 class ConvertSettings(Settings):
+    """Settings of `convert`: how images become tiles."""
+
     root: str
     channels: list[str]
     pixel_size_um: float | None
@@ -102,11 +115,11 @@ class ConvertSettings(Settings):
 
 
 class IndexSettings(Settings):
-    pass
+    """Settings of `index`, which depends on its input alone."""
 
 
 class ContoursSettings(Settings):
-    """`source` says where outlines come from: the masks of the tile store, mask files, or points."""
+    """Settings of `contours`; `source` names the input: masks in the tile store, mask files, or outlines as points."""
 
     source: Literal["tiles", "masks", "outlines"]
     root: str | None
@@ -119,28 +132,41 @@ class ContoursSettings(Settings):
 
 
 class DistancesSettings(Settings):
-    pass
+    """Settings of `distances`, which depends on its input alone."""
 
 
 class DescribeSettings(Settings):
+    """Settings of `describe`: the sets of classical descriptors."""
+
     descriptors: list[Descriptor]
 
 
 class FoldsSettings(Settings):
+    """Settings of `folds`: the cross-validation."""
+
     folds: Folds
     unit: Unit
     seed: int
 
 
 class Mixture(Section):
-    """Studies that one model is trained on, and what becomes of groups that are called like a test group."""
+    """The studies that one model is trained on, and what to do with groups that have the name of a test group."""
 
     studies: list[str]
     shared_groups: Literal["drop", "keep"]
 
 
 class PretrainSettings(Settings):
-    """`search` is the digest of the search that chooses settings before this training; models without one lack it."""
+    """Settings of `pretrain`.
+
+    Attributes:
+        model_name: Name of the model.
+        model: The model file, with the changes of the study.
+        split: The split whose train groups the model is trained on.
+        seed: Seed of the study.
+        mixture: The studies that are trained on together; None for the study alone.
+        search: Digest of the search that chooses settings before the training; None without a search.
+    """
 
     model_name: str
     model: ImageModel | ShapeModel
@@ -156,11 +182,13 @@ class PretrainSettings(Settings):
 
     @property
     def trained_here(self) -> bool:
-        """Whether the study itself is trained on."""
+        """Whether the model is trained on the study itself."""
         return self.mixture is None or self.study in self.mixture.studies
 
 
 class TuneSettings(Settings):
+    """Settings of `tune` and `choose`: the search for settings of a model."""
+
     model_name: str
     model: ImageModel | ShapeModel
     split: str
@@ -169,9 +197,9 @@ class TuneSettings(Settings):
 
 
 class EmbedSettings(Settings):
-    """Exactly one of `descriptors`, `model_name` and `concatenate`.
+    """Settings of `embed` and `transfer_embed`, with exactly one of `descriptors`, `model_name` and `concatenate`.
 
-    `source` is the study whose encoder it is, and whose split, where that is another one than the rows are of.
+    `source` is the study that the encoder and the split are from; None for the study itself.
     """
 
     representation: str
@@ -191,6 +219,8 @@ class EmbedSettings(Settings):
 
 
 class ClassifySettings(Settings):
+    """Settings of `classify`: the probes of one representation."""
+
     representation: str
     folds: int
     classify: Classify
@@ -198,7 +228,7 @@ class ClassifySettings(Settings):
 
 
 class TransferSettings(Settings):
-    """`source` is the study that is trained on, by its `folds`; probes and seed are those of the study itself."""
+    """Settings of `transfer`: `source` and `folds` are of the study trained on, the others of the study itself."""
 
     source: str
     representation: str
@@ -208,23 +238,33 @@ class TransferSettings(Settings):
 
 
 Families = dict[str, dict[str, int]]
-"""Name of a family -> its members with their seeds: representations that differ in nothing else."""
+"""Name of a family -> its members with their seeds: representations that differ only in the seed."""
 
 
 class CompareSettings(Settings):
+    """Settings of `compare`: the representations, and those that differ only in their seed."""
+
     representations: list[str]
     families: Families = Field(default_factory=dict)
 
 
 class CollectSettings(Settings):
+    """Settings of `collect`: the representations, and the size of their 2-D maps."""
+
     representations: list[str]
     map_points: int
     seed: int
 
 
 class TransferSource(Section):
-    """What a report says of a study whose encoders and probes were tested: the representations that it was tested in,
-    why others were not, and how large its windows and pixels are beside those of the study itself.
+    """A study with encoders and probes that were tested on another study, as the report of the latter shows it.
+
+    Attributes:
+        title: Its title.
+        representations: Representations that were tested.
+        left_out: Representation -> why it was not tested.
+        window_px: Width of tiles in px: there, and in the study of the report.
+        pixel_size_um: Pixel size in µm: there, and in the study of the report.
     """
 
     title: str
@@ -235,6 +275,8 @@ class TransferSource(Section):
 
 
 class ReportSettings(Settings):
+    """Settings of `report`."""
+
     title: str
     licence: str
     reference: str | None
@@ -252,13 +294,16 @@ class ReportSettings(Settings):
 
 
 class OverviewSettings(Section):
+    """Settings of `overview`: the title of each study."""
+
     algorithm: int
     studies: dict[str, str]
 
     def canonical(self) -> str:
+        """Return one JSON string, the same for equal settings."""
         return canonical_json(self.model_dump(mode="json"))
 
 
 def canonical_json(value: Any) -> str:
-    """Sorted keys, no spaces, text as it is."""
+    """Return JSON with sorted keys, without spaces, and with text beyond ASCII as it is."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

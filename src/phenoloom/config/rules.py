@@ -1,4 +1,4 @@
-"""The settings of every rule of a study, cut from its sections: only this place knows which rule needs which key."""
+"""The settings of every rule, taken from a study's sections: the one place that knows which rule needs which key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .load import Lazy, load_model, load_study, view_of
-from .representation import families
+from .representation import Representation, families
 from .rule_settings import (
     ALGORITHM,
     ClassifySettings,
@@ -32,20 +32,20 @@ from .rule_settings import (
 )
 from .run import Config
 from .source import Masks
-from .study import Representation, Study
+from .study import Study
 from .training import Balance
 from .transfer import not_transferred, transferred
 
 
 def raw_root(name: str, study: Study, config: Config) -> str:
-    """Folder of a study's raw data."""
+    """Return the folder of a study's raw data."""
     if study.source.simulate:
         return f"{config.results}/{name}/raw"
     return str(Path(config.data_root) / study.source.root)
 
 
 def splits(study: Study, representation: str) -> list[str]:
-    """`fold-0 ...` for an encoder trained per fold; `all` where vectors do not depend on the fold."""
+    """Return `fold-0`, `fold-1` ... for an encoder trained in each fold; `all` if vectors do not depend on the fold."""
     entry = study.representations[representation]
     if entry.concatenate:
         return max((splits(study, part) for part in entry.concatenate), key=len)
@@ -55,16 +55,22 @@ def splits(study: Study, representation: str) -> list[str]:
 
 
 def model_split(study: str, entry: Representation, split: str) -> str:
-    """The split that the encoder behind a table of vectors was trained for: one encoder that never saw a study is for
-    all of its folds.
+    """Return the split that the encoder of a table of vectors is trained for.
+
+    An encoder that is not trained on the study serves all of its folds.
     """
     return split if entry.trained_here(study) else "all"
 
 
 class RuleSettings:
-    """The settings of every rule of one study; each method is named like its rule.
+    """The settings of every rule of one study; each method has the name of its rule.
 
-    `studies` are all studies by name; where they are not given, the files of the configuration when they are needed.
+    Attributes:
+        name: Name of the study.
+        study: The study.
+        config: Configuration of the run.
+        config_dir: Folder of the configuration.
+        studies: All studies by name; by default those in `transfer`, read when they are needed.
     """
 
     def __init__(
@@ -73,18 +79,20 @@ class RuleSettings:
         self.name, self.study, self.config, self.config_dir = name, study, config, config_dir
         self.studies = studies or Lazy(study.transfer, lambda other: load_study(other, config_dir))
 
-    def _base(self, rule: str) -> dict[str, Any]:
+    def _common(self, rule: str) -> dict[str, Any]:
         return {"study": self.name, "algorithm": ALGORITHM[rule]}
 
     def _root(self) -> str:
         return raw_root(self.name, self.study, self.config)
 
     def simulate(self) -> SimulateSettings:
+        """Return the settings of `simulate`, for a simulated study."""
         assert self.study.source.simulate is not None
-        return SimulateSettings(**self._base("simulate"), simulation=self.study.source.simulate, seed=self.study.seed)
+        return SimulateSettings(**self._common("simulate"), simulation=self.study.source.simulate, seed=self.study.seed)
 
     def sheet(self) -> SheetSettings:
-        # What a mask means, and what a simulation holds, matters to later and earlier steps, not to the sheet.
+        """Return the settings of `sheet`."""
+        # The sheet depends neither on the meaning of a mask nor on the content of a simulation.
         masks, source_planes = self.study.source.masks, self.study.source.planes
         source = self.study.source.model_copy(
             update={
@@ -96,7 +104,7 @@ class RuleSettings:
             }
         )
         return SheetSettings(
-            **self._base("sheet"),
+            **self._common("sheet"),
             root=self._root(),
             source=source,
             shards=self.study.shards,
@@ -104,9 +112,10 @@ class RuleSettings:
         )
 
     def convert(self) -> ConvertSettings:
+        """Return the settings of `convert`, for a study with tiles."""
         assert self.study.tiles is not None
         return ConvertSettings(
-            **self._base("convert"),
+            **self._common("convert"),
             root=self._root(),
             channels=list(self.study.source.channels),
             pixel_size_um=self.study.source.pixel_size_um,
@@ -117,14 +126,16 @@ class RuleSettings:
         )
 
     def index(self) -> IndexSettings:
-        return IndexSettings(**self._base("index"))
+        """Return the settings of `index`."""
+        return IndexSettings(**self._common("index"))
 
     def contours(self) -> ContoursSettings:
+        """Return the settings of `contours`, for a study with shapes."""
         assert self.study.shapes is not None
         source = self.study.source
         kind = "tiles" if self.study.tiles else "outlines" if source.outlines else "masks"
         return ContoursSettings(
-            **self._base("contours"),
+            **self._common("contours"),
             source=kind,
             root=None if kind == "tiles" else self._root(),
             masks=source.masks if kind == "masks" else None,
@@ -134,18 +145,22 @@ class RuleSettings:
         )
 
     def distances(self) -> DistancesSettings:
-        return DistancesSettings(**self._base("distances"))
+        """Return the settings of `distances`."""
+        return DistancesSettings(**self._common("distances"))
 
     def describe(self) -> DescribeSettings:
+        """Return the settings of `describe`: all descriptors but those of pixels."""
         used = {r.descriptors for r in self.study.representations.values() if r.descriptors}
-        return DescribeSettings(**self._base("describe"), descriptors=sorted(used - {"intensity"}))
+        return DescribeSettings(**self._common("describe"), descriptors=sorted(used - {"intensity"}))
 
     def folds(self) -> FoldsSettings:
+        """Return the settings of `folds`."""
         return FoldsSettings(
-            **self._base("folds"), folds=self.study.folds, unit=self.study.classify.unit, seed=self.study.seed
+            **self._common("folds"), folds=self.study.folds, unit=self.study.classify.unit, seed=self.study.seed
         )
 
     def pretrain(self, model: str, split: str) -> PretrainSettings:
+        """Return the settings of training a model on the train groups of a split."""
         trained = self._trained(model, split)
         if load_model(model, self.study, self.config_dir).tune is None:
             return trained
@@ -153,7 +168,7 @@ class RuleSettings:
 
     def _trained(self, model: str, split: str) -> PretrainSettings:
         loaded = load_model(model, self.study, self.config_dir)
-        # Where a model trains is no reason to train it again, nor is how it would be balanced with other studies.
+        # A model is not trained again for other hardware, nor, alone, for another balance between studies.
         training = loaded.training.without_placement()
         entry = self.study.trained_as(model)
         mixture = None
@@ -172,24 +187,27 @@ class RuleSettings:
         )
 
     def tune(self, model: str, split: str) -> TuneSettings:
+        """Return the settings of the search before a training, for a model with `tune`."""
         found = load_model(model, self.study, self.config_dir)
         assert found.tune is not None
-        # How many jobs share the work is no reason to do it again.
+        # A search is not repeated for another number of jobs.
         shared = found.tune.model_copy(update={"workers": 1})
         trained = self._trained(model, split)
         return TuneSettings(
-            **self._base("tune"),
+            **self._common("tune"),
             tune=shared,
             **{name: getattr(trained, name) for name in ("model_name", "model", "split", "seed")},
         )
 
     def choose(self, model: str, split: str) -> TuneSettings:
+        """Return the settings of choosing the best trial of a search."""
         return self.tune(model, split).model_copy(update={"algorithm": ALGORITHM["choose"]})
 
     def embed(self, representation: str, split: str) -> EmbedSettings:
+        """Return the settings of embedding a representation with the encoder of a split."""
         entry = self.study.representations[representation]
         return EmbedSettings(
-            **self._base("embed"),
+            **self._common("embed"),
             representation=representation,
             split=split,
             descriptors=entry.descriptors,
@@ -201,8 +219,9 @@ class RuleSettings:
         )
 
     def classify(self, representation: str) -> ClassifySettings:
+        """Return the settings of scoring a representation."""
         return ClassifySettings(
-            **self._base("classify"),
+            **self._common("classify"),
             representation=representation,
             folds=self.study.folds.count,
             classify=self.study.classify,
@@ -210,14 +229,15 @@ class RuleSettings:
         )
 
     def transfer_embed(self, source: str, representation: str, split: str) -> EmbedSettings:
-        """Vectors of this study's rows, made by an encoder of another one."""
+        """Return the settings of embedding this study with an encoder of another one."""
         entry = self.studies[source].representations[representation]
         update = {"source": source, "view": view_of(entry, self.studies[source], self.config_dir)}
         return self.embed(representation, split).model_copy(update=update)
 
     def transfer(self, source: str, representation: str) -> TransferSettings:
+        """Return the settings of testing the encoders and probes of another study on this one."""
         return TransferSettings(
-            **self._base("transfer"),
+            **self._common("transfer"),
             source=source,
             representation=representation,
             folds=self.studies[source].folds.count,
@@ -226,23 +246,26 @@ class RuleSettings:
         )
 
     def compare(self) -> CompareSettings:
+        """Return the settings of `compare`."""
         return CompareSettings(
-            **self._base("compare"),
+            **self._common("compare"),
             representations=list(self.study.representations),
             families=families(self.study.representations),
         )
 
     def collect(self) -> CollectSettings:
+        """Return the settings of `collect`."""
         return CollectSettings(
-            **self._base("collect"),
+            **self._common("collect"),
             representations=list(self.study.representations),
             map_points=self.study.report.map_points,
             seed=self.study.seed,
         )
 
     def report(self) -> ReportSettings:
+        """Return the settings of `report`."""
         return ReportSettings(
-            **self._base("report"),
+            **self._common("report"),
             title=self.study.title,
             licence=self.study.licence,
             reference=self.study.reference,
@@ -267,7 +290,7 @@ class RuleSettings:
 
 
 def overview_settings(studies: Mapping[str, Study]) -> OverviewSettings:
-    """Settings of the page over all studies."""
+    """Return the settings of `overview`."""
     return OverviewSettings(
         algorithm=ALGORITHM["overview"], studies={name: study.title for name, study in studies.items()}
     )

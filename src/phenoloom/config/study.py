@@ -1,4 +1,4 @@
-"""Sections of a study file as pydantic models: every key has a type, a default, a description and a check."""
+"""A study file: raw data, views, folds, representations, probes and report."""
 
 from __future__ import annotations
 
@@ -6,100 +6,113 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Descriptor, Fraction, Name, Section, Unit
+from .base import Fraction, Name, Section, Unit
 from .representation import Representation
 from .source import Source
 
-__all__ = ["Descriptor", "Fraction", "Name", "Representation", "Section", "Unit"]
-
 
 class Tiles(Section):
-    """The tile store: fixed-size crops of the images."""
+    """The tile store: crops of the images with one size."""
 
-    mode: Literal["grid", "objects"] = Field("grid", description="crops on a grid, or one crop centred on each object")
-    size: int = Field(224, ge=8, description="height and width of a tile in px (the window around an object)")
-    stride: int | None = Field(None, ge=1, description="step of the grid in px; none: `size`, tiles do not overlap")
-    min_foreground: Fraction = Field(0.0, description="grid tiles with less foreground are rejected and counted")
+    mode: Literal["grid", "objects"] = Field(
+        "grid", description="`grid`: crops on a grid; `objects`: one crop centred on each object"
+    )
+    size: int = Field(224, ge=8, description="height and width of a tile in px")
+    stride: int | None = Field(
+        None, ge=1, description="step of the grid in px; none: `size`, so that tiles do not overlap"
+    )
+    min_foreground: Fraction = Field(
+        0.0, description="tiles of a grid with a smaller share of foreground are rejected and counted"
+    )
     border: Literal["keep", "drop"] = Field(
-        "drop", description="objects that touch the image border: keep (flagged) or drop (counted)"
+        "drop",
+        description="objects that touch the border of the image. `keep`: flag them; `drop`: leave them out and count "
+        "them",
     )
     tiles_per_shard_file: int = Field(128, ge=1, description="tiles in one file of the store")
-    compression: Literal["lz4", "zstd"] = Field("lz4", description="lz4 for hot stores, zstd for archives")
+    compression: Literal["lz4", "zstd"] = Field("lz4", description="`lz4`: fast to read; `zstd`: smaller, for archives")
 
 
 class Shapes(Section):
-    """Contours of objects, and their distance matrices."""
+    """Contours of objects and their distance matrices."""
 
-    points: int = Field(64, ge=8, le=4096, description="points a contour, equally spaced along the arc")
+    points: int = Field(64, ge=8, le=4096, description="points a contour, equally spaced by arc length")
     border: Literal["keep", "drop"] = Field(
-        "drop", description="objects whose mask touches the border of the image or window: keep (flagged) or drop"
+        "drop",
+        description="objects with a mask that touches the border of the image or tile. `keep`: flag them; `drop`: "
+        "leave them out and count them",
     )
     min_points: int = Field(8, ge=3, description="outlines with fewer distinct points are rejected and counted")
     store_distances: bool = Field(
-        False, description="store the matrices too (points / 2 times larger than contours); training never needs them"
+        False,
+        description="store the distance matrices too, `points` / 2 times as large as contours; training does not need "
+        "them",
     )
 
 
 class Folds(Section):
-    """The one split that all representations of a study share."""
+    """Cross-validation folds, the same for all representations of a study."""
 
     scheme: Literal["stratified-group-kfold", "leave-one-group-out"] = Field(
         "stratified-group-kfold",
-        description="how the test folds are chosen; each must hold two classes, or several labels",
+        description="how test folds are chosen; each must hold two classes, or several labels",
     )
     count: int = Field(5, ge=2, description="number of folds; for leave-one-group-out the number of groups")
     group: Literal["object", "image", "well", "plate", "group"] = Field(
-        "well", description="what never sits in two folds; `group` is the column of that name"
+        "well", description="unit that is never split over two folds; `group`: the column of that name"
     )
 
 
 class Classify(Section):
-    """Probes on frozen vectors."""
+    """Probes: classifiers on frozen vectors."""
 
-    unit: Unit = Field("object", description="what is classified; vectors of a unit are averaged before scoring")
+    unit: Unit = Field("object", description="unit that is classified; the vectors of a unit are averaged")
     probes: list[Literal["dummy", "knn", "logistic", "forest"]] = Field(
         ["dummy", "knn", "logistic", "forest"], min_length=1, description="classifiers fitted on the train folds"
     )
     shuffled_labels: bool = Field(
-        True, description="score logistic regression on labels shuffled between groups too: it must be at chance"
+        True, description="also score logistic regression on labels shuffled between groups, which must be at chance"
     )
     forest_trees: int = Field(300, ge=1, description="trees of the random forest")
-    neighbours: int = Field(5, ge=1, description="neighbours of kNN (cosine)")
+    neighbours: int = Field(5, ge=1, description="neighbours of kNN, by cosine distance")
 
 
 class Report(Section):
-    """What the report shows."""
+    """Contents of the report."""
 
     sample_tiles: int = Field(6, ge=1, le=50, description="sample tiles a class")
     map_points: int = Field(3000, ge=10, description="points in the 2-D map of an embedding")
 
 
 class Study(Section):
-    """One study: one data set with one file."""
+    """A study: one data set, in one file."""
 
-    title: str = Field(min_length=1, description="title of the study, for the report")
-    licence: str = Field(min_length=1, description="licence of the data; printed in the report")
-    reference: str | None = Field(None, description="paper, accession or address of the data")
-    seed: int = Field(0, ge=0, lt=2**32, description="the one seed of the study")
-    shards: int = Field(1, ge=1, le=10_000, description="blocks of whole plates (or wells) converted by one job each")
+    title: str = Field(min_length=1, description="title of the study in the report")
+    licence: str = Field(min_length=1, description="licence of the data, shown in the report")
+    reference: str | None = Field(None, description="publication, accession or address of the data")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random in the study")
+    shards: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="parts of the study, of whole plates or wells, each converted by a job of its own",
+    )
     max_rejected_fraction: Fraction = Field(
-        0.1, description="a step fails when more of its images than this are quarantined"
+        0.1, description="a step fails if it quarantines a larger share of its images"
     )
     source: Source = Field(description="raw data")
-    tiles: Tiles | None = Field(None, description="make a tile store; none: the study has no view `tiles`")
-    shapes: Shapes | None = Field(None, description="extract contours; none: the study has no view `shapes`")
+    tiles: Tiles | None = Field(None, description="tile store; none: the study has no view `tiles`")
+    shapes: Shapes | None = Field(None, description="contours; none: the study has no view `shapes`")
     folds: Folds = Field(default_factory=Folds, description="cross-validation")
     models: dict[Name, dict[str, object]] = Field(
-        default_factory=dict, description="model -> keys that replace those of its file, for this study only"
+        default_factory=dict, description="model -> keys that replace those in its file, for this study only"
     )
-    representations: dict[Name, Representation] = Field(
-        min_length=1, description="name -> what gives every unit a vector"
-    )
+    representations: dict[Name, Representation] = Field(min_length=1, description="name -> representation")
     classify: Classify = Field(default_factory=Classify, description="probes")
     transfer: list[Name] = Field(
         default_factory=list,
-        description="other studies whose encoders and probes are tested on this one, in the representations that both "
-        "declare in the same words",
+        description="studies with encoders and probes to test on this one, in the representations that both declare in "
+        "the same words",
     )
     report: Report = Field(default_factory=Report, description="the report")
 
@@ -134,7 +147,7 @@ class Study(Section):
         return self
 
     def trained_as(self, encoder: str) -> Representation | None:
-        """The first representation whose trained model has this name."""
+        """Return the first representation that trains an encoder of this name, or None."""
         return next((entry for entry in self.representations.values() if entry.encoder == encoder), None)
 
     @model_validator(mode="after")
@@ -148,7 +161,7 @@ class Study(Section):
             if not same:
                 raise ValueError(
                     f"`representations.{name}` trains {entry.encoder} in another way than a representation before it: "
-                    "`trained_on` and `shared_groups` of one model must agree, or be told in two model files"
+                    "give both the same `trained_on` and `shared_groups`, or use two model files"
                 )
         return self
 
@@ -158,7 +171,7 @@ class Study(Section):
         for name, entry in self.representations.items():
             for part in entry.concatenate or ():
                 if part not in whole:
-                    what = "is itself concatenated" if part in self.representations else "is no representation"
+                    what = "is itself concatenated" if part in self.representations else "is not a representation"
                     raise ValueError(
                         f"`representations.{name}.concatenate` names {part!r}, which {what} of this study; it can "
                         f"join {', '.join(whole)}"

@@ -1,4 +1,4 @@
-"""How a model is trained; keys that change no result are told apart from those that do."""
+"""The section `training`: optimiser, schedule, stopping rules and hardware."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .study import Section
+from .base import OpenFraction, Section
 
 CANONICAL = "canonical"
 """Context of the serialisation whose digest says whether a result is stale."""
@@ -23,38 +23,45 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Collapse(Section):
-    """When a training counts as collapsed, so that it stops: its vectors say (almost) the same of every tile."""
+    """Limits under which a training has collapsed and stops: its vectors no longer differ between tiles."""
 
-    epochs: int = Field(5, ge=0, description="epochs in a row under a floor after which training stops; 0: any number")
+    epochs: int = Field(
+        5, ge=0, description="consecutive epochs under a limit after which training stops; 0: never stop"
+    )
     least_rank: float = Field(
-        1.1, ge=0, description="floor of the effective rank of the vectors about their mean (Roy and Vetterli 2007)"
+        1.1, ge=0, description="limit of the effective rank of the centred vectors (Roy and Vetterli 2007)"
     )
     least_spread: float = Field(
-        1e-4, ge=0, le=1, description="floor of the sd of unit vectors a dimension, in units of 1 / sqrt(dimensions)"
+        1e-4,
+        ge=0,
+        le=1,
+        description="limit of the sd of unit vectors in each dimension, in units of 1 / sqrt(dimensions)",
     )
     least_information: float = Field(
         1e-4,
         ge=0,
-        description="floor, in nats, of the entropy of the codes in use (VQ-VAE), or of what the teacher's outputs "
-        "tell of a tile (DINO)",
+        description="limit, in nats, of the entropy of the codes in use (VQ-VAE), or of the mutual information between "
+        "tile and teacher output (DINO)",
     )
 
 
 class Balance(Section):
-    """How often a training on several studies takes an item of each; every batch holds each by its share."""
+    """Shares of the studies in a training on several studies: each batch holds items of each study by its share."""
 
     size_exponent: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
-        description="the share of a study grows with this power of its number of items (Conneau et al. 2020, section "
-        "3.1): 0: equal shares, 1: as many as it has",
+        description="exponent of the number of items in the share of a study (Conneau et al. 2020, section 3.1). 0: "
+        "equal shares; 1: shares in proportion to size",
     )
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="study -> factor of its share; 1 where it is not named"
+        default_factory=dict, description="study -> factor of its share; 1 for a study that is not named"
     )
     epoch_items: int | None = Field(
-        None, ge=2, description="items of an epoch; none: as many as all studies have together. Items of a small study "
-        "come more than once, each as often as the others to within one",
-    )  # fmt: skip
+        None,
+        ge=2,
+        description="items in an epoch; none: as many as all studies have together. Items of a small study are "
+        "repeated, each as often as the others to within one",
+    )
 
 
 @dataclass(frozen=True)
@@ -73,21 +80,21 @@ class RunOptions:
 
 
 class Training(Section):
-    """How a model is trained."""
+    """Optimiser, schedule, stopping rules and hardware of training."""
 
-    epochs: int = Field(100, ge=1, description="most epochs")
+    epochs: int = Field(100, ge=1, description="maximum number of epochs")
     seed: int = Field(
         0,
         ge=0,
-        description="another draw of initial weights, order and augmentations; folds and validation groups stay. "
-        "`variants: {training.seed: [0, 1, 2]}` tells how much of a score is luck",
+        description="seed of initial weights, order and augmentations; folds and validation groups do not depend on "
+        "it. `variants: {training.seed: [0, 1, 2]}` shows how much scores vary by chance",
     )
-    batch_size: int = Field(64, ge=2, description="tiles or contours a step, over all processes together")
+    batch_size: int = Field(64, ge=2, description="tiles or contours in a step, over all processes")
     accumulate: int = Field(
         1,
         ge=1,
-        description="parts that a batch is computed in, one after the other, which bounds memory; the gradient is that "
-        "of the whole batch, but batch norms, codebooks and terms between items see one part",
+        description="parts of a batch that are computed one after the other, to bound memory. The gradient is that of "
+        "the whole batch, but batch norms, codebooks and terms between items see one part",
     )
     optimizer: Literal["adamw", "lamb", "sgd"] = Field(
         "adamw",
@@ -97,83 +104,87 @@ class Training(Section):
         1e-3, gt=0, description="peak learning rate of the optimiser at a batch of `base_batch_size`"
     )
     base_batch_size: int | None = Field(
-        None, ge=2, description="batch that `learning_rate` was chosen for; none: `batch_size` itself"
+        None, ge=2, description="batch size that `learning_rate` was chosen for; none: `batch_size`"
     )
     learning_rate_scaling: Literal["sqrt", "linear"] = Field(
         "sqrt",
-        description="how the rate follows `batch_size` / `base_batch_size`: by its root (for Adam, Malladi et al. "
-        "2022) or in proportion (Goyal et al. 2017)",
+        description="scaling of the learning rate with `batch_size` / `base_batch_size`. `sqrt`: by its square root, "
+        "for Adam (Malladi et al. 2022); `linear`: in proportion (Goyal et al. 2017)",
     )
     final_learning_rate: float = Field(
-        0.0, ge=0, description="where the cosine of the learning rate ends; scaled with the batch as the peak is"
+        0.0, ge=0, description="learning rate at the end of the cosine; scaled with the batch size like the peak"
     )
     betas: tuple[Momentum, Momentum] = Field(
-        (0.9, 0.999), description="decay of the averages of gradients and of their squares in AdamW and LAMB"
+        (0.9, 0.999), description="decay of the moving averages of gradients and squared gradients in AdamW and LAMB"
     )
     momentum: Momentum = Field(0.9, description="momentum of SGD")
     weight_decay: float = Field(
-        0.05, ge=0, description="weight decay; none on biases, norms, class tokens, positions and codebooks"
+        0.05, ge=0, description="weight decay; not applied to biases, norms, class tokens, positions and codebooks"
     )
     final_weight_decay: float | None = Field(
-        None, ge=0, description="where a cosine takes the weight decay by the last step; none: it stays"
+        None, ge=0, description="weight decay at the last step, reached along a cosine; none: constant"
     )
-    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up; a cosine decay follows")
-    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up, before the cosine decay")
+    gradient_clip: float = Field(1.0, gt=0, description="maximum norm of the gradient")
     ema: Momentum = Field(
         0.0,
-        description="decay of a moving average of the weights, which is then validated and embedded with; 0: none. Of "
-        "its first steps it remembers less: (1 + n) / (10 + n)",
+        description="decay of a moving average of the weights, which validation and embedding use; 0: off. At step n "
+        "the decay is at most (1 + n) / (10 + n)",
     )
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="share of the train groups held out for early stopping; never a test group"
+    validation_fraction: OpenFraction = Field(
+        0.1, description="share of the train groups that is held out for early stopping; never a test group"
     )
     patience: int = Field(20, ge=1, description="epochs without a better validation loss before training stops")
     balance: Balance = Field(
-        default_factory=Balance, description="how often a training on several studies takes an item of each"
+        default_factory=Balance, description="shares of the studies in a training on several studies"
     )
     foreground_exponent: Annotated[float, Field(ge=0, le=4)] = Field(
         0.0,
-        description="how often training takes a tile grows with this power of its share of foreground, in an epoch of "
-        "the same length; validation takes each once. For grids with much background; of tiles of objects it would "
-        "favour large ones. 0: each once, so that every tile counts alike",
+        description="exponent of the share of foreground in the frequency of a tile in training, at the same length of "
+        "an epoch; for grids with much background. In tiles of objects it would favour large objects. 0: every tile "
+        "once. Validation always takes every tile once",
     )
     collapse: Collapse = Field(
-        default_factory=Collapse, description="when a training counts as collapsed and stops; changes no result"
+        default_factory=Collapse, description="limits under which a training has collapsed and stops; changes no result"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",
-        description="auto: bf16 where the device computes it natively, else float32; augmentation stays float32",
+        description="precision of the networks; augmentation is always float32. `auto`: bf16 if the device computes "
+        "it natively, else float32",
     )
     threads: int = Field(
         4,
         ge=1,
-        description="threads of a training process; arithmetic on a CPU, and so the weights, depend on their number",
+        description="threads of a training process; on a CPU, rounding and so the weights depend on their number",
     )
-    nodes: int = Field(1, ge=1, description="machines that train one model together; changes no result but rounding")
+    nodes: int = Field(1, ge=1, description="machines that train one model together; changes nothing but rounding")
     devices: int = Field(
-        1, ge=1, description="processes on each machine, with a GPU each where there are GPUs; changes no result either"
+        1,
+        ge=1,
+        description="processes on each machine, each with a GPU of its own if there are GPUs; changes nothing but "
+        "rounding",
     )
     accelerator: Literal["auto", "gpu", "cpu"] = Field(
-        "auto", description="auto: a GPU where there is one; gpu: stop where there is none; cpu: never ask for one"
+        "auto", description="`auto`: a GPU if there is one; `gpu`: fail if there is none; `cpu`: never request one"
     )
     compile: bool = Field(
-        False, description="compile the networks with torch.compile: faster after some minutes, where there is a C++ "
-        "compiler; changes no result but rounding"
+        False, description="compile the networks with torch.compile: faster after some minutes, if there is a C++ "
+        "compiler; changes nothing but rounding"
     )  # fmt: skip
     gradient_checkpointing: bool = Field(
         False,
-        description="keep the inputs of blocks only, and compute the rest again in the backward pass: less memory, a "
-        "third more arithmetic; changes no result",
+        description="store only the inputs of blocks, and recompute the rest in the backward pass: less memory, one "
+        "third more computation; changes no result",
     )
 
     @property
     def peak_learning_rate(self) -> float:
-        """The learning rate at this batch size."""
+        """The peak learning rate at this batch size."""
         return self.learning_rate * self._growth()
 
     @property
     def last_learning_rate(self) -> float:
-        """Where the learning rate ends at this batch size."""
+        """The final learning rate at this batch size."""
         return self.final_learning_rate * self._growth()
 
     def _growth(self) -> float:
@@ -181,7 +192,7 @@ class Training(Section):
         return growth if self.learning_rate_scaling == "linear" else growth**0.5
 
     def without_placement(self) -> Training:
-        """The same training wherever and however it runs: what the weights depend on, up to rounding."""
+        """Return the training with defaults for all keys that change nothing but rounding."""
         free = ("nodes", "devices", "accelerator", "compile", "gradient_checkpointing", "collapse")
         return self.model_copy(
             update={key: type(self).model_fields[key].get_default(call_default_factory=True) for key in free}
@@ -196,8 +207,8 @@ class Training(Section):
             )
         if self.accumulate > self.batch_size // 2:
             raise ValueError(
-                f"`accumulate` must leave two items a part, so at most half of `batch_size`, found {self.accumulate} "
-                f"parts of {self.batch_size}"
+                f"`accumulate` must leave at least two items in a part, found {self.accumulate} parts of a "
+                f"`batch_size` of {self.batch_size}"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Tests of other studies' encoders and probes on a study: what the two must share, told before anything runs."""
+"""Tests of one study with the encoders and probes of another: which representations, and what both must share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pathlib import Path
 
 from ..core.errors import PhenoloomError
 from .load import load_model, view_of
-from .model import ImageModel
 from .representation import Representation
 from .study import Study
 from .yaml_file import read_yaml
 
 
 def not_transferred(name: str, target: Study, source: Study) -> str | None:
-    """Why a representation of `target` is not tested as `source` has trained it; None where it is.
+    """Return why a representation of `target` is not tested with the encoder and probes of `source`; None if it is.
 
-    Both must declare it in the same words; the model that these name is then the source's, with what the source's file
-    says of it. What was trained on named studies may have seen the target.
+    Both studies must declare it in the same words. A model is then that of `source`, with the changes in its file. A
+    representation that is trained on named studies may have seen the target, and is never transferred.
     """
     own, other = target.representations[name], source.representations.get(name)
     if other is None:
@@ -33,18 +32,27 @@ def not_transferred(name: str, target: Study, source: Study) -> str | None:
 
 
 def transferred(target: Study, source: Study) -> list[str]:
-    """Representations of `target` that are tested as `source` has trained them, in the order of `target`."""
+    """Return the representations of `target` that are tested as `source` has trained them, in the order of `target`."""
     return [name for name in target.representations if not not_transferred(name, target, source)]
 
 
 def has_encoder(name: str, study: Study) -> bool:
-    """Whether the vectors of a representation, or of a part of it, are made by an encoder of a study."""
+    """Return whether an encoder makes the vectors of a representation, or of a part of it."""
     entry = study.representations[name]
     return bool(entry.model) or any(study.representations[part].model for part in entry.concatenate or ())
 
 
 def check_transfers(name: str, studies: Mapping[str, Study], config_dir: Path) -> None:
-    """Refuse sources that a study cannot be tested with; `studies` loads them by name."""
+    """Refuse studies in `transfer` that cannot be tested on the study.
+
+    Args:
+        name: The study that is tested on.
+        studies: All studies by name.
+        config_dir: Folder of the configuration.
+
+    Raises:
+        PhenoloomError: With the difference between the studies, and the key to change.
+    """
     study = studies[name]
     for other in study.transfer:
         if other == name:
@@ -75,30 +83,34 @@ def _differences(target: Study, source: Study) -> Iterator[str]:
             "choose one unit for both"
         )
     if (target.source.label_separator is None) != (source.source.label_separator is None):
-        yield "one has several labels a unit (`label_separator`) and the other has one: they are not comparable"
+        yield "one has several labels a unit (`label_separator`) and the other has one: they cannot be compared"
 
 
 def _views_differ(entry: Representation, target: Study, source: Study, config_dir: Path) -> Iterator[str]:
-    for part in entry.concatenate or ():
-        yield from _views_differ(target.representations[part], target, source, config_dir)
     if entry.concatenate:
-        return
-    if view_of(entry, source, config_dir) == "shapes":
+        for part in entry.concatenate:
+            yield from _views_differ(target.representations[part], target, source, config_dir)
+    elif view_of(entry, source, config_dir) == "shapes":
         points = [study.shapes.points for study in (target, source) if study.shapes]
         if len(set(points)) > 1:
             yield f"its outlines have {points[0]} points here and {points[1]} there; set `shapes.points` alike"
-        return
+    elif not _channels_fit(entry, target, source, config_dir):
+        keys = (
+            "`source.channels`, `channels.aliases` of the model" if entry.model else "`source.channels`, in one order"
+        )
+        yield (
+            f"its channels are {', '.join(target.source.channels)} here and {', '.join(source.source.channels)} there; "
+            f"name them alike ({keys}), or rename one of the representations"
+        )
+
+
+def _channels_fit(entry: Representation, target: Study, source: Study, config_dir: Path) -> bool:
+    """Return whether a representation of tiles can take the channels of `target`.
+
+    An encoder takes channels by name. Descriptors take them in the order of the files.
+    """
     here, there = list(target.source.channels), list(source.source.channels)
-    known = here
     if entry.model:
         model = load_model(entry.model, source, config_dir)
-        assert isinstance(model, ImageModel)
-        # Channels reach an encoder by name; what is measured of pixels has them in the order of the files.
-        order = model.channels.places(there, here)
-        known = there if order is not None else here
-    if known != there:
-        yield (
-            f"its channels are {', '.join(here)} here and {', '.join(there)} there; name them alike "
-            f"(`source.channels`{', `channels.aliases` of the model' if entry.model else ', in one order'}), "
-            "or rename one of the representations"
-        )
+        return model.view == "tiles" and model.channels.places(there, here) is not None
+    return here == there

@@ -1,4 +1,4 @@
-"""Read one YAML mapping."""
+"""YAML files: mappings that give each key once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import yaml
 
 from ..core.errors import PhenoloomError
 
-# The parser in C where PyYAML was built with it: every job of a cluster reads these files again.
+# PyYAML's parser in C where it was built: every job on a cluster reads these files again.
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
-    """Safe YAML that refuses a key given twice instead of keeping the last one."""
+    """A loader of safe YAML that refuses a key given twice instead of keeping the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -31,11 +31,12 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping; raises PhenoloomError naming the file."""
-    return _mapping(_read_text(path), path)
+    """Read the mapping in a YAML file; raises PhenoloomError with the file's name."""
+    return parse_yaml(read_text(path), path)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a YAML file's text; raises PhenoloomError with the nearest name where there is no such file."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -46,11 +47,12 @@ def _read_text(path: Path) -> str:
         raise PhenoloomError(f"{path} is not valid YAML: {error}") from None
 
 
-def _mapping(text: str, path: Path) -> dict[str, Any]:
+def parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds; raises PhenoloomError with the name of its file."""
     try:
         content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        # A date that the calendar does not have, or a list as a key, is found by no YAML error.
+        # For a date that the calendar does not have, and for a list as a key, PyYAML raises no YAMLError.
         raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..artifacts.parquet import table_facts, table_metadata
 from ..artifacts.provenance import Provenance
+from ..config.base import Unit
 from ..config.rule_settings import EmbedSettings
-from ..config.study import Unit
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..splits.split import ALL

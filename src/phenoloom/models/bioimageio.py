@@ -21,9 +21,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..config.about import About
+from ..config.base import Section
 from ..config.messages import validated
 from ..config.model import ImageModel
-from ..config.study import Section
 from ..config.yaml_file import read_yaml
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError

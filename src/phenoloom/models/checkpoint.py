@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ..config.base import Section
 from ..config.channels import Channels
 from ..config.model import ImageModel, ShapeModel
 from ..config.search import Value
-from ..config.study import Section
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser, Placement, placement

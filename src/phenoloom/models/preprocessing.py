@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..artifacts.manifest import read_manifest
+from ..config.base import Section
 from ..config.rule_settings import ContoursSettings, ConvertSettings
-from ..config.study import Section
 
 R = TypeVar("R", ConvertSettings, ContoursSettings)
 

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from ..artifacts.manifest import Manifest, file_digest, write_manifest
 from ..artifacts.parquet import table_metadata
 from ..artifacts.provenance import Provenance
-from ..config.study import Folds, Unit
+from ..config.base import Unit
+from ..config.study import Folds
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from .duplicates import merge_duplicates

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..artifacts.parquet import table_facts
-from ..config.study import Unit
+from ..config.base import Unit
 from ..core.errors import PhenoloomError
 from .units import unit_ids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..config.study import Unit
+from ..config.base import Unit
 
 
 def unit_ids(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:

@@ -130,7 +130,7 @@ def test_variants_without_a_seed_are_no_family(config_dir: Path) -> None:
 def test_a_representation_with_the_name_of_a_family_is_refused(config_dir: Path) -> None:
     write(config_dir, {**MODEL, "variants": {"training.seed": [0, 1], "patch": [4]}})
     taken = {**STUDY["representations"], "masked.patch-4": {"descriptors": "intensity"}}
-    with pytest.raises(PhenoloomError, match=r"Two representations are called .masked.patch-4., one of"):
+    with pytest.raises(PhenoloomError, match=r"Two representations are called .masked.patch-4., and one of"):
         load(config_dir, representations=taken)
 
 
@@ -178,7 +178,7 @@ def test_parts_without_a_common_value_are_refused(config_dir: Path) -> None:
     parts = {**STUDY["representations"], "another": {"model": "other"}}
     with pytest.raises(PhenoloomError) as caught:
         load(config_dir, representations={**parts, "both": {"concatenate": ["masked", "another"]}})
-    assert "'both' concatenates parts that agree in `training.seed`" in str(caught.value)
+    assert "'both' concatenates parts that must agree in `training.seed`" in str(caught.value)
     assert "variants` of another list no value in common" in str(caught.value)
 
 

@@ -163,8 +163,8 @@ def test_channels_without_a_place_and_unknown_ones_are_refused() -> None:
 @pytest.mark.parametrize(
     ("channels", "sentence"),
     [
-        ({"mode": "map"}, "needs it"),
-        ({"mode": "joint", "map": {"DNA": 0}}, "`map` belongs to `mode: map`"),
+        ({"mode": "map"}, "needs `map`"),
+        ({"mode": "joint", "map": {"DNA": 0}}, "`mode: map` needs `map`"),
         ({"mode": "map", "map": {"DNA": 0, "actin": 0}}, "its own input below `inputs` \\(3\\), found \\[0, 0\\]"),
         ({"mode": "map", "map": {"DNA": 3}}, "found \\[3\\]"),
         ({"mode": "map", "map": {"DNA": 0}, "drop": ["DNA"]}, "both name DNA"),
@@ -188,7 +188,7 @@ def test_a_map_that_cannot_be_meant_is_refused(channels: dict[str, Any], sentenc
         ({"encoder": "vit-tiny", "objective": {"name": "dino", "local_size": 40}}, "`objective.local_size`"),
         ({"encoder": "vit-tiny", "width": 40}, "multiple of 32, found 40"),
         ({"contrast": {"pairs": "channels"}}, "needs `channels.mode: separate`"),
-        ({"objective": {"name": "dino", "local_scale": [0.5, 0.2]}}, "smaller one first"),
+        ({"objective": {"name": "dino", "local_scale": [0.5, 0.2]}}, "smaller first"),
     ],
 )
 def test_parts_of_a_model_that_do_not_fit_are_refused(changes: dict[str, Any], sentence: str) -> None:

@@ -145,7 +145,7 @@ def test_gradients_are_clipped_in_either_precision_whatever_the_optimiser(
 
 
 def test_parts_of_one_item_are_refused_when_the_model_is_read() -> None:
-    with pytest.raises(ValueError, match="at most half of `batch_size`, found 5 parts of 8"):
+    with pytest.raises(ValueError, match="at least two items in a part, found 5 parts of a `batch_size` of 8"):
         Training(batch_size=8, accumulate=5)
 
 
@@ -174,7 +174,7 @@ def test_the_average_of_the_weights_is_validated_saved_and_embedded_with_and_mov
 
 
 def test_an_average_of_the_weights_of_dino_is_refused() -> None:
-    with pytest.raises(ValueError, match="DINO's teacher is their average already"):
+    with pytest.raises(ValueError, match="DINO's teacher does already"):
         ImageModel(view="tiles", objective={"name": "dino"}, training={"ema": 0.9})
 
 

@@ -25,7 +25,7 @@ from tests.helpers.studies import StudyOnDisk, shape_settings
 
 from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import PretrainSettings, TuneSettings
-from phenoloom.config.search import Range, Tune, nested
+from phenoloom.config.search import Range, Tune
 from phenoloom.core.errors import PhenoloomError, TrainingFailedError
 from phenoloom.core.seeds import stable_seed
 from phenoloom.models.checkpoint import read_card
@@ -411,10 +411,6 @@ def test_a_range_that_says_nothing_or_too_much_is_refused(values: dict[str, Any]
 def test_keys_that_cannot_be_searched_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match="cannot be searched"):
         Tune(ranges={key: {"choices": [0.1, 0.2]}})
-
-
-def test_values_by_key_become_sections() -> None:
-    assert nested({"a.b": 1, "a.c.d": 2, "e": 3}) == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
 
 
 def test_seeds_of_slots_differ() -> None:
