@@ -12,12 +12,15 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 PARALLEL := OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install frozen demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
+.PHONY: help install link frozen demo test test-slow test-browser slurm test-slurm lint format manual lock picture clean
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-install: $(INSTALLED) ## make the environment
+install: $(INSTALLED) link ## make the environment, and the link that `snakemake --profile slurm` needs
+
+link: # Snakemake looks for a profile in its caller's folder; a profile of one's own stays
+	test -e slurm -o -L slurm || ln -s profiles/slurm slurm
 
 # torch first and alone: with it in place nothing else asks the index for a build with CUDA.
 $(INSTALLED): $(LOCK) pyproject.toml
