@@ -32,27 +32,27 @@ class Quantised(Section):
 class AE(Section):
     """Autoencoder with a vector as bottleneck."""
 
-    name: Literal["ae"]
+    name: Literal["ae"] = Field(description="the objective")
     pool: int = Field(4, ge=1, description="height and width that the feature map is pooled to before the bottleneck")
 
 
 class VAE(Variational):
     """Variational autoencoder (Kingma and Welling 2014); with `beta` other than 1 a beta-VAE (Higgins et al. 2017)."""
 
-    name: Literal["vae"]
+    name: Literal["vae"] = Field(description="the objective")
     pool: int = Field(4, ge=1, description="height and width that the feature map is pooled to before the bottleneck")
 
 
 class VQVAE(Quantised):
     """Vector-quantised autoencoder (van den Oord et al. 2017) with an EMA codebook."""
 
-    name: Literal["vqvae"]
+    name: Literal["vqvae"] = Field(description="the objective")
 
 
 class MAE(Section):
     """Masked autoencoder (He et al. 2022); needs a ViT."""
 
-    name: Literal["mae"]
+    name: Literal["mae"] = Field(description="the objective")
     mask_ratio: OpenFraction = Field(
         0.75, description="share of the patches that are hidden from the encoder; 0.5 to 0.6 suits small patches"
     )
@@ -64,7 +64,7 @@ class MAE(Section):
 class DINO(Section):
     """Self-distillation without labels (Caron et al. 2021), with two global crops and several local crops."""
 
-    name: Literal["dino"]
+    name: Literal["dino"] = Field(description="the objective")
     prototypes: int = Field(4096, ge=2, description="outputs of the head; 65536 in the paper, for millions of images")
     hidden: int = Field(2048, ge=8, description="width of the hidden layers of the head")
     bottleneck: int = Field(256, ge=4, description="width of the head before the prototypes")

@@ -72,7 +72,7 @@ Encoder = Literal[
 class ImageModel(Section):
     """A model of tiles."""
 
-    view: Literal["tiles"]
+    view: Literal["tiles"] = Field(description="the input of the model")
     encoder: Encoder = Field("resnet18", description="architecture of the encoder; the decoder mirrors it")
     width: int | None = Field(
         None,
@@ -148,7 +148,7 @@ class ImageModel(Section):
 class ShapeModel(Section):
     """A model of contours, by their distance matrices."""
 
-    view: Literal["shapes"]
+    view: Literal["shapes"] = Field(description="the input of the model")
     encoder: Literal["cyclic-resnet", "resnet18", "resnet50"] = Field(
         "cyclic-resnet",
         description="architecture of the encoder. `cyclic-resnet`: circular convolutions over the cyclic form of the "

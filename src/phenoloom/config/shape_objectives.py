@@ -45,19 +45,19 @@ class Reconstruction(Section):
 class ShapeAE(Reconstruction):
     """Autoencoder with a loss that does not depend on the start or the direction of a contour."""
 
-    name: Literal["ae"]
+    name: Literal["ae"] = Field(description="the objective")
 
 
 class ShapeVAE(Reconstruction, Variational):
     """Variational autoencoder of distance matrices; with `beta` other than 1 a beta-VAE."""
 
-    name: Literal["vae"]
+    name: Literal["vae"] = Field(description="the objective")
 
 
 class ShapeVQVAE(Reconstruction, Quantised):
     """Vector-quantised autoencoder of distance matrices: the vector is cut into tokens, each replaced by a code."""
 
-    name: Literal["vqvae"]
+    name: Literal["vqvae"] = Field(description="the objective")
     codes: int = Field(128, ge=2, description="vectors in the codebook")
     code_dim: int = Field(8, ge=1, description="dimension of a code")
 
@@ -65,7 +65,7 @@ class ShapeVQVAE(Reconstruction, Quantised):
 class ShapeMAE(Reconstruction):
     """Masked autoencoder: arcs of the contour are hidden, and their distances to all points are predicted."""
 
-    name: Literal["mae"]
+    name: Literal["mae"] = Field(description="the objective")
     mask_ratio: OpenFraction = Field(0.4, description="share of the points that are hidden from the encoder")
     arc: int = Field(8, ge=1, description="points of a hidden arc")
 
@@ -73,7 +73,7 @@ class ShapeMAE(Reconstruction):
 class ShapeContrast(Section):
     """Contrastive learning between two augmentations of a contour (Chen et al. 2020)."""
 
-    name: Literal["contrast"]
+    name: Literal["contrast"] = Field(description="the objective")
     temperature: float = Field(0.2, gt=0, description="temperature of the cosine similarities")
     projection: int = Field(128, ge=2, description="width of the projection that is compared")
 

@@ -23,24 +23,24 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Collapse(Section):
-    """Limits under which a training has collapsed and stops: its vectors no longer differ between tiles."""
+    """Floors under which a training has collapsed and stops: its vectors no longer differ between tiles."""
 
     epochs: int = Field(
-        5, ge=0, description="consecutive epochs under a limit after which training stops; 0: never stop"
+        5, ge=0, description="consecutive epochs under a floor after which training stops; 0: never stop"
     )
     least_rank: float = Field(
-        1.1, ge=0, description="limit of the effective rank of the centred vectors (Roy and Vetterli 2007)"
+        1.1, ge=0, description="floor of the effective rank of the centred vectors (Roy and Vetterli 2007)"
     )
     least_spread: float = Field(
         1e-4,
         ge=0,
         le=1,
-        description="limit of the sd of unit vectors in each dimension, in units of 1 / sqrt(dimensions)",
+        description="floor of the sd of unit vectors in each dimension, in units of 1 / sqrt(dimensions)",
     )
     least_information: float = Field(
         1e-4,
         ge=0,
-        description="limit, in nats, of the entropy of the codes in use (VQ-VAE), or of the mutual information between "
+        description="floor, in nats, of the entropy of the codes in use (VQ-VAE), or of the mutual information between "
         "tile and teacher output (DINO)",
     )
 
@@ -145,7 +145,7 @@ class Training(Section):
         "once. Validation always takes every tile once",
     )
     collapse: Collapse = Field(
-        default_factory=Collapse, description="limits under which a training has collapsed and stops; changes no result"
+        default_factory=Collapse, description="floors under which a training has collapsed and stops; changes no result"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",
