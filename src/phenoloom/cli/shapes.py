@@ -15,25 +15,34 @@ from .command import SHARD, THREADS, optional_path, path, rule
 )
 def contours(a: argparse.Namespace) -> None:
     """Extract one shard's contours from masks or outlines."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import ContoursSettings
-    from ..shapes.contours import extract_contours
+    from ..shapes.contours import ContourPolicy, extract_contours
+    from ..shapes.sources import outline_source
+    from ..study.shards import shard_rows
 
-    extract_contours(ContoursSettings.parse(a.settings), a.sheet, a.shard, a.tiles, a.output, a.threads)
+    s = ContoursSettings.parse(a.settings)
+    source = outline_source(s.source, a.tiles, s.root, s.masks, s.outlines)
+    policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
+    extract_contours(source, shard_rows(a.sheet, a.shard), policy, a.output, a.threads, Provenance.of(s))
 
 
 @rule(path("--shapes"))
 def distances(a: argparse.Namespace) -> None:
     """Store one shard's distance matrices."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import DistancesSettings
     from ..shapes.distances import store_distances
 
-    store_distances(DistancesSettings.parse(a.settings), a.shapes, a.output)
+    store_distances(a.shapes, a.output, Provenance.of(DistancesSettings.parse(a.settings)))
 
 
 @rule(path("--shapes"))
 def describe(a: argparse.Namespace) -> None:
     """Compute one shard's classical descriptors."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import DescribeSettings
     from ..shapes.describe import describe_shard
 
-    describe_shard(DescribeSettings.parse(a.settings), a.shapes, a.output)
+    settings = DescribeSettings.parse(a.settings)
+    describe_shard(settings.descriptors, a.shapes, a.output, Provenance.of(settings))

@@ -19,14 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..artifacts.manifest import read_manifest
+from ..artifacts.provenance import Provenance
 from ..config.model import ImageModel
 from ..config.rule_settings import ALGORITHM, EmbedSettings, IndexSettings
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from ..models.checkpoint import CARD, Card, read_card
-from ..shapes.contours import extract_contours
+from ..shapes.contours import ContourPolicy, extract_contours
+from ..shapes.sources import outline_source
 from ..splits.split import NEW
 from ..study.index import make_index
+from ..study.shards import shard_rows
 from ..study.sheet import make_sheet
 from ..tiles.convert import convert_shard
 from .inference import encode
@@ -117,7 +120,10 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Stores:
         convert_shard(steps.convert, sheet, SHARD, tiles, threads, steps.reading)
     if steps.contours:
         shapes = folder / "shapes" / f"{SHARD}.json"
-        extract_contours(steps.contours, sheet, SHARD, tiles, shapes, threads)
+        s = steps.contours
+        source = outline_source(s.source, tiles, s.root, s.masks, s.outlines)
+        policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
+        extract_contours(source, shard_rows(sheet, SHARD), policy, shapes, threads, Provenance.of(s))
     index, manifest, quarantine = (folder / f"index.{suffix}" for suffix in ("parquet", "json", "tsv"))
     rows = tiles or shapes
     assert rows is not None

@@ -1,4 +1,4 @@
-"""Outlines of objects to contours: closed, of equal point count, in one standard order, centred, with their scale.
+"""The step that turns outlines into contours: closed, of equal point count, in one standard order, centred.
 
 Of an object with several components the largest is taken (`components` counts them), holes are ignored (`holes` counts
 them), contact with the border is flagged or the object dropped, and an outline may touch or cross itself. What is left
@@ -8,20 +8,19 @@ out is counted by reason. Points are distinct if they differ from the next one.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
-from ..artifacts.manifest import Manifest, Quarantine, read_manifest, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
-from ..study.shards import shard_rows
 from .polygons import Floats, Polygons, centred, perimeters, resample, signed_areas, standard_order, without_repeats
-from .sources import Batch, batches
+from .sources import Batch, OutlineSource
 from .store import CONVENTIONS, TABLE, ArrayWriter, write_table
 
 AT_BORDER = "object touches the border"
@@ -32,60 +31,85 @@ NO_AREA = "outline that encloses no area"
 _LEAST_AREA = 1e-9
 
 
+@dataclass(frozen=True)
+class ContourPolicy:
+    """Which outlines become contours, and of how many points.
+
+    Attributes:
+        points: Points of a contour.
+        min_points: Distinct points that an outline needs.
+        border: Whether objects that touch the border are kept, with a flag, or dropped.
+        max_rejected_fraction: Share of images that may be unusable.
+    """
+
+    points: int
+    min_points: int
+    border: Literal["keep", "drop"]
+    max_rejected_fraction: float
+
+
 def extract_contours(
-    settings: ContoursSettings, sheet: Path, shard: str, tiles: Path | None, manifest: Path, threads: int
+    source: OutlineSource, rows: pa.Table, policy: ContourPolicy, manifest: Path, threads: int, made_by: Provenance
 ) -> None:
     """Write the contours of one shard: `<manifest>.zarr`, its table, and the manifest last.
 
-    `tiles` is the manifest of the shard's tile store where the study has tiles. Memory holds a few batches of outlines
-    and the rows of the table, whatever the size of the shard.
+    Memory holds a few batches of outlines and the rows of the table, whatever the size of the shard.
+
+    Args:
+        source: Where the outlines come from.
+        rows: The shard's rows of the sheet.
+        policy: Which outlines become contours, and of how many points.
+        manifest: File to write, `<shard>.json`; the store and the table lie beside it.
+        threads: Threads that read and trace masks; the result does not depend on them.
+        made_by: Study and settings of the step.
+
+    Raises:
+        PhenoloomError: The source has no outlines for these rows, or too many images cannot be used.
     """
     remove_shard(manifest)
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    rows = shard_rows(sheet, shard)
-    writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", (settings.points, 2), {"conventions": CONVENTIONS})
+    writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", (policy.points, 2), {"conventions": CONVENTIONS})
     tables: list[pa.Table] = []
     rejected: Counter[str] = Counter()
     quarantine: Quarantine = []
     objects = 0
-    total, parts = batches(settings, rows, tiles, threads)
-    for batch in progress(parts, total, f"contours of shard {shard}", "batch"):
+    total, parts = source.batches(rows, threads)
+    for batch in progress(parts, total, f"contours of shard {manifest.stem}", "batch"):
         objects += len(batch.polygons) + batch.rejected.total()
         quarantine += batch.quarantine
         rejected += batch.rejected
-        contours, table = _accepted(settings, batch, rejected)
+        contours, table = _accepted(policy, batch, rejected)
         writer.append(contours)
         tables.append(table)
-    refuse_too_many(quarantine, rows.num_rows, settings.max_rejected_fraction, f"Contours of shard {shard}")
+    where = f"Contours of shard {manifest.stem}"
+    refuse_too_many(quarantine, rows.num_rows, policy.max_rejected_fraction, where)
     content = writer.close() + write_table(manifest, pa.concat_tables([TABLE.empty_table(), *tables]))
     write_manifest(
         manifest,
         Manifest(
             "contours",
-            Provenance.of(settings),
+            made_by,
             expected={"images": rows.num_rows, "contours": objects},
             found={"images": rows.num_rows - len(quarantine), "contours": writer.count},
             rejected=rejected,
             quarantine=quarantine,
             arrays=writer.arrays(),
             content=xxhash.xxh3_128_hexdigest(content.encode()),
-            facts={"source": settings.source, **_origin(settings, tiles)},
+            facts={"source": source.kind, **source.facts()},
         ),
     )
 
 
-def _origin(settings: ContoursSettings, tiles: Path | None) -> dict[str, Any]:
-    """How the tiles were made whose masks were traced: a model of the contours says so, for new images."""
-    if settings.source != "tiles" or tiles is None:
-        return {}
-    manifest = read_manifest(tiles)
-    return {"tiles": {"settings": manifest["settings"], "dtype": manifest["dtype"]}}
-
-
 def standard_contours(polygons: Polygons, points: int) -> tuple[Floats, Floats, Floats]:
-    """Contours (n, points, 2) in the store's conventions, their centroids (n, 2) and scales (n,).
+    """Bring outlines to the conventions of the store (`store.CONVENTIONS`).
 
-    Polygons must have no repeated vertices and at least two; see `without_repeats`.
+    Args:
+        polygons: Outlines of at least two vertices, none of them repeated; see `without_repeats`.
+        points: Points of a contour.
+
+    Returns:
+        Contours (n, points, 2) about their centroids, the centroids (n, 2), and the scales (n,), the root mean square
+        distances of the points from the centroid.
     """
     contours = np.empty((len(polygons), points, 2))
     centres, scales = np.empty((len(polygons), 2)), np.empty(len(polygons))
@@ -95,8 +119,8 @@ def standard_contours(polygons: Polygons, points: int) -> tuple[Floats, Floats, 
     return contours, centres, scales
 
 
-def _accepted(settings: ContoursSettings, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:
-    """Contours and table rows of the outlines that follow the policy; the others are counted in `rejected`."""
+def _accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:
+    """Return contours and table rows of the outlines that follow the policy; count the others in `rejected`."""
     polygons = without_repeats(batch.polygons)
     keep = np.ones(len(polygons), bool)
 
@@ -105,14 +129,14 @@ def _accepted(settings: ContoursSettings, batch: Batch, rejected: Counter[str]) 
             rejected[reason] += count
         keep[where] = False
 
-    if settings.border == "drop":
+    if policy.border == "drop":
         drop(np.asarray(batch.columns["border"], bool), AT_BORDER)
-    drop(polygons.counts < settings.min_points, TOO_FEW_POINTS)
+    drop(polygons.counts < policy.min_points, TOO_FEW_POINTS)
     some = polygons.select(keep)
     flat = np.zeros(len(polygons), bool)
     flat[keep] = np.abs(signed_areas(some)) <= _LEAST_AREA * perimeters(some) ** 2
     drop(flat, NO_AREA)
-    contours, centres, scales = standard_contours(polygons.select(keep), settings.points)
+    contours, centres, scales = standard_contours(polygons.select(keep), policy.points)
     columns = {name: pa.array(values).filter(pa.array(keep)) for name, values in batch.columns.items()}
     columns |= {
         "scale": pa.array(scales.astype(np.float32)),

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ..artifacts.parquet import table_metadata
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import DescribeSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..core.progress import progress
@@ -23,29 +22,38 @@ from .store import ContourStore
 ROWS_A_BLOCK = 1024
 
 
-def describe_shard(settings: DescribeSettings, shapes: Path, output: Path) -> None:
-    """Write `id` and float32 columns `<descriptor>_<name>`, one row a contour, in the order of the shard's store.
+def describe_shard(descriptors: Sequence[str], shapes: Path, output: Path, made_by: Provenance) -> None:
+    """Write the descriptors of one shard's contours, in the order of its store.
 
-    `shapes` is the manifest of the shard's contours. One block of contours is in memory at a time.
+    One block of contours is in memory at a time.
+
+    Args:
+        descriptors: Names of descriptor sets, of `descriptors.DESCRIPTORS`.
+        shapes: Manifest of the shard's contours.
+        output: Table to write: `id`, and float32 columns `<descriptor>_<name>`.
+        made_by: Study and settings of the step.
+
+    Raises:
+        PhenoloomError: A value is not a finite number; the contour is named.
     """
     output.unlink(missing_ok=True)
     contours = ContourStore(shapes)
     ids = contours.ids
-    names = [f"{name}_{column}" for name in settings.descriptors for column in DESCRIPTORS[name].names]
+    names = [f"{name}_{column}" for name in descriptors for column in DESCRIPTORS[name].names]
     fields = [("id", pa.string()), *((name, pa.float32()) for name in names)]
-    schema = pa.schema(fields, metadata=table_metadata(Provenance.of(settings).record()))
+    schema = pa.schema(fields, metadata=table_metadata(made_by.record()))
     total = -(-len(contours) // ROWS_A_BLOCK)
     blocks = progress(contours.blocks(ROWS_A_BLOCK), total, f"descriptors of shard {shapes.stem}", "block")
     with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start, block in blocks:
-            values = describe(block, settings.descriptors)
+            values = describe(block, descriptors)
             some = ids.slice(start, len(block))
             _refuse_non_finite(values, names, some, shapes)
             writer.write_table(pa.table([some, *(pa.array(column) for column in values.T)], schema=schema))
 
 
 def describe(contours: NDArray[np.floating[Any]], descriptors: Sequence[str]) -> NDArray[np.float32]:
-    """The columns of the named descriptor sets side by side (n, k)."""
+    """Return the columns of the named descriptor sets side by side (n, k) of contours (n, p, 2) in px."""
     parts = [np.empty((len(contours), 0)), *(DESCRIPTORS[name].compute(contours) for name in descriptors)]
     return np.concatenate(parts, axis=1).astype(np.float32)
 

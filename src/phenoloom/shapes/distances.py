@@ -1,8 +1,4 @@
-"""Contours to matrices of Euclidean distances and back, exactly; and the step that stores the matrices of one shard.
-
-The matrix D[i, j] = |p_i - p_j| does not see where a contour lies and how it is turned. `distances_torch` has the same
-function for tensors; it is apart so that users of arrays do not import torch.
-"""
+"""The step that stores the distance matrices of one shard's contours."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import xxhash
 
 from ..artifacts.manifest import Manifest, read_manifest, remove_shard, write_manifest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import DistancesSettings
 from ..core.progress import progress
 from .distance_matrix import distance_matrices
 from .store import ArrayWriter, ContourStore
@@ -20,8 +15,16 @@ from .store import ArrayWriter, ContourStore
 _BYTES_A_BLOCK = 1 << 26
 
 
-def store_distances(settings: DistancesSettings, shapes: Path, manifest: Path) -> None:
-    """Write the matrices of one shard's contours, in px, as `<manifest>.zarr`; the manifest last."""
+def store_distances(shapes: Path, manifest: Path, made_by: Provenance) -> None:
+    """Write the distance matrices (n, points, points) of one shard's contours, in px, as `<manifest>.zarr`.
+
+    One block of contours is in memory at a time; the manifest is written last.
+
+    Args:
+        shapes: Manifest of the shard's contours.
+        manifest: File to write; the store lies beside it.
+        made_by: Study and settings of the step.
+    """
     remove_shard(manifest)
     contours = ContourStore(shapes)
     manifest.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +40,7 @@ def store_distances(settings: DistancesSettings, shapes: Path, manifest: Path) -
         manifest,
         Manifest(
             "distances",
-            Provenance.of(settings),
+            made_by,
             expected={"contours": n},
             found={"contours": writer.count},
             arrays=writer.arrays(),

@@ -1,4 +1,4 @@
-"""Where outlines come from: the masks of a tile store, mask files, or points. Each source yields batches in order."""
+"""Sources of outlines: the masks of a tile store, mask files, or a file of points; each yields batches in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import Quarantine, read_manifest
-from ..config.rule_settings import ContoursSettings
+from ..config.source import Masks, Outlines
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..images.labels import read_labels
@@ -29,13 +29,23 @@ EMPTY = "mask without foreground"
 TOO_SMALL = "object smaller than min_area_px"
 
 _PIXELS_A_BATCH = 1 << 24
+_MOST_TILES_A_BATCH = 4096
 _OUTLINES_A_BATCH = 1024
 _LARGEST_COORDINATE = 1e12
 
+SourceKind = Literal["tiles", "masks", "outlines"]
 
-@dataclass
+
+@dataclass(frozen=True)
 class Batch:
-    """Outlines in px of the image, their columns of the table, and what was left out before there was an outline."""
+    """Outlines of some objects.
+
+    Attributes:
+        polygons: The outlines, in px of the image.
+        columns: Their columns of the store's table, by name: `id, image_id, object, components, holes, border, digest`.
+        rejected: Counts of objects that have no outline, by reason.
+        quarantine: Images that could not be used.
+    """
 
     polygons: Polygons
     columns: dict[str, Sequence[Any] | NDArray[Any]]
@@ -44,102 +54,170 @@ class Batch:
 
 
 Batches = tuple[int, Iterator[Batch]]
+"""The number of batches, and the batches."""
 
 
-def batches(settings: ContoursSettings, rows: pa.Table, tiles: Path | None, threads: int) -> Batches:
-    """How many batches the outlines of one shard make, and the batches; `rows` are the shard's rows of the sheet."""
-    if settings.source == "tiles":
-        if tiles is None:
-            raise PhenoloomError("Contours come from the study's tiles, so the manifest of the tiles must be given")
-        return _from_tiles(tiles, threads)
-    return (_from_masks if settings.source == "masks" else _from_outlines)(settings, rows, threads)
+class OutlineSource(Protocol):
+    """Where the outlines of a shard come from."""
+
+    @property
+    def kind(self) -> SourceKind:
+        """Name of the source, which the manifest of the contours states."""
+
+    def batches(self, rows: pa.Table, threads: int) -> Batches:
+        """Return the outlines of the objects in `rows`, the shard's rows of the sheet, in their order.
+
+        Raises:
+            PhenoloomError: The source has no outlines, or others than the sheet names.
+        """
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest of the contours states about the source."""
 
 
-def _from_tiles(manifest: Path, threads: int) -> Batches:
-    read_manifest(manifest)
-    store = TileStore(manifest.with_suffix(".zarr"))
-    names = ["id", "image_id", "object", "y", "x", "border", "digest"]
-    table = pq.read_table(manifest.with_suffix(".parquet"), columns=names)
-    if (table["object"].to_numpy() < 0).any():
-        raise PhenoloomError(
-            f"{manifest} holds tiles on a grid, which show no single object; set `tiles.mode: objects`, "
-            f"or remove `shapes` from the study"
-        )
-    size = min(4096, max(1, _PIXELS_A_BATCH // (store.shape[-1] * store.shape[-2])))
-    starts = range(0, len(table), size)
-    return len(starts), (_tile_batch(store, table.slice(start, size), start, threads) for start in starts)
+def outline_source(
+    kind: SourceKind, tiles: Path | None, root: str | None, masks: Masks | None, outlines: Outlines | None
+) -> OutlineSource:
+    """Return the source of a kind.
+
+    Args:
+        kind: Which source.
+        tiles: Manifest of the shard's tile store; for `tiles`.
+        root: Folder of the raw data; for `masks` and `outlines`.
+        masks: How mask files are read; for `masks`.
+        outlines: File of points and its format; for `outlines`.
+
+    Raises:
+        PhenoloomError: What the source needs was not given.
+    """
+    if kind == "tiles" and tiles is not None:
+        return TileMasks(tiles)
+    if kind == "masks" and root is not None and masks is not None:
+        return MaskFiles(Root(root), masks)
+    if kind == "outlines" and root is not None and outlines is not None:
+        return PointFile(Root(root), outlines)
+    needed = {"tiles": "the manifest of the tiles", "masks": "`root` and `masks`", "outlines": "`root` and `outlines`"}
+    raise PhenoloomError(f"Contours come from the study's {kind}, so {needed[kind]} must be given")
 
 
-def _tile_batch(store: TileStore, rows: pa.Table, start: int, threads: int) -> Batch:
+@dataclass(frozen=True)
+class TileMasks:
+    """The masks that a tile store holds beside its tiles, one object each."""
+
+    manifest: Path
+    kind: Literal["tiles"] = "tiles"
+
+    def batches(self, rows: pa.Table, threads: int) -> Batches:
+        """Return the outlines of all tiles of the shard; see `OutlineSource`."""
+        read_manifest(self.manifest)
+        store = TileStore(self.manifest.with_suffix(".zarr"))
+        names = ["id", "image_id", "object", "y", "x", "border", "digest"]
+        table = pq.read_table(self.manifest.with_suffix(".parquet"), columns=names)
+        if (table["object"].to_numpy() < 0).any():
+            raise PhenoloomError(
+                f"{self.manifest} holds tiles on a grid, which show no single object; set `tiles.mode: objects`, "
+                f"or remove `shapes` from the study"
+            )
+        size = min(_MOST_TILES_A_BATCH, max(1, _PIXELS_A_BATCH // (store.shape[-1] * store.shape[-2])))
+        starts = range(0, len(table), size)
+        return len(starts), (_of_tiles(store, table.slice(start, size), start, threads) for start in starts)
+
+    def facts(self) -> dict[str, Any]:
+        """Return how the tiles were made: a model of the contours needs it to make those of new images."""
+        manifest = read_manifest(self.manifest)
+        return {"tiles": {"settings": manifest["settings"], "dtype": manifest["dtype"]}}
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """The mask files that the sheet names, one an image."""
+
+    root: Root
+    masks: Masks
+    kind: Literal["masks"] = "masks"
+
+    def batches(self, rows: pa.Table, threads: int) -> Batches:
+        """Return a batch for each image; one that cannot be used is quarantined. See `OutlineSource`."""
+        if rows.num_rows and rows["mask"].null_count == rows.num_rows:
+            raise PhenoloomError(
+                "The sheet names no mask files, so there are no outlines; give `source.masks.files` in the study, or "
+                "add `tiles`, whose conversion segments objects by threshold"
+            )
+        return rows.num_rows, parallel_map(self._image, rows.select(["image_id", "mask"]).to_pylist(), threads)
+
+    def facts(self) -> dict[str, Any]:
+        """Return nothing: the settings say it all."""
+        return {}
+
+    def _image(self, row: dict[str, Any]) -> Batch:
+        try:
+            return self._outlines(row)
+        except ImageError as error:
+            return _unusable(row["image_id"], row["mask"] or "", str(error))
+
+    def _outlines(self, row: dict[str, Any]) -> Batch:
+        if row["mask"] is None:
+            raise ImageError("there is no mask file for it")
+        labels = read_labels(self.root.path(row["mask"]), self.masks)
+        traced = trace_labels(labels)
+        rejected: Counter[str] = Counter()
+        if not len(traced.objects):
+            if self.masks.objects == "one":
+                raise ImageError(EMPTY)
+            rejected[EMPTY] += 1
+        large = traced.area_px >= self.masks.min_area_px
+        if small := int(np.count_nonzero(~large)):
+            rejected[TOO_SMALL] += small
+        digest = xxhash.xxh3_128(np.array(labels.shape, np.int64).tobytes())
+        digest.update(np.ascontiguousarray(labels).data)
+        n = int(large.sum())
+        columns: dict[str, Any] = {name: values[large] for name, values in _counts(traced).items()}
+        columns |= {
+            "id": [f"{row['image_id']}#{label:04d}" for label in traced.objects[large].tolist()],
+            "image_id": [row["image_id"]] * n,
+            "object": traced.objects[large],
+            "digest": [digest.hexdigest()] * n,
+        }
+        return Batch(traced.polygons.select(large), columns, rejected)
+
+
+@dataclass(frozen=True)
+class PointFile:
+    """One file with the points of all outlines of the study; each outline is an image of the sheet."""
+
+    root: Root
+    outlines: Outlines
+    kind: Literal["outlines"] = "outlines"
+
+    def batches(self, rows: pa.Table, threads: int) -> Batches:
+        """Return the outlines of the sheet's rows; see `OutlineSource`."""
+        file = self.outlines.path
+        names, outlines = read_outlines(self.root.path(file), self.outlines)
+        used = list(zip(rows["image_id"].to_pylist(), rows["line"].to_pylist(), strict=True))
+        if any(not 0 <= line < len(names) or names[line] != image_id for image_id, line in used):
+            raise PhenoloomError(f"{file} has other outlines than when the sheet was made; rerun the step `sheet`")
+        named = [(image_id, outlines[line]) for image_id, line in used]
+        starts = range(0, len(named), _OUTLINES_A_BATCH)
+        return len(starts), (_of_points(named[start : start + _OUTLINES_A_BATCH], file) for start in starts)
+
+    def facts(self) -> dict[str, Any]:
+        """Return nothing: the settings say it all."""
+        return {}
+
+
+def _of_tiles(store: TileStore, rows: pa.Table, start: int, threads: int) -> Batch:
+    """Trace the masks of tiles from position `start` on; `rows` are their rows of the tiles' table."""
     traced = trace_masks(store.read_masks(range(start, start + len(rows)), threads=threads) == 1)
     found = rows.take(pa.array(traced.objects))
     columns: dict[str, Any] = {name: found[name].combine_chunks() for name in ("id", "image_id", "object", "digest")}
-    columns |= _facts(traced) | {"border": traced.border | found["border"].to_numpy()}
+    columns |= _counts(traced) | {"border": traced.border | found["border"].to_numpy()}
     polygons = traced.polygons.shifted(found["x"].to_numpy(), found["y"].to_numpy())
     empty = len(rows) - len(found)
     return Batch(polygons, columns, Counter({EMPTY: empty} if empty else {}))
 
 
-def _from_masks(settings: ContoursSettings, rows: pa.Table, threads: int) -> Batches:
-    if rows.num_rows and rows["mask"].null_count == rows.num_rows:
-        raise PhenoloomError(
-            "The sheet names no mask files, so there are no outlines; give `source.masks.files` in the study, or add "
-            "`tiles`, whose conversion segments objects by threshold"
-        )
-    assert settings.root is not None
-    root = Root(settings.root)
-
-    def work(row: dict[str, Any]) -> Batch:
-        try:
-            return _from_mask(settings, root, row)
-        except ImageError as error:
-            return _unusable(row["image_id"], row["mask"] or "", str(error))
-
-    return rows.num_rows, parallel_map(work, rows.select(["image_id", "mask"]).to_pylist(), threads)
-
-
-def _from_mask(settings: ContoursSettings, root: Root, row: dict[str, Any]) -> Batch:
-    assert settings.masks is not None
-    if row["mask"] is None:
-        raise ImageError("there is no mask file for it")
-    labels = read_labels(root.path(row["mask"]), settings.masks)
-    traced = trace_labels(labels)
-    rejected: Counter[str] = Counter()
-    if not len(traced.objects):
-        if settings.masks.objects == "one":
-            raise ImageError(EMPTY)
-        rejected[EMPTY] += 1
-    large = traced.area_px >= settings.masks.min_area_px
-    if small := int(np.count_nonzero(~large)):
-        rejected[TOO_SMALL] += small
-    digest = xxhash.xxh3_128(np.array(labels.shape, np.int64).tobytes())
-    digest.update(np.ascontiguousarray(labels).data)
-    n = int(large.sum())
-    columns: dict[str, Any] = {name: values[large] for name, values in _facts(traced).items()}
-    columns |= {
-        "id": [f"{row['image_id']}#{label:04d}" for label in traced.objects[large].tolist()],
-        "image_id": [row["image_id"]] * n,
-        "object": traced.objects[large],
-        "digest": [digest.hexdigest()] * n,
-    }
-    return Batch(traced.polygons.select(large), columns, rejected)
-
-
-def _from_outlines(settings: ContoursSettings, rows: pa.Table, threads: int) -> Batches:
-    assert settings.root is not None
-    assert settings.outlines is not None
-    file = settings.outlines.path
-    names, outlines = read_outlines(Root(settings.root).path(file), settings.outlines)
-    used = list(zip(rows["image_id"].to_pylist(), rows["line"].to_pylist(), strict=True))
-    if any(not 0 <= line < len(names) or names[line] != image_id for image_id, line in used):
-        raise PhenoloomError(f"{file} has other outlines than when the sheet was made; rerun the step `sheet`")
-    named = [(image_id, outlines[line]) for image_id, line in used]
-    starts = range(0, len(named), _OUTLINES_A_BATCH)
-    return len(starts), (outline_batch(named[start : start + _OUTLINES_A_BATCH], file) for start in starts)
-
-
-def outline_batch(named: Sequence[tuple[str, NDArray[np.float64]]], file: str) -> Batch:
-    """Outlines (id, points (k, 2)) as a batch; those without points or with coordinates of no use are quarantined."""
+def _of_points(named: Sequence[tuple[str, NDArray[np.float64]]], file: str) -> Batch:
+    """Outlines (id, points (k, 2)) as a batch; quarantine those without points or with coordinates out of range."""
     usable = [(name, points) for name, points in named if _is_usable(points)]
     ids, n = [name for name, _ in usable], len(usable)
     reason = "outline without points, or with coordinates that are no finite numbers below 1e12 px"
@@ -160,7 +238,7 @@ def outline_batch(named: Sequence[tuple[str, NDArray[np.float64]]], file: str) -
     )
 
 
-def _facts(traced: Traced) -> dict[str, NDArray[Any]]:
+def _counts(traced: Traced) -> dict[str, NDArray[Any]]:
     largest = np.iinfo(np.int16).max
     return {
         "components": np.minimum(traced.components, largest),
@@ -170,10 +248,9 @@ def _facts(traced: Traced) -> dict[str, NDArray[Any]]:
 
 
 def _unusable(image_id: str, file: str, reason: str) -> Batch:
-    none = Polygons.from_list([])
     names = ("id", "image_id", "object", "components", "holes", "border", "digest")
     lost = [{"image_id": image_id, "file": file, "reason": reason}]
-    return Batch(none, {name: [] for name in names}, quarantine=lost)
+    return Batch(Polygons.from_list([]), {name: [] for name in names}, quarantine=lost)
 
 
 def _is_usable(points: NDArray[np.float64]) -> bool:

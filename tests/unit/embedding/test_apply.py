@@ -30,9 +30,11 @@ from phenoloom.embedding.apply import apply_model
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
 from phenoloom.models.checkpoint import CARD, read_card
-from phenoloom.shapes.contours import extract_contours
+from phenoloom.shapes.contours import ContourPolicy, extract_contours
+from phenoloom.shapes.sources import outline_source
 from phenoloom.splits.folds import SplitDesign, make_folds
 from phenoloom.study.index import make_index
+from phenoloom.study.shards import shard_rows
 from phenoloom.study.sheet import make_sheet
 from phenoloom.tiles.convert import convert_shard
 from phenoloom.training.pretrain import pretrain
@@ -97,7 +99,10 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
         if study.tiles:
             convert_shard(settings.convert(), sheet, shard, tile, 1)
         if study.shapes:
-            extract_contours(settings.contours(), sheet, shard, tile if study.tiles else None, shape, 1)
+            c = settings.contours()
+            source = outline_source(c.source, tile if study.tiles else None, c.root, c.masks, c.outlines)
+            policy = ContourPolicy(c.points, c.min_points, c.border, c.max_rejected_fraction)
+            extract_contours(source, shard_rows(sheet, shard), policy, shape, 1, Provenance.of(c))
     rows = tiles if study.tiles else shapes
     make_index(settings.index(), sheet, rows, index, index.with_suffix(".json"), folder / "quarantine.tsv")
     split = settings.folds()

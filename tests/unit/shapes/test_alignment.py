@@ -93,3 +93,11 @@ def test_an_outline_sampled_between_the_points_of_its_original_is_no_error() -> 
     assert reconstruction_errors(moved(between[0], 7, 2.0, True, True)[None], here)[0] < 0.003
     assert reconstruction_errors(other, here)[0] > 0.01
     assert reconstruction_errors(3 * here, 3 * other) == pytest.approx(reconstruction_errors(here, other))
+
+
+def test_alignment_undoes_rotation_reflection_and_translation_but_not_scale() -> None:
+    reference = np.random.default_rng(1).normal(size=(1, 30, 2))
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    moved = reference * [-1, 1] @ turn + [5, -7]
+    np.testing.assert_allclose(align(moved, reference), reference, atol=1e-12)
+    assert np.abs(align(2 * moved, reference) - reference).max() > 0.1

@@ -17,9 +17,10 @@ from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ContoursSettings
 from phenoloom.config.source import Masks, Outlines
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.shapes.contours import AT_BORDER, NO_AREA, TOO_FEW_POINTS, extract_contours
-from phenoloom.shapes.sources import EMPTY, TOO_SMALL
+from phenoloom.shapes.contours import AT_BORDER, NO_AREA, TOO_FEW_POINTS, ContourPolicy, extract_contours
+from phenoloom.shapes.sources import EMPTY, TOO_SMALL, outline_source
 from phenoloom.shapes.store import TABLE
+from phenoloom.study.shards import shard_rows
 from phenoloom.tiles.store import TileWriter
 
 
@@ -70,7 +71,9 @@ def run(
     folder: Path, settings: ContoursSettings, sheet: Path, tiles: Path | None = None, threads: int = 2, name: str = "s"
 ) -> tuple[NDArray[np.float32], dict[str, list[Any]], dict[str, Any]]:
     manifest = folder / name / "0000.json"
-    extract_contours(settings, sheet, "0000", tiles, manifest, threads)
+    source = outline_source(settings.source, tiles, settings.root, settings.masks, settings.outlines)
+    policy = ContourPolicy(settings.points, settings.min_points, settings.border, settings.max_rejected_fraction)
+    extract_contours(source, shard_rows(sheet, "0000"), policy, manifest, threads, Provenance.of(settings))
     contours = zarr.open_group(manifest.with_suffix(".zarr"), mode="r")["contours"]
     table = pq.read_table(manifest.with_suffix(".parquet"))
     assert table.schema == TABLE

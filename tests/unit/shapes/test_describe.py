@@ -7,15 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from tests.helpers.contours import MADE_BY, write_contours
 
-from phenoloom.artifacts.manifest import Manifest, write_manifest
-from phenoloom.artifacts.provenance import Provenance
-from phenoloom.config.rule_settings import ContoursSettings, DescribeSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.shapes import describe as step
 from phenoloom.shapes.describe import describe, describe_shard
 from phenoloom.shapes.descriptors import DESCRIPTORS
-from phenoloom.shapes.store import CONVENTIONS, TABLE, ArrayWriter, write_table
 
 ALL = list(DESCRIPTORS)
 
@@ -26,34 +23,10 @@ def contours(n: int) -> NDArray[np.float32]:
     return (radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
 
 
-def shard(folder: Path, items: NDArray[np.float32]) -> Path:
-    manifest = folder / "shapes" / "0000.json"
-    writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", items.shape[1:], {"conventions": CONVENTIONS})
-    writer.append(items)
-    columns = [
-        pa.array([f"cell {i}" for i in range(len(items))]) if f.name == "id" else pa.array([None] * len(items), f.type)
-        for f in TABLE
-    ]
-    content = writer.close() + write_table(manifest, pa.table(columns, schema=TABLE))
-    settings = ContoursSettings(
-        algorithm=1, study="t", source="tiles", root=None, masks=None, outlines=None,
-        points=32, min_points=3, border="keep", max_rejected_fraction=0,
-    )  # fmt: skip
-    write_manifest(
-        manifest,
-        Manifest("contours", Provenance.of(settings), expected={}, found={}, arrays=writer.arrays(), content=content),
-    )
-    return manifest
-
-
-def settings_of(descriptors: list[str]) -> DescribeSettings:
-    return DescribeSettings(algorithm=1, study="t", descriptors=descriptors)  # type: ignore[arg-type]
-
-
 def test_the_table_has_one_float32_row_a_contour_with_columns_named_by_descriptor(tmp_path: Path) -> None:
     items = contours(7)
     output = tmp_path / "descriptors" / "0000.parquet"
-    describe_shard(settings_of(ALL), shard(tmp_path, items), output)
+    describe_shard(ALL, write_contours(tmp_path, items), output, MADE_BY)
     table = pq.read_table(output)
     expected = ["id", *(f"{name}_{column}" for name in ALL for column in DESCRIPTORS[name].names)]
     assert table.column_names == expected
@@ -64,24 +37,24 @@ def test_the_table_has_one_float32_row_a_contour_with_columns_named_by_descripto
 
 
 def test_rows_are_the_same_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = shard(tmp_path, contours(20))
+    source = write_contours(tmp_path, contours(20))
     tables = []
     for rows in (3, 1024):
         monkeypatch.setattr(step, "ROWS_A_BLOCK", rows)
-        describe_shard(settings_of(ALL), source, tmp_path / f"{rows}.parquet")
+        describe_shard(ALL, source, tmp_path / f"{rows}.parquet", MADE_BY)
         tables.append(pq.read_table(tmp_path / f"{rows}.parquet"))
     assert tables[0].equals(tables[1])
 
 
 def test_only_the_descriptors_asked_for_are_computed(tmp_path: Path) -> None:
-    describe_shard(settings_of(["regionprops"]), shard(tmp_path, contours(2)), tmp_path / "d.parquet")
+    describe_shard(["regionprops"], write_contours(tmp_path, contours(2)), tmp_path / "d.parquet", MADE_BY)
     names = pq.read_schema(tmp_path / "d.parquet").names
     assert names[:2] == ["id", "regionprops_area"]
     assert all(name.startswith("regionprops_") for name in names[1:])
 
 
 def test_an_empty_shard_gives_an_empty_table_with_all_columns(tmp_path: Path) -> None:
-    describe_shard(settings_of(["fourier"]), shard(tmp_path, contours(0)), tmp_path / "d.parquet")
+    describe_shard(["fourier"], write_contours(tmp_path, contours(0)), tmp_path / "d.parquet", MADE_BY)
     table = pq.read_table(tmp_path / "d.parquet")
     assert (table.num_rows, table.num_columns) == (0, 1 + len(DESCRIPTORS["fourier"].names))
 
@@ -91,10 +64,10 @@ def test_a_contour_with_nan_is_named_and_no_table_is_left(tmp_path: Path) -> Non
     items[2, 5] = np.nan
     output = tmp_path / "d.parquet"
     with pytest.raises(PhenoloomError, match=r"regionprops_\w+ of object 'cell 2' .* is nan"):
-        describe_shard(settings_of(["regionprops"]), shard(tmp_path, items), output)
+        describe_shard(["regionprops"], write_contours(tmp_path, items), output, MADE_BY)
     assert not output.exists()
 
 
 def test_contours_without_a_manifest_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PhenoloomError, match="not finished"):
-        describe_shard(settings_of(["efd"]), tmp_path / "shapes" / "0000.json", tmp_path / "d.parquet")
+        describe_shard(["efd"], tmp_path / "shapes" / "0000.json", tmp_path / "d.parquet", MADE_BY)
