@@ -8,6 +8,7 @@ graph, only each study's small annotation table is. Run: `python benchmarks/benc
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -40,6 +41,8 @@ PHASES = {"import": "import", "parse": "parse", "all": "total"}
 TIME_S, MEMORY_MB, PARSE_S = 60.0, 2000.0, 1.0
 # How a plan of thousands of jobs is read: the count of each rule's jobs, without a paragraph on each job.
 SUMMARY = ("--quiet", "rules")
+LEAVE_OUT = "BENCH_PLAN_LEAVE_OUT"
+"""Environment variable with the names of tricks that a plan does without."""
 
 
 def sizes(count: int) -> list[StudySize]:
@@ -96,11 +99,23 @@ def write_archive(folder: Path, archive: Sequence[StudySize]) -> None:
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
 
 
+def leave_out(tricks: Sequence[str]) -> None:
+    """Make functions do nothing that the workflow calls to plan faster (`workflow/rules/internals.smk`)."""
+    import snakemake.common
+
+    if "freeze" in tricks:
+        gc.freeze = gc.set_threshold = lambda *_: None  # type: ignore[assignment]
+    if "signed" in tricks:
+        snakemake.common.overwrite_function_params = lambda *_: None
+
+
 def timed_snakemake(arguments: Sequence[str]) -> None:
     """In a process of its own: run snakemake and print, last, what its phases took as one line of JSON."""
     start = time.perf_counter()
     import snakemake.cli
     from snakemake.workflow import Workflow
+
+    leave_out(os.environ.get(LEAVE_OUT, "").split())
 
     imported = time.perf_counter() - start
     parsed, built = spent_in(Workflow, "include"), spent_in(Workflow, "_build_dag")
@@ -134,11 +149,12 @@ def spent_in(owner: Any, name: str) -> dict[str, float]:
     return spent
 
 
-def snakemake_in(folder: Path, *arguments: str) -> tuple[dict[str, float], str]:
-    """Phases of one dry run in `folder`, and what it printed."""
+def snakemake_in(folder: Path, *arguments: str, without: str = "") -> tuple[dict[str, float], str]:
+    """Phases of one dry run in `folder`, `without` some tricks, and what it printed."""
     command = [sys.executable, str(Path(__file__).resolve()), "--child", "--snakefile"]
     command += [str(REPOSITORY / "workflow" / "Snakefile"), "--cores", "2", "--dry-run", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, LEAVE_OUT: without}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     try:
         phases: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
@@ -183,6 +199,18 @@ def grow(folders: dict[int, Path], archive: Sequence[StudySize]) -> None:
     verdict("the same with a paragraph printed for each job, in s", printed["total"], TIME_S)
 
 
+def gain(folder: Path, rounds: int) -> None:
+    """CPU seconds of the same plan with and without each trick of the workflow; rounds are interleaved."""
+    cpu: dict[str, list[float]] = {"": [], "freeze": [], "signed": []}
+    for _ in range(rounds):
+        for without, seconds in cpu.items():
+            seconds.append(snakemake_in(folder, *SUMMARY, without=without)[0]["cpu"])
+    median = {without: statistics.median(seconds) for without, seconds in cpu.items()}
+    print(f"CPU-s of one plan, medians of {rounds} interleaved rounds: {median['']:.2f}")
+    for trick in ("freeze", "signed"):
+        print(f"  without {trick}: {median[trick]:.2f}, {median[trick] / median['']:.2f} times as much")
+
+
 def pay(one: Path, whole: Path, studies: int, study: str, rounds: int) -> None:
     """What one job pays in a workflow of one study, and of all."""
     runs: dict[int, list[dict[str, float]]] = {1: [], studies: []}
@@ -215,6 +243,7 @@ def main() -> None:
             write_archive(folders[count], archive[-count:])
         grow(folders, archive)
         rounds = 3 if arguments.quick else 5
+        gain(folders[len(archive) // 4], rounds)
         pay(folders[1], folders[len(archive)], len(archive), archive[-1].name, rounds)
 
 
