@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoloom.config import Config, RuleSettings, Study, load_config, load_study, read_yaml, splits
+from phenoloom.config.load import Lazy
 from phenoloom.config.manual import filled, schemas
 from phenoloom.config.rule_settings import PretrainSettings, canonical_json
 from phenoloom.core.errors import PhenoloomError
@@ -182,3 +183,12 @@ def test_every_study_and_model_of_the_project_is_valid_by_itself_and_by_its_sche
         jsonschema.validate(read_yaml(config_dir / "studies" / f"{name}.yaml"), json.loads(texts["study"]))
     for path in sorted((config_dir / "models").glob("*.yaml")):
         jsonschema.validate(read_yaml(path), json.loads(texts["model"]))
+
+
+def test_a_lazy_mapping_makes_each_value_once_and_only_when_asked() -> None:
+    made: list[str] = []
+    lazy = Lazy(["b", "a"], lambda name: made.append(name) or name.upper())  # type: ignore[func-returns-value]
+    assert (list(lazy), len(lazy), "a" in lazy, made) == (["b", "a"], 2, True, [])
+    assert (lazy["a"], lazy["a"], made) == ("A", "A", ["a"])
+    with pytest.raises(KeyError):
+        lazy["c"]

@@ -1,4 +1,4 @@
-"""`phenoloom forecast`: the forecast as a table or JSON, with every assumption said line by line."""
+"""`phenoloom forecast`: print the forecast as a table or JSON, with every assumption on a line of its own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,32 @@ from pathlib import Path
 from ...config import load_study
 from ...config.study import Study
 from ...core.errors import PhenoloomError
-from .cost import COMPRESSION, GPU_FACTOR, Assumptions, Forecast, forecast
+from .cost import GPU_FACTOR, Assumptions, Hours
+from .forecast import Forecast, forecast
 from .rates import DEFAULTS, Rate, measured_rates
 from .sizes import SHARD_LEAST_BYTES, SHARD_MOST_BYTES, SHARDS_MOST, StudySize, read_sizes
+from .study_cost import COMPRESSION
 
 _MEMORY = 64e9
+"""Bytes of vectors above which the forecast warns."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the command line asks."""
+    """The command line.
+
+    Attributes:
+        table: TSV with a line a study.
+        columns: word -> column of the table, where the column has another name.
+        like: study of the configuration that all others are run like.
+        config: folder of the configuration.
+        results: folder of the results that rates are measured on.
+        gpu_tflops: TFLOP/s that a GPU sustains; 0: no GPU.
+        folds, epochs, tile_size, stride: replace those of `like`.
+        per_megapixel: objects in a million pixels, for studies whose number of objects the table lacks.
+        one_plane: whether one plane of each stack and film counts.
+        as_json: whether JSON is printed.
+    """
 
     table: Path
     columns: Mapping[str, str]
@@ -37,7 +53,7 @@ class Question:
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:
-    """`word=NAME` pairs of the command line."""
+    """Return the `word=NAME` pairs of the command line."""
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise PhenoloomError(f"--columns takes pairs such as plates=Sets, found {wrong[0]!r}")
@@ -55,14 +71,14 @@ def print_forecast(question: Question) -> None:
     sizes = read_sizes(question.table, question.columns, question.one_plane)
     pattern = _pattern(question)
     rates, unread = measured_rates(question.results, question.config, DEFAULTS)
-    told = Assumptions(rates, question.gpu_tflops, question.per_megapixel, question.epochs)
-    done = forecast(sizes, pattern, question.config, told)
-    assumed = [*_assumptions(question, pattern, sizes, rates), *unread]
-    print(_as_json(done, assumed) if question.as_json else _as_text(done, assumed))
+    assumptions = Assumptions(rates, question.gpu_tflops, question.per_megapixel, question.epochs)
+    done = forecast(sizes, pattern, question.config, assumptions)
+    lines = [*_assumptions(question, pattern, sizes, rates), *unread]
+    print(_as_json(done, lines) if question.as_json else _as_text(done, lines))
 
 
 def _pattern(question: Question) -> Study:
-    """The study that all others are run like, with what the command line replaces."""
+    """Return the study that all others are run like, with what the command line replaces."""
     study = load_study(question.like, question.config)
     if question.folds is not None:
         study = study.model_copy(update={"folds": study.folds.model_copy(update={"count": question.folds})})
@@ -136,7 +152,7 @@ def _cut(question: Question, pattern: Study) -> str:
         return f"a tile every {pattern.tiles.stride or pattern.tiles.size} px, none rejected"
     if question.per_megapixel is None:
         return "objects as the table says"
-    return f"{question.per_megapixel:g} objects a megapixel (told, not measured) where the table does not say"
+    return f"{question.per_megapixel:g} objects a megapixel (given, not measured) where the table does not say"
 
 
 def _planes(question: Question, sizes: Sequence[StudySize]) -> str:
@@ -159,7 +175,7 @@ def _gpu(question: Question) -> str:
     )
 
 
-def _range(values: tuple[float, float, float]) -> str:
+def _range(values: Hours) -> str:
     low, middle, high = values
     return f"{_number(middle)} ({_number(low)} to {_number(high)})" if middle else "-"
 

@@ -1,32 +1,23 @@
-"""How fast the steps are: measured on finished studies where their jobs were large enough to tell, else documented.
+"""Rates of the steps: fitted to finished studies where their jobs were large enough, else documented here.
 
-CPU seconds of a job = start + work / rate. Work is counted in a unit of the step: MB of raw files, objects, rows,
+CPU seconds of a job = start + work * each. Work is counted in a unit of the step: MB of raw files, objects, rows,
 operations of a model.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from ...artifacts.manifest import read_manifest
-from ...config import Study, load_study, model_split
-from ...config.representation import Representation
+from ...artifacts.layout import ResultsFolder
 from ...core.errors import PhenoloomError
-from ...models.checkpoint import read_card
-from ...models.cost import model_cost
-from ...splits.split import Split
-from ...study.shards import raw_bytes
+from .finished import FinishedJob, finished_jobs
 
-Work = Callable[[Path, str], float | None]
-
-# A fit says something of a rate where the work, not the start of the process, fills the largest job.
+# A fit describes a rate where the work, not the start of the process, fills the largest job.
 _LEAST_SHARE = 0.5
 _LEAST_SPREAD = 2.0
 _FAR, _FAR_FACTOR = 10.0, 3.0
@@ -35,7 +26,16 @@ _LEAST_FACTOR, _MOST_FACTOR = 1.25, 10.0
 
 @dataclass(frozen=True)
 class Rate:
-    """`start` seconds and `each` seconds a unit, of one core; the truth lies within `factor` either way."""
+    """Seconds of one core that a step takes.
+
+    Attributes:
+        unit: unit of work.
+        start: seconds a job.
+        each: seconds a unit of work.
+        factor: the true seconds are within this factor either way.
+        source: where the numbers come from.
+        largest: work of the largest job that was measured; 0: a documented rate.
+    """
 
     unit: str
     start: float
@@ -45,11 +45,11 @@ class Rate:
     largest: float = 0.0
 
     def seconds(self, jobs: float, work: float) -> float:
-        """CPU seconds of `jobs` jobs that do `work` together."""
+        """Return the CPU seconds of `jobs` jobs that do `work` together."""
         return jobs * self.start + work * self.each
 
     def factor_at(self, jobs: float, work: float) -> float:
-        """Uncertainty of such jobs: a fit says less of jobs far larger than those it was made on."""
+        """Return the uncertainty of such jobs, which grows for jobs far larger than those that were measured."""
         beyond = self.largest and work > _FAR * self.largest * jobs
         return max(self.factor, _FAR_FACTOR) if beyond else self.factor
 
@@ -82,34 +82,25 @@ DEFAULTS: Mapping[str, Rate] = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """One finished job: its work in the unit of its rule, and what it took."""
-
-    work: float
-    cpu_s: float
-
-
 def measured_rates(results: Path, config_dir: Path, defaults: Mapping[str, Rate]) -> tuple[dict[str, Rate], list[str]]:
-    """The rate of each step: fitted to all finished studies of `results` where that is possible, else the default.
+    """Return the rate of each step: fitted to all finished studies of `results` where possible, else the default.
 
-    The second value says which studies could not be used, and why.
+    Returns:
+        Rates by step, and sentences on studies that could not be used.
     """
-    jobs: dict[str, list[Job]] = {step: [] for step in defaults}
+    jobs: dict[str, list[FinishedJob]] = {step: [] for step in defaults}
     unread = []
-    for benchmarks in sorted((results / "benchmarks").glob("*/")):
-        if not (results / benchmarks.name / "sheet.json").exists():
-            continue
+    for folder in ResultsFolder(results).studies():
         try:
-            for step, job in list(_jobs(results / benchmarks.name, benchmarks, config_dir)):
+            for step, job in list(finished_jobs(folder, config_dir)):
                 jobs[step].append(job)
         except PhenoloomError as error:
-            unread.append(f"{benchmarks.name} is not measured: {error}")
+            unread.append(f"{folder.name} is not measured: {error}")
     return {step: fit(jobs[step], default) for step, default in defaults.items()}, unread
 
 
-def fit(jobs: Sequence[Job], default: Rate) -> Rate:
-    """Least squares of CPU seconds on work; the default where the jobs are too few, too alike or too small to tell."""
+def fit(jobs: Sequence[FinishedJob], default: Rate) -> Rate:
+    """Fit CPU seconds to work by least squares; return the default where jobs are too few, too alike or too small."""
     works = [job.work for job in jobs]
     if not works or max(works) < _LEAST_SPREAD * min(works):
         return default
@@ -132,115 +123,3 @@ def fit(jobs: Sequence[Job], default: Rate) -> Rate:
         f"measured on {len(jobs)} jobs of the results ({largest})",
         float(work.max()),
     )
-
-
-def _jobs(study: Path, benchmarks: Path, config_dir: Path) -> Iterator[tuple[str, Job]]:
-    """Every job of a study whose work its results tell."""
-    known = (config_dir / "studies" / f"{study.name}.yaml").exists()
-    entries = load_study(study.name, config_dir).representations if known else {}
-    grid = known and _is_grid(load_study(study.name, config_dir))
-    for path in sorted(benchmarks.glob("*/*.tsv")):
-        rule, name = path.parent.name, path.stem
-        if rule == "embed":
-            representation, split = _two(name)
-            entry = entries.get(representation)
-            step = "embed" if entry and entry.model else "embed-descriptors"
-            work = _embedded(study, representation, split, entry) if entry else None
-        else:
-            step = "convert-grid" if rule == "convert" and grid else rule
-            work = _WORK[rule](study, name) if rule in _WORK else None
-        if work is not None:
-            yield step, Job(work, _cpu_seconds(path))
-
-
-def _is_grid(study: Study) -> bool:
-    return study.tiles is not None and study.tiles.mode == "grid" and study.source.masks is None
-
-
-def _cpu_seconds(path: Path) -> float:
-    """CPU seconds of a job, the mean over its repeats."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            values = [float(row["cpu_time"]) for row in csv.DictReader(file, delimiter="\t")]
-    except (KeyError, ValueError) as error:
-        raise PhenoloomError(f"{path} is not a benchmark of Snakemake ({error!r}); delete it") from None
-    if not values:
-        raise PhenoloomError(f"{path} is empty; delete it")
-    return sum(values) / len(values)
-
-
-def _found(folder: str, what: str) -> Work:
-    """Counts of a shard's manifest."""
-
-    def work(study: Path, shard: str) -> float | None:
-        path = study / folder / f"{shard}.json"
-        return float(read_manifest(path)["found"][what]) if path.exists() else None
-
-    return work
-
-
-def _traced(study: Path, shard: str) -> float | None:
-    """Contours of tile masks; those of mask files take the reading of the files, too."""
-    return _found("shapes", "contours")(study, shard) if (study / "tiles").exists() else None
-
-
-def _rows(table: Path) -> float | None:
-    return float(pq.read_metadata(table).num_rows) if table.exists() else None
-
-
-def _megabytes(study: Path, shard: str) -> float | None:
-    """MB of a shard's raw files."""
-    if not (study / "tiles" / f"{shard}.json").exists():
-        return None
-    return raw_bytes(study / "sheet.parquet", shard) / 1e6
-
-
-def _trained(study: Path, name: str) -> float | None:
-    """GFLOP of one training: the epochs that ran, rows of validation without their backward pass."""
-    model, split = _two(name)
-    folder = study / "models" / model / split
-    if not (folder / "model.yaml").exists():
-        return None
-    card = read_card(folder)
-    rows = card.train_rows + card.validation_rows / 3
-    return card.epochs_run * rows * model_cost(card.model, card.size).training / 1e9
-
-
-def _embedded(study: Path, representation: str, split: str, entry: Representation) -> float | None:
-    """GFLOP of embedding all rows with a model; rows, where descriptors are only copied."""
-    rows = _rows(study / "embeddings" / representation / f"{split}.parquet")
-    if rows is None or entry.encoder is None:
-        return rows
-    folder = study / "models" / entry.encoder / model_split(study.name, entry, split)
-    if not (folder / "model.yaml").exists():
-        return None
-    card = read_card(folder)
-    return rows * model_cost(card.model, card.size).embedding / 1e9
-
-
-def _probed(study: Path, representation: str) -> float | None:
-    """Units times folds."""
-    path = study / "folds.parquet"
-    if not path.exists() or not (study / "scores" / f"{representation}.parquet").exists():
-        return None
-    split = Split.read(path)
-    return float(len(split.units) * len(split.names))
-
-
-def _two(name: str) -> tuple[str, str]:
-    """`<name>-all` or `<name>-fold-<k>` in its parts."""
-    head, mark, fold = name.rpartition("-fold-")
-    return (head, f"fold-{fold}") if mark else (name.removesuffix("-all"), "all")
-
-
-_WORK: Mapping[str, Work] = {
-    "sheet": lambda study, _: _rows(study / "sheet.parquet"),
-    "convert": _megabytes,
-    "contours": _traced,
-    "distances": _found("shapes", "contours"),
-    "describe": _found("shapes", "contours"),
-    "index": lambda study, _: _rows(study / "index.parquet"),
-    "folds": lambda study, _: _rows(study / "index.parquet"),
-    "pretrain": _trained,
-    "classify": _probed,
-}
