@@ -21,9 +21,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from phenoloom.config.model import ImageModel
 from phenoloom.data.channels import Normaliser
+from phenoloom.data.domain import domain_of
 from phenoloom.models.checkpoint import initial_objective
 from phenoloom.objectives import Step
-from phenoloom.training.batches import augmented
 from phenoloom.training.compile import recompute_blocks
 
 FEW, MANY, LIMIT = 4, 16, 1.2
@@ -79,7 +79,11 @@ def measure(
 
     def prepared() -> Tensor:
         inputs = normaliser(tiles)
-        return inputs if objective.makes_views else augmented(model, inputs, torch.Generator(device).manual_seed(0))
+        return (
+            inputs
+            if objective.makes_views
+            else domain_of(model).augment(inputs, torch.Generator(device).manual_seed(0))
+        )
 
     def step() -> None:
         objective.before_step(Step(0, 10, 10))

@@ -16,6 +16,7 @@ from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, EmbedSettings, PretrainSettings, Settings
 from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
+from phenoloom.data.study_input import StudyInput
 from phenoloom.tiles.store import TileWriter
 from tests.helpers.manifests import put_manifest
 
@@ -38,6 +39,12 @@ def polygon(kind: str, points: int, generator: np.random.Generator) -> np.ndarra
     radius *= generator.uniform(0.8, 1.2) * (1 + 0.03 * generator.standard_normal(points))
     contour = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     return (contour - contour.mean(0)).astype(np.float32)
+
+
+def study_input(folder: Path, view: str, name: str = "toy") -> StudyInput:
+    """The files of a `StudyOnDisk` in a folder."""
+    stores = tuple(sorted((folder / view).glob("*.json")))
+    return StudyInput(name, folder / "index.parquet", folder / "folds.parquet", stores)
 
 
 class StudyOnDisk:
@@ -74,6 +81,10 @@ class StudyOnDisk:
     @property
     def shapes(self) -> list[Path]:
         return sorted((self.folder / "shapes").glob("*.json"))
+
+    def input(self, view: str = "tiles", name: str = "toy") -> StudyInput:
+        """The files that a model of a view reads."""
+        return study_input(self.folder, view, name)
 
     def write_folds(self, unit: str = "object", drop: frozenset[str] = frozenset()) -> None:
         """Folds by well; units in `drop` are left out."""

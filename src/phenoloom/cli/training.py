@@ -34,16 +34,17 @@ _TRAINING = (
 )
 def tune(a: argparse.Namespace) -> None:
     """Try settings of a model in one split's train groups."""
-    from ..artifacts.scratch import scratch_folder, staged_stores
+    from ..artifacts.scratch import scratch_folder
     from ..config.hardware import Hardware
     from ..config.rule_settings import TuneSettings
-    from ..data.sources import stores_in
-    from ..training.tune import tune
+    from ..data.study_input import StudyInput, staged_studies
+    from ..training.tune import Worker, tune
 
     settings = TuneSettings.parse(a.settings)
-    with staged_stores(stores_in(a.stores, a.index), scratch_folder(a.scratch)) as stores:
-        shared = (a.worker, a.workers, Hardware(accelerator=a.accelerator, threads=a.threads), _options(a))
-        tune(settings, a.index, a.folds, stores, a.output, *shared)
+    own = StudyInput.in_folder(settings.study, a.index, a.folds, a.stores)
+    hardware = Hardware(accelerator=a.accelerator, threads=a.threads)
+    with staged_studies([own], scratch_folder(a.scratch)) as (study,):
+        tune(settings, study, a.output, Worker(a.worker, a.workers), hardware, _options(a))
 
 
 @rule(
@@ -77,8 +78,7 @@ def pretrain(a: argparse.Namespace) -> None:
     from ..artifacts.scratch import scratch_folder
     from ..config.hardware import Hardware
     from ..config.rule_settings import PretrainSettings
-    from ..data.sources import stores_in
-    from ..training.multi_study import Other, staged_studies
+    from ..data.study_input import StudyInput, staged_studies
     from ..training.pretrain import pretrain
 
     settings, tuned = PretrainSettings.parse(a.settings), None
@@ -87,10 +87,10 @@ def pretrain(a: argparse.Namespace) -> None:
 
         settings, tuned = chosen_settings(settings, a.chosen)
     hardware = Hardware(a.nodes, a.devices, a.accelerator, a.threads)
-    others = [Other.parse(argument) for argument in a.also]
-    with staged_studies(stores_in(a.stores, a.index), others, scratch_folder(a.scratch)) as (stores, theirs):
-        placed = (hardware, _options(a), theirs, tuned)
-        pretrain(settings, a.index, a.folds, stores, a.output, *placed)
+    own = StudyInput.in_folder(settings.study, a.index, a.folds, a.stores)
+    others = [StudyInput.in_folder(name, *map(Path, files)) for name, *files in a.also]
+    with staged_studies([own, *others], scratch_folder(a.scratch)) as studies:
+        pretrain(settings, studies, a.output, hardware, _options(a), tuned)
 
 
 def _options(a: argparse.Namespace) -> RunOptions:

@@ -1,4 +1,4 @@
-"""Camera integers to normalised floats of the size a model takes, in batches on the device."""
+"""The channels of tiles: their normalisation, and how they reach the inputs of a network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,14 +17,20 @@ from ..core.errors import PhenoloomError
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Per-channel z-score in the unit of the camera, then bilinear resizing with antialiasing to `size` px."""
+    """Per-channel z-score, then bilinear resizing with antialiasing.
+
+    Attributes:
+        mean: Mean of each channel, in the unit of the camera.
+        std: Standard deviation of each channel, in the same unit.
+        size: Height and width in px that tiles are resized to.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: int
 
     def __call__(self, tiles: Tensor) -> Tensor:
-        """Tiles (b, c, y, x) of any integer or float dtype to float32 (b, c, size, size), channels last in memory."""
+        """Return tiles (b, c, y, x) of any real dtype as float32 (b, c, size, size), channels last in memory."""
         mean = torch.tensor(self.mean, device=tiles.device).view(1, -1, 1, 1)
         scale = 1 / torch.tensor(self.std, device=tiles.device).view(1, -1, 1, 1)
         # `to` is the one operation that torch has for every unsigned dtype of a camera.
@@ -36,7 +43,16 @@ class Normaliser:
 
 
 def fit_normaliser(channel_mean: np.ndarray, channel_std: np.ndarray, size: int) -> Normaliser:
-    """Pool the tiles' own statistics, both (n, c), into the mean and standard deviation over all their pixels."""
+    """Return the normaliser by the mean and standard deviation over all pixels of tiles.
+
+    Args:
+        channel_mean: Mean of each tile and channel (n, c).
+        channel_std: Standard deviation of each tile and channel (n, c).
+        size: Height and width in px that tiles are resized to.
+
+    Raises:
+        PhenoloomError: A value is not finite.
+    """
     mean, std = np.asarray(channel_mean, np.float64), np.asarray(channel_std, np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(std).all()):
         raise PhenoloomError("Some tiles have no finite channel statistics in the index; rerun the step `convert`")
@@ -49,10 +65,13 @@ def fit_normaliser(channel_mean: np.ndarray, channel_std: np.ndarray, size: int)
 
 @dataclass(frozen=True)
 class Placement:
-    """The channels of a study in the inputs of a network, by name: `sources` are channels, -1 where there is none.
+    """The channels of a study in the inputs of a network.
 
-    `fill` says what an input without a channel holds: `zero`, which is the mean of a normalised channel, `mean` of the
-    channels that are there, or the channel of input `repeated`.
+    Attributes:
+        sources: Number of the channel of each input; -1 for an input without one.
+        fill: What such an input holds: `zero`, the mean of a normalised channel; `mean`, that of the study's channels;
+            or, where it begins with `repeat:`, the channel of the input `repeated`.
+        repeated: Number of the input that is repeated; -1: none.
     """
 
     sources: tuple[int, ...]
@@ -60,7 +79,7 @@ class Placement:
     repeated: int = -1
 
     def __call__(self, tiles: Tensor) -> Tensor:
-        """Normalised tiles (b, c, y, x) as (b, inputs, y, x)."""
+        """Return normalised tiles (b, c, y, x) as (b, inputs, y, x)."""
         if self.sources == tuple(range(tiles.shape[1])):
             return tiles
         there = [source for source in self.sources if source >= 0]
@@ -75,9 +94,16 @@ class Placement:
 
 
 def network_inputs(settings: Channels, studies: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names of the inputs of one network for studies with these channels; raises PhenoloomError where there is none.
+    """Return the names of the inputs of one network for several studies.
 
-    Of networks that take channels one by one: as many as the study with the fewest channels has.
+    A network that takes channels one by one has as many as the study with the fewest channels.
+
+    Args:
+        settings: How channels reach the network.
+        studies: Study -> names of its channels.
+
+    Raises:
+        PhenoloomError: The studies have different channels, and the settings name no set of them.
     """
     if settings.mode in {"separate", "replicate"}:
         return [f"channel {number}" for number in range(min(map(len, studies.values())))]
@@ -98,9 +124,16 @@ def network_inputs(settings: Channels, studies: Mapping[str, Sequence[str]]) -> 
 
 
 def placement(settings: Channels, inputs: Sequence[str], study: str, names: Sequence[str]) -> Placement | None:
-    """How the channels `names` of a study reach `inputs`; none for networks that take channels one by one.
+    """Return how the channels of a study reach a network, or None for networks that take channels one by one.
 
-    Raises PhenoloomError for channels that have no place and were not dropped on purpose.
+    Args:
+        settings: How channels reach the network.
+        inputs: Names of the network's inputs.
+        study: Name of the study, for messages.
+        names: Names of its channels.
+
+    Raises:
+        PhenoloomError: A channel has no place and is not in `channels.drop`, or no input has a channel.
     """
     if settings.mode in {"separate", "replicate"}:
         return None
@@ -121,3 +154,26 @@ def placement(settings: Channels, inputs: Sequence[str], study: str, names: Sequ
             f"`channels.fill` is {settings.fill}, and {study} has no such channel; choose another fill"
         )
     return Placement(found, settings.fill, repeated)
+
+
+def draw_channels(tiles: Tensor, count: int, rows: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
+    """Return some channels (b, count, y, x) of tiles, for networks that take channels one by one.
+
+    Every study then weighs by its items, however many channels it has.
+
+    Args:
+        tiles: Tiles (b, c, y, x).
+        count: Channels of each tile that the network sees.
+        rows: Row of each tile (b,); without a generator the rows take channels in turn.
+        generator: Draws the channels in training.
+    """
+    channels = tiles.shape[1]
+    if count == channels:
+        return tiles
+    if generator is None:
+        turn = torch.from_numpy(rows % channels).to(tiles.device)
+        wanted = (turn[:, None] + torch.arange(count, device=tiles.device)) % channels
+    else:
+        draws = torch.rand((len(tiles), channels), generator=generator, device=tiles.device)
+        wanted = draws.argsort(1)[:, :count].sort(1).values
+    return torch.take_along_dim(tiles, wanted[:, :, None, None], 1)

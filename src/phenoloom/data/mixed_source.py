@@ -1,10 +1,9 @@
-"""Several studies as one source of items, however their tiles differ in size, channels and type of pixels."""
+"""Several studies as one source of items, however their tiles differ in size, channels and dtype."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,96 +11,58 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .channels import Normaliser, Placement
 from .loader import Rows
-from .sources import ContourSource, TileSource
+from .sources import StudySource
 
 ALIGNED = 16
-"""Bytes that the length of an item is a multiple of, so that every type of pixel may begin there."""
+"""The length of an item in bytes is a multiple of this, so that values of every dtype may begin there."""
 
 
 class MixedSource:
-    """The items of several views, one after the other, as bytes of one length: shorter items leave the rest as it is.
+    """The items of several sources, one source after the other, as bytes of one length.
 
-    Memory is that of the largest item, and items are read in the order in which they lie in the stores.
+    Shorter items leave the rest of the bytes as they are. Memory is that of the largest item, and items are read in
+    the order in which they lie in the stores.
+
+    Attributes:
+        sources: The sources.
+        starts: Position of the first item of each source, and the number of all items (sources + 1,).
+        item: Shape (bytes,) of an item.
+        dtype: uint8.
     """
 
-    def __init__(self, views: Sequence[TileSource | ContourSource]) -> None:
-        self.views = list(views)
-        self.starts = np.cumsum([0, *map(len, views)])
-        largest = max(_nbytes(view) for view in views)
+    def __init__(self, sources: Sequence[StudySource]) -> None:
+        self.sources = list(sources)
+        self.starts = np.cumsum([0, *map(len, sources)])
+        largest = max(_nbytes(source) for source in sources)
         self.item: tuple[int, ...] = (-(-largest // ALIGNED) * ALIGNED,)
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def study_of(self, rows: Rows) -> NDArray[np.int64]:
-        """Number of the view that each row belongs to."""
+    def source_of(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the number of the source of each row (rows,)."""
         return np.asarray(np.searchsorted(self.starts, rows, side="right") - 1, np.int64)
 
     def read(self, rows: Rows, out: NDArray[Any]) -> None:
         """Fill `out` (len(rows), bytes) with the items of `rows`."""
-        studies = self.study_of(rows)
-        for number in np.unique(studies):
-            view, places = self.views[number], np.flatnonzero(studies == number)
+        numbers = self.source_of(rows)
+        for number in np.unique(numbers):
+            source, places = self.sources[number], np.flatnonzero(numbers == number)
             local = rows[places] - self.starts[number]
-            length = _nbytes(view)
-            for i in view.file_order(local):
-                one = out[places[i], :length].view(view.dtype).reshape(1, *view.item)
-                view.read(local[i : i + 1], one)
+            length = _nbytes(source)
+            for i in source.file_order(local):
+                one = out[places[i], :length].view(source.dtype).reshape(1, *source.item)
+                source.read(local[i : i + 1], one)
+
+    def items(self, number: int, batch: Tensor) -> Tensor:
+        """Return bytes (b, n) as items (b, *item) of the source `number`, in its dtype."""
+        source = self.sources[number]
+        # An array has torch's name of every dtype that NumPy and torch share.
+        dtype = torch.from_numpy(np.empty(0, source.dtype)).dtype
+        return batch[:, : _nbytes(source)].contiguous().view(dtype).view(-1, *source.item)
 
 
-@dataclass(frozen=True)
-class Intake:
-    """How items of one study become inputs: `normaliser` and `placement` of tiles; `drawn` channels of each, if any.
-
-    Where `drawn` is given, the network takes channels one by one, and so many of each tile: in training at random, else
-    in turn. Every study then weighs by its items, however many channels it has.
-    """
-
-    item: tuple[int, ...]
-    dtype: torch.dtype
-    normaliser: Normaliser | None
-    placement: Placement | None
-    drawn: int | None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of an item."""
-        return math.prod(self.item) * self.dtype.itemsize
-
-    def items(self, batch: Tensor) -> Tensor:
-        """Bytes (b, n) as items (b, *item)."""
-        return batch[:, : self.nbytes].contiguous().view(self.dtype).view(-1, *self.item)
-
-    def inputs(self, batch: Tensor, rows: Rows, generator: torch.Generator | None) -> Tensor:
-        """Bytes as normalised items, tiles with the channels that the network sees."""
-        items = self.items(batch)
-        return items if self.normaliser is None else self.choose(self.normaliser(items), rows, generator)
-
-    def choose(self, tiles: Tensor, rows: Rows, generator: torch.Generator | None) -> Tensor:
-        """The channels (b, drawn, y, x) of tiles that the network sees."""
-        channels = tiles.shape[1]
-        if self.drawn is None or self.drawn == channels:
-            return tiles
-        if generator is None:
-            turn = torch.from_numpy(rows % channels).to(tiles.device)
-            wanted = (turn[:, None] + torch.arange(self.drawn, device=tiles.device)) % channels
-        else:
-            draws = torch.rand((len(tiles), channels), generator=generator, device=tiles.device)
-            wanted = draws.argsort(1)[:, : self.drawn].sort(1).values
-        return torch.take_along_dim(tiles, wanted[:, :, None, None], 1)
-
-
-def intake(
-    view: TileSource | ContourSource, normaliser: Normaliser | None, placement: Placement | None, drawn: int | None
-) -> Intake:
-    """The intake of a view."""
-    # An array tells torch's name of every type that NumPy and torch share.
-    dtype = torch.from_numpy(np.empty(0, view.dtype)).dtype
-    return Intake(view.item, dtype, normaliser, placement, drawn)
-
-
-def _nbytes(view: TileSource | ContourSource) -> int:
-    return math.prod(view.item) * view.dtype.itemsize
+def _nbytes(source: StudySource) -> int:
+    return math.prod(source.item) * source.dtype.itemsize

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -14,37 +14,42 @@ from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
 from ..core.gpu_usage import SUFFIX, recorded_use
 from ..core.seeds import stable_seed
+from ..data.domain import domain_of
 from ..data.loader import Loader, Rows
-from ..data.sources import TileSource
 from ..models.checkpoint import initial_objective
 from ..nets.sync_batchnorm import synchronise_batch_norms
+from ..objectives import Objective
 from .batches import TrainingData, preparation
 from .compile import compile_networks, recompute_blocks
-from .dataset import Material, fingerprint
+from .dataset import TrainingSet
 from .launch import process_rank, training_device
-from .model_card import _points
 from .module import Pretraining, Watch
 from .monitors import choose_sample
-from .multi_study import sampled
+from .multi_study import rows_of_study
 from .pairs import pair_keys
 from .resume import ResumeFolder
-from .sampling import _samplers
+from .sampling import samplers
 from .trainer import fit
 
 
 @contextmanager
 def fitted(
     settings: PretrainSettings,
-    material: Material,
-    stores: Sequence[Path],
+    data: TrainingSet,
     output: Path,
     hardware: Hardware = Hardware(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     watch: Watch | None = None,
 ) -> Iterator[Pretraining]:
-    """A training that went through, continued from its state in `output` if there is one; the state stays there.
+    """Yield a training that has ended, continued from its state in `output` if there is one; the state stays there.
 
-    `watch` looks at its progress after each epoch, and may stop it.
+    Args:
+        settings: The training.
+        data: What is trained on.
+        output: Folder of the model.
+        hardware: The processes of the training; each of them calls this.
+        options: How the training is run.
+        watch: Sees the progress after each epoch, and may stop the training.
     """
     rank, training = process_rank(hardware), settings.model.training
     torch.set_num_threads(training.threads)
@@ -52,34 +57,48 @@ def fitted(
     seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
     pl.seed_everything(seed, verbose=False)
     device = training_device(hardware.accelerator, rank % hardware.devices)
-    names = material.inputs or (material.view.channels if isinstance(material.view, TileSource) else None)
-    size = len(names) if names else _points(material)
-    objective = initial_objective(settings.model, size or 0, seed, names, placed=material.inputs is not None)
-    if hardware.processes > 1:
-        synchronise_batch_norms(objective)
-    if options.gradient_checkpointing:
-        recompute_blocks(objective)
-    if options.compile:
-        compile_networks(objective)
-    objective = objective.to(device)
-    resume = ResumeFolder(output, settings.digest(), fingerprint(material, stores))
-    prepare = preparation(settings.model, material, objective.makes_views)
-    sample = choose_sample(*_shown(settings, material), material.labels, seed)
-    keys = pair_keys(material.table, objective.pairs) if objective.pairs else None
+    objective = _network(settings, data, seed, hardware, options).to(device)
+    resume = ResumeFolder(output, settings.digest(), data.fingerprint())
     with (
-        Loader(material.view, hardware.threads, device) as train,
-        Loader(material.view, hardware.threads, device) as validation,
+        Loader(data.source, hardware.threads, device) as train,
+        Loader(data.source, hardware.threads, device) as validation,
     ):
-        samplers = _samplers(settings, material)
-        data = TrainingData(train, validation, material.train, material.validation, sample, prepare, keys, *samplers)
+        train_sampler, validation_sampler = samplers(settings, data)
+        batches = TrainingData(
+            train,
+            validation,
+            data.train,
+            data.validation,
+            choose_sample(*shown_rows(settings, data), data.labels, seed),
+            preparation(domain_of(settings.model), settings.study, data, objective.makes_views),
+            pair_keys(data.table, objective.pairs) if objective.pairs else None,
+            train_sampler,
+            validation_sampler,
+        )
         name = f"{settings.model_name} {settings.split}"
-        module = Pretraining(name, objective, training, data, seed, resume, options.collapse)
+        module = Pretraining(name, objective, training, batches, seed, resume, options.collapse)
         module.watch = watch
         with recorded_use(device, output / SUFFIX) if rank == 0 else nullcontext():
             fit(module, settings, output, device, hardware)
         yield module
 
 
-def _shown(settings: PretrainSettings, material: Material) -> tuple[Rows, Rows]:
-    """Rows of training and of validation that monitors and pictures look at."""
-    return sampled(material, settings.study) if settings.mixture else (material.train, material.validation)
+def shown_rows(settings: PretrainSettings, data: TrainingSet) -> tuple[Rows, Rows]:
+    """Return the rows of training and of validation that monitors and pictures show."""
+    return rows_of_study(data, settings.study) if data.studies else (data.train, data.validation)
+
+
+def _network(
+    settings: PretrainSettings, data: TrainingSet, seed: int, hardware: Hardware, options: RunOptions
+) -> Objective:
+    """Return the network with its initial weights, made ready for the processes and options of the training."""
+    names = data.inputs.names or data.channels
+    size = domain_of(settings.model).network_size(names, data.points)
+    objective = initial_objective(settings.model, size, seed, names, placed=data.inputs.names is not None)
+    if hardware.processes > 1:
+        synchronise_batch_norms(objective)
+    if options.gradient_checkpointing:
+        recompute_blocks(objective)
+    if options.compile:
+        compile_networks(objective)
+    return objective

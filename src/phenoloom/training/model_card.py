@@ -1,37 +1,35 @@
-"""The card of a trained model: everything needed to load it, and what it was trained on."""
+"""The card of a trained model: what is needed to load it, and what it was trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..artifacts.provenance import Provenance
-from ..config.model import ImageModel
 from ..config.rule_settings import PretrainSettings
-from ..core.errors import PhenoloomError
-from ..data.sources import ContourSource, TileSource
+from ..data.domain import domain_of
 from ..models.checkpoint import Card, Statistics, StudyCard, Tuned
 from ..models.preprocessing import preparation_of
-from .dataset import Material, StudyPart
+from .dataset import StudyPart, TrainingSet
 from .module import Pretraining
 
 
-def _points(material: Material) -> int | None:
-    """Points of a contour, in a material of contours."""
-    views = [material.view, *(part.view for part in material.studies)]
-    found = {view.item[0] for view in views if isinstance(view, ContourSource)}
-    if len(found) > 1:
-        raise PhenoloomError(
-            f"One model takes contours of one number of points, and the studies have {sorted(found)}; set "
-            "`shapes.points` alike"
-        )
-    return found.pop() if found else None
-
-
-def _card(
-    settings: PretrainSettings, material: Material, module: Pretraining, stores: Sequence[Path], tuned: Tuned | None
+def model_card(
+    settings: PretrainSettings,
+    data: TrainingSet,
+    module: Pretraining,
+    stores: tuple[Path, ...],
+    tuned: Tuned | None,
 ) -> Card:
-    normaliser = material.normaliser
+    """Return the card of a training that has ended.
+
+    Args:
+        settings: The training.
+        data: What it was trained on.
+        module: The training after its last epoch.
+        stores: Manifests of the study that vectors are made of, which state how its items were made.
+        tuned: How a search has chosen settings.
+    """
+    normaliser = data.normaliser
     return Card(
         name=settings.model_name,
         study=settings.study,
@@ -40,39 +38,38 @@ def _card(
         initial_seed=module.seed,
         **Provenance.of(settings).record(),
         model=settings.model,
-        supervision=settings.model.supervision if isinstance(settings.model, ImageModel) else "none",
-        channels=material.channels,
-        inputs=material.inputs,
+        supervision=domain_of(settings.model).supervision,
+        channels=data.channels,
+        inputs=data.inputs.names,
         mean=list(normaliser.mean) if normaliser else None,
         std=list(normaliser.std) if normaliser else None,
-        fold_statistics={k: Statistics.of(n) for k, n in material.fold_normalisers.items()} or None,
-        points=_points(material),
-        studies=[_study_card(part) for part in material.studies] or None,
+        fold_statistics={k: Statistics.of(n) for k, n in data.fold_normalisers.items()} or None,
+        points=data.points,
+        studies=[_study_card(part) for part in data.studies] or None,
         precision=module.progress.precision or None,
         best_epoch=module.progress.best_epoch,
         validation_loss=module.progress.best_loss,
         epochs_run=module.progress.epoch,
-        train_rows=len(material.train),
-        train_groups=material.groups(material.train),
-        validation_rows=len(material.validation),
-        validation_groups=material.groups(material.validation),
-        rows_without_shape=material.without_shape,
+        train_rows=len(data.train),
+        train_groups=data.groups(data.train),
+        validation_rows=len(data.validation),
+        validation_groups=data.groups(data.validation),
+        rows_without_shape=data.lost,
         preparation=preparation_of(stores),
         tuned=tuned,
     )
 
 
 def _study_card(part: StudyPart) -> StudyCard:
-    """What a model's card says of one of several studies that it was trained on."""
-    tiles = part.view if isinstance(part.view, TileSource) else None
+    """Return what a card states about one of several studies that a model was trained on."""
     return StudyCard(
         study=part.name,
         share=round(part.share, 6),
-        rows=part.rows,
+        rows=len(part.table),
         train_rows=len(part.train),
         validation_rows=len(part.validation),
-        channels=tiles.channels if tiles else None,
-        pixel_size_um=tiles.pixel_size_um if tiles else None,
+        channels=part.source.channels,
+        pixel_size_um=part.source.pixel_size_um,
         statistics=Statistics.of(part.normaliser) if part.normaliser else None,
         taken_out=dict(part.taken_out),
     )

@@ -25,7 +25,7 @@ from .batches import TrainingData, cut_parts
 from .collapse import all_finite, collapse_error, non_finite_error, under_floors
 from .ema import WeightAverage
 from .epoch_metrics import Clock, Metrics
-from .monitors import look
+from .monitors import measure
 from .optim import Schedules, build_optimizer
 from .resume import Progress, ResumeFolder
 
@@ -251,7 +251,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self._refuse_non_finite(*vectors)
         if distributed.active():
             vectors = list(chain.from_iterable(distributed.gather_objects(vectors)))
-        return look(self.data.sample, torch.cat(vectors))
+        return measure(self.data.sample, torch.cat(vectors))
 
     def _watch(self, row: Metrics, under: list[str]) -> None:
         """Stop a training that collapsed, and leave the last state from before that; raises PhenoloomError."""

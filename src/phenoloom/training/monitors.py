@@ -53,7 +53,7 @@ def spread(vectors: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ProbeSample:
     """Rows that are looked at each epoch: `references` were trained on, `queries` are of held-out groups.
 
     `targets` are the classes of both together, codes (n,) or flags (n, classes); rows where not `labelled` have none.
@@ -71,21 +71,21 @@ class Sample:
         return np.concatenate([self.references, self.queries])
 
 
-def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: int) -> Sample:
+def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: int) -> ProbeSample:
     """A sample that the seed fixes for ever; `labels` (of all rows) are text, lists of text, or None for unknown."""
     references = _some(train, min(MOST_REFERENCES, _share(REFERENCE_SHARE, train)), seed, "references")
     queries = _some(held, min(MOST_QUERIES, _share(QUERY_SHARE, train)), seed, "queries")
     if labels is None:
-        return Sample(references, queries)
+        return ProbeSample(references, queries)
     seen = [labels[row] for row in np.concatenate([references, queries])]
     targets, labelled = _targets(seen)
     split = len(references)
     if not _told_apart(targets[:split][labelled[:split]], targets[split:][labelled[split:]]):
-        return Sample(references, queries)
-    return Sample(references, queries, targets, labelled)
+        return ProbeSample(references, queries)
+    return ProbeSample(references, queries, targets, labelled)
 
 
-def look(sample: Sample, vectors: Tensor) -> dict[str, float]:
+def measure(sample: ProbeSample, vectors: Tensor) -> dict[str, float]:
     """The figures of the vectors (n, d) of `sample.rows`.
 
     `knn_accuracy` is the balanced accuracy with which the nearest references (by the cosine of standardised vectors,

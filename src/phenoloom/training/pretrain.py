@@ -15,19 +15,14 @@ from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
 from ..core.atomic import remove_leftovers, write_atomically
 from ..data.loader import Rows
-from ..models.checkpoint import (
-    CARD,
-    WEIGHTS,
-    Tuned,
-    save_card,
-    save_weights,
-)
-from .dataset import gather
-from .fit import _shown, fitted
+from ..data.study_input import StudyInput
+from ..models.checkpoint import CARD, WEIGHTS, Tuned, save_card, save_weights
+from .dataset import TrainingSet, read_training_set
+from .fit import fitted, shown_rows
 from .launch import process_rank
-from .model_card import _card
+from .model_card import model_card
 from .module import Pretraining
-from .multi_study import Other, gather_mixture
+from .multi_study import read_studies
 
 METRICS, THROUGHPUT, EXAMPLES = "metrics.csv", "throughput.csv", "reconstructions.npz"
 EXAMPLE_COUNT = 8
@@ -35,52 +30,60 @@ EXAMPLE_COUNT = 8
 
 def pretrain(
     settings: PretrainSettings,
-    index: Path,
-    folds: Path,
-    stores: list[Path],
+    studies: Sequence[StudyInput],
     output: Path,
     hardware: Hardware = Hardware(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
-    others: Sequence[Other] = (),
     tuned: Tuned | None = None,
 ) -> None:
     """Write `model.safetensors`, `metrics.csv`, `reconstructions.npz` and at last `model.yaml` to the folder `output`.
 
-    Times are told in `throughput.csv` beside them, so that the others are the same bytes in every run.
+    Times are written to `throughput.csv` beside them, so that the other files are the same bytes in every run.
 
-    `stores` are the shard manifests of the model's view; `hardware.threads` threads decode ahead of the step.
-    Arithmetic on a CPU uses `training.threads` threads whatever that number is, because the order of sums, and so the
-    weights, depends on it. Of several processes each one calls this, and the first one writes. `others` are the
-    studies that the settings name beside the own one. `tuned` says how a search has chosen settings.
-    Raises PhenoloomError for too few rows, for a loss that is not finite and for an embedding that collapsed; the last
-    good state then stays in `resume/`.
+    Args:
+        settings: The training.
+        studies: The study that vectors will be made of, and the others that the settings name.
+        output: Folder of the model.
+        hardware: The processes of the training: each of them calls this, and the first one writes. `hardware.threads`
+            threads decode ahead of the step; arithmetic on a CPU uses `training.threads` whatever that number is,
+            because the order of sums, and so the weights, depends on it.
+        options: How the training is run.
+        tuned: How a search has chosen settings.
+
+    Raises:
+        PhenoloomError: There are too few rows.
+        TrainingFailedError: The loss is not finite, or the embedding has collapsed; the last good state stays in
+            `resume/`.
     """
     first = process_rank(hardware) == 0
     if first:
         for name in (CARD, METRICS, THROUGHPUT, EXAMPLES, WEIGHTS):
             remove_leftovers(output / name)
-    if settings.mixture:
-        material = gather_mixture(settings, index, folds, stores, others)
-    else:
-        material = gather(settings, index, folds, stores)
-    read = [*(stores if settings.trained_here else []), *(store for other in others for store in other.stores)]
-    with fitted(settings, material, read, output, hardware, options) as module:
+    own = next(study for study in studies if study.name == settings.study)
+    data = training_set(settings, own, studies)
+    with fitted(settings, data, output, hardware, options) as module:
         if not first:
             return
         module.objective.load_state_dict(module.progress.best)
-        examples = _examples(module, _shown(settings, material)[1][:EXAMPLE_COUNT])
+        examples = _examples(module, shown_rows(settings, data)[1][:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
     _write_rows(output / METRICS, module.progress.history)
     _write_rows(output / THROUGHPUT, module.progress.speeds)
     if examples:
         write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, _card(settings, material, module, stores, tuned))
+    save_card(output, model_card(settings, data, module, own.stores, tuned))
     module.resume.remove()
+
+
+def training_set(settings: PretrainSettings, own: StudyInput, studies: Sequence[StudyInput]) -> TrainingSet:
+    """Return what a training reads: the study `own`, or the mixture of studies that the settings name."""
+    mixture = settings.mixture
+    return read_training_set(settings, own) if mixture is None else read_studies(settings, mixture, studies)
 
 
 @torch.inference_mode()
 def _examples(module: Pretraining, rows: Rows) -> dict[str, np.ndarray]:
-    """Inputs and reconstructions of some validation rows, float16 in the unit of the model's input."""
+    """Return inputs and reconstructions of some validation rows, float16 in the unit of the model's input."""
     objective = module.objective.eval()
     (batch,) = module.data.validation.batches([rows])
     inputs = module.data.prepare(batch, None, rows)

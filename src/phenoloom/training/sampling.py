@@ -15,8 +15,7 @@ from ..config.rule_settings import PretrainSettings
 from ..config.training import Balance
 from ..core.errors import PhenoloomError
 from ..data.loader import Rows
-from ..data.mixed_source import MixedSource
-from .dataset import FOREGROUND, Material
+from .dataset import FOREGROUND, TrainingSet
 
 Floats = NDArray[np.float64]
 
@@ -121,24 +120,25 @@ class Balanced:
         return passes(rows, quota, seed, epoch) if weights is None else weighted(rows, weights, quota, seed, epoch)
 
 
-def _samplers(settings: PretrainSettings, material: Material) -> list[Balanced | None]:
-    """Orders of training and of validation other than each row once: by shares of studies, or by foreground.
+def samplers(settings: PretrainSettings, data: TrainingSet) -> tuple[Balanced | None, Balanced | None]:
+    """Return the orders of training and of validation where they are other than each row once.
 
-    Validation takes as many rows as there are, and knows no foreground: every tile counts alike.
+    Training takes rows by the shares of studies, or by foreground. Validation takes as many rows as there are, and
+    does not weigh by foreground, so that every tile counts alike.
     """
-    training, several = settings.model.training, isinstance(material.view, MixedSource)
+    training, several = settings.model.training, bool(data.studies)
     if not several and not training.foreground_exponent:
-        return [None, None]
-    train, held, weights = {settings.study: material.train}, {settings.study: material.validation}, {}
-    parts = np.ones(1)
-    if isinstance(material.view, MixedSource):
-        starts = dict(zip((part.name for part in material.studies), material.view.starts[:-1], strict=True))
-        parts = np.array([part.share for part in material.studies])
-        train = {part.name: part.train + starts[part.name] for part in material.studies}
-        held = {part.name: part.validation + starts[part.name] for part in material.studies}
+        return None, None
+    train, held, parts = {settings.study: data.train}, {settings.study: data.validation}, np.ones(1)
+    if several:
+        starts = np.cumsum([0, *(len(part.table) for part in data.studies)])
+        parts = np.array([part.share for part in data.studies])
+        train = {part.name: part.train + start for part, start in zip(data.studies, starts, strict=False)}
+        held = {part.name: part.validation + start for part, start in zip(data.studies, starts, strict=False)}
+    weights = {}
     if training.foreground_exponent:
-        foreground = material.table[FOREGROUND].to_numpy(np.float64)
+        foreground = data.table[FOREGROUND].to_numpy(np.float64)
         exponent = training.foreground_exponent
         weights = {name: foreground_weights(foreground[rows], exponent, name) for name, rows in train.items()}
     balance = training.balance if several else Balance()
-    return [Balanced(train, balance, parts, weights), Balanced(held, Balance(), parts) if several else None]
+    return Balanced(train, balance, parts, weights), Balanced(held, Balance(), parts) if several else None

@@ -1,8 +1,9 @@
-"""Searching for a model's settings in the train groups of one split, with Optuna (Akiba et al. 2019).
+"""Search for a model's settings in the train groups of one split, with Optuna (Akiba et al. 2019).
 
-Trials are numbered slots, dealt to the workers in turn, so that nobody waits for anybody and no number is tried twice.
-What they found stands in a journal on the shared file system. A worker that was killed is told by its own slot: its
-trial is given up, and the slot tried again with the same settings, whose training goes on from its saved state.
+Trials are numbered slots, dealt to the workers in turn, so that no worker waits for another and no number is tried
+twice. Results are written to a journal on the shared file system. A worker that was killed is recognised by its own
+slot: its trial is given up, and the slot is tried again with the same settings, whose training continues from its
+saved state.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -27,25 +28,38 @@ from ..config.training import RunOptions
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError, TrainingFailedError
 from ..core.seeds import stable_seed
-from .dataset import Material, fingerprint, gather
+from ..data.study_input import StudyInput
+from .dataset import read_training_set
 from .fit import fitted
 from .resume import Progress
 
 SLOT, REASON, EPOCHS = "slot", "reason", "epochs"
-Reader = Callable[[PretrainSettings], Material]
-"""Gathers what may be trained on."""
 LOST_LOCK_S = 30
-"""After so long without news the lock of a worker that was killed is taken away."""
+"""Seconds without news after which the lock of a worker that was killed is removed."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of several jobs that share the trials of a search.
+
+    Attributes:
+        number: Number of the job, from 0.
+        count: Number of jobs.
+    """
+
+    number: int = 0
+    count: int = 1
+
+    def slots(self, trials: int) -> range:
+        """Return the slots of the job among this number of trials."""
+        return range(self.number, trials, self.count)
 
 
 def tune(
     settings: TuneSettings,
-    index: Path,
-    folds: Path,
-    stores: list[Path],
+    study: StudyInput,
     output: Path,
-    worker: int,
-    workers: int,
+    worker: Worker = Worker(),
     hardware: Hardware = Hardware(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> None:
@@ -53,37 +67,40 @@ def tune(
 
     Only rows of the split's train groups are read; the groups among them that training holds out for early stopping
     decide.
+
+    Args:
+        settings: The search.
+        study: The study.
+        output: The file of this worker.
+        worker: The worker.
+        hardware: The process and device of a trial.
+        options: How the trials are run.
     """
     output.unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-    def read(tried: PretrainSettings) -> Material:
-        return gather(tried, index, folds, stores)
-
-    data = fingerprint(read(_settings_of(settings, {})), stores)
+    data = read_training_set(_settings_of(settings, {}), study).fingerprint()
     name = f"journal-{settings.digest()[:12]}-{data[:12]}.log"
-    study = open_study(output.parent / name, settings.tune)
-    slots = range(worker, settings.tune.trials, workers)
+    search = _Search(settings, study, open_journal(output.parent / name, settings.tune), hardware, options)
+    slots = worker.slots(settings.tune.trials)
     for slot in slots:
-        if _finished(study, slot) is None:
-            trial = _ask(study, settings, slot, workers)
+        if finished_trial(search.journal, slot) is None:
             folder = output.parent / f"trial-{slot}"
-            _run(study, trial, settings, read, stores, folder, hardware, options)
+            search.run(search.ask(slot, several=worker.count > 1), folder)
             shutil.rmtree(folder, ignore_errors=True)
     facts = {"journal": name, "slots": list(slots), "settings_sha256": settings.digest()}
     write_atomically(output, lambda file: file.write((json.dumps(facts) + "\n").encode()))
 
 
-def open_study(journal: Path, tune: Tune) -> optuna.Study:
-    """The search in a journal, which several processes may have open, on other machines too.
+def open_journal(path: Path, tune: Tune) -> optuna.Study:
+    """Open the search of a journal file, which several processes may have open, also on different machines.
 
     Its lock is a link, which is made in one step on any network file system.
     """
-    journal.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        lock = JournalFileSymlinkLock(str(journal), grace_period=LOST_LOCK_S)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+        lock = JournalFileSymlinkLock(str(path), grace_period=LOST_LOCK_S)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
         return optuna.create_study(
             storage=storage,
             study_name="search",
@@ -93,85 +110,102 @@ def open_study(journal: Path, tune: Tune) -> optuna.Study:
         )
 
 
-def _ask(study: optuna.Study, settings: TuneSettings, slot: int, workers: int) -> optuna.Trial:
-    """A new trial for a slot; one that a killed worker left running is given up, and its settings tried again."""
-    tune = settings.tune
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # Seeded by the slot, not by how many asked before, so that a run that was killed goes on as if it was not.
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
-            seed=stable_seed(settings.seed, settings.split, slot),
-            n_startup_trials=tune.random_trials,
-            constant_liar=workers > 1,
-        )
-        for lost in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if lost.user_attrs.get(SLOT) == slot:
-                study.tell(lost.number, state=TrialState.FAIL)
-                if lost.params.keys() == tune.ranges.keys():
-                    sampler = optuna.samplers.PartialFixedSampler(lost.params, sampler)
-    study.sampler = sampler
-    trial = study.ask({key: distribution(allowed) for key, allowed in tune.ranges.items()})
-    trial.set_user_attr(SLOT, slot)
-    return trial
+@dataclass(frozen=True)
+class _Search:
+    """What all trials of a worker share."""
+
+    settings: TuneSettings
+    study: StudyInput
+    journal: optuna.Study
+    hardware: Hardware
+    options: RunOptions
+
+    def ask(self, slot: int, *, several: bool) -> optuna.Trial:
+        """Return a new trial for a slot; one that a killed worker left running is given up, and its settings retried.
+
+        Args:
+            slot: Number of the slot.
+            several: Whether several workers ask at the same time.
+        """
+        tune = self.settings.tune
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Seeded by the slot, not by the number of trials before, so that a killed run continues to the same end.
+            sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
+                seed=stable_seed(self.settings.seed, self.settings.split, slot),
+                n_startup_trials=tune.random_trials,
+                constant_liar=several,
+            )
+            for lost in self.journal.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if lost.user_attrs.get(SLOT) == slot:
+                    self.journal.tell(lost.number, state=TrialState.FAIL)
+                    if lost.params.keys() == tune.ranges.keys():
+                        sampler = optuna.samplers.PartialFixedSampler(lost.params, sampler)
+        self.journal.sampler = sampler
+        trial = self.journal.ask({key: distribution(allowed) for key, allowed in tune.ranges.items()})
+        trial.set_user_attr(SLOT, slot)
+        return trial
+
+    def run(self, trial: optuna.Trial, folder: Path) -> None:
+        """Train with the settings of one trial in `folder`, and write to the journal how it ended.
+
+        Settings that do not fit together, and those with which training fails, end the trial. Any other error ends the
+        job: the settings are not to blame, and a rerun tries them again.
+        """
+        try:
+            tried = _settings_of(self.settings, trial.params)
+        except PhenoloomError as error:
+            self._fail(trial, error)
+            return
+        watch = _Pruning(trial, self.settings.tune)
+        data = read_training_set(tried, self.study)
+        try:
+            with fitted(tried, data, folder, self.hardware, self.options, watch=watch) as module:
+                progress = module.progress
+            best = metric_of(progress.history[progress.best_epoch - 1], self.settings.tune.metric)
+        except TrainingFailedError as error:
+            self._fail(trial, error)
+            return
+        trial.set_user_attr(EPOCHS, progress.epoch)
+        if watch.pruned:
+            self.journal.tell(trial, state=TrialState.PRUNED)
+        else:
+            self.journal.tell(trial, best)
+
+    def _fail(self, trial: optuna.Trial, error: PhenoloomError) -> None:
+        trial.set_user_attr(REASON, " ".join(str(error).split()))
+        self.journal.tell(trial, state=TrialState.FAIL)
 
 
-def _run(
-    study: optuna.Study,
-    trial: optuna.Trial,
-    settings: TuneSettings,
-    read: Reader,
-    stores: Sequence[Path],
-    folder: Path,
-    hardware: Hardware,
-    options: RunOptions,
-) -> None:
-    """Train with the settings of one trial, and tell the study how it ended.
+class _Pruning:
+    """Reports each epoch of a training to its trial, and stops a training that the pruner gives up."""
 
-    Settings that do not fit together, and those with which training comes to nothing, end the trial. All else that goes
-    wrong ends the job: with these settings nothing is wrong, and a rerun tries them again.
-    """
-    reported, metric = set[int](), settings.tune.metric
-    pruned = False
+    def __init__(self, trial: optuna.Trial, tune: Tune) -> None:
+        self.pruned = False
+        self._trial, self._tune = trial, tune
+        self._reported = set[int]()
 
-    def watch(progress: Progress) -> bool:
-        nonlocal pruned
+    def __call__(self, progress: Progress) -> bool:
         for row in progress.history:
-            # Of a training that goes on after a kill the first epochs are told again.
-            if (epoch := int(row["epoch"])) not in reported:
-                trial.report(metric_of(row, metric), epoch)
-                reported.add(epoch)
-        last = progress.epoch == settings.tune.epochs
-        pruned = not last and trial.should_prune()
-        return pruned
-
-    try:
-        tried = _settings_of(settings, trial.params)
-    except PhenoloomError as error:
-        _tell_failed(study, trial, error)
-        return
-    try:
-        with fitted(tried, read(tried), stores, folder, hardware, options, watch=watch) as module:
-            progress = module.progress
-        best = metric_of(progress.history[progress.best_epoch - 1], metric)
-    except TrainingFailedError as error:
-        _tell_failed(study, trial, error)
-        return
-    trial.set_user_attr(EPOCHS, progress.epoch)
-    if pruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, best)
-
-
-def _tell_failed(study: optuna.Study, trial: optuna.Trial, error: PhenoloomError) -> None:
-    trial.set_user_attr(REASON, " ".join(str(error).split()))
-    study.tell(trial, state=TrialState.FAIL)
+            # A training that continues after a kill repeats its first epochs.
+            if (epoch := int(row["epoch"])) not in self._reported:
+                self._trial.report(metric_of(row, self._tune.metric), epoch)
+                self._reported.add(epoch)
+        last = progress.epoch == self._tune.epochs
+        self.pruned = not last and self._trial.should_prune()
+        return self.pruned
 
 
 def metric_of(row: dict[str, float], metric: str) -> float:
-    """A figure of an epoch.
+    """Return a figure of an epoch.
 
-    Raises PhenoloomError where training has none of that name, and TrainingFailedError where it is not finite.
+    Args:
+        row: Row of `metrics.csv`.
+        metric: Name of the figure.
+
+    Raises:
+        PhenoloomError: An epoch has no figure of that name.
+        TrainingFailedError: The figure is not finite.
     """
     if metric not in row:
         raise PhenoloomError(
@@ -184,7 +218,7 @@ def metric_of(row: dict[str, float], metric: str) -> float:
 
 
 def distribution(allowed: Range) -> BaseDistribution:
-    """What Optuna draws from."""
+    """Return the distribution that Optuna draws from."""
     if allowed.choices is not None:
         return CategoricalDistribution(tuple(allowed.choices))
     assert allowed.low is not None
@@ -195,7 +229,7 @@ def distribution(allowed: Range) -> BaseDistribution:
 
 
 def _settings_of(settings: TuneSettings, values: dict[str, Value]) -> PretrainSettings:
-    """The settings of a training with the values of a trial."""
+    """Return the settings of a training with the values of a trial."""
     changes = dict(values)
     if settings.tune.epochs is not None:
         changes["training.epochs"] = settings.tune.epochs
@@ -213,15 +247,13 @@ def _pruner(tune: Tune) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def _finished(study: optuna.Study, slot: int) -> FrozenTrial | None:
-    """The trial that a slot has ended with; one that failed without a reason was lost with its worker."""
-    for trial in study.get_trials(deepcopy=False):
+def finished_trial(journal: optuna.Study, slot: int) -> FrozenTrial | None:
+    """Return the trial that a slot has ended with, or None.
+
+    A trial that failed without a reason was lost with its worker, and does not count.
+    """
+    for trial in journal.get_trials(deepcopy=False):
         ended = trial.state in {TrialState.COMPLETE, TrialState.PRUNED} or REASON in trial.user_attrs
         if trial.user_attrs.get(SLOT) == slot and ended:
             return trial
     return None
-
-
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return trial.value

@@ -13,6 +13,7 @@ from tests.helpers.studies import StudyOnDisk, image_settings
 from phenoloom.artifacts import scratch as scratch_module
 from phenoloom.artifacts.scratch import scratch_folder, staged_output, staged_stores
 from phenoloom.core.errors import PhenoloomError
+from phenoloom.data.study_input import staged_studies
 from phenoloom.training.pretrain import pretrain
 
 
@@ -84,8 +85,8 @@ def test_a_model_trained_on_copies_is_the_same_model(tmp_path: Path) -> None:
     study, local = StudyOnDisk(tmp_path / "study"), tmp_path / "local"
     local.mkdir()
     for name, scratch in (("direct", None), ("staged", local)):
-        with staged_stores(study.tiles, scratch) as stores:
-            pretrain(image_settings(), study.index, study.folds, stores, tmp_path / name)
+        with staged_studies([study.input()], scratch) as studies:
+            pretrain(image_settings(), studies, tmp_path / name)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("direct", "staged")]
     assert weights[0] == weights[1]
 

@@ -8,8 +8,8 @@ import torch
 from phenoloom.augment.contours import augment_contours, normalised, resampled
 from phenoloom.config.model import ShapeModel
 from phenoloom.config.shape_objectives import ShapeAugment
+from phenoloom.data.domain import domain_of
 from phenoloom.nets.cyclic_form import about_centroid
-from phenoloom.training import batches
 
 EACH = {
     "stretch": {"stretch": 0.3},
@@ -67,7 +67,7 @@ def test_a_model_is_trained_in_the_frame_in_which_it_embeds() -> None:
     )
     stored = about_centroid(drop[None].repeat(8, 1, 1))
     model = ShapeModel(view="shapes", objective={"name": "ae"}, augment={"noise": 1e-6})
-    seen = batches.augmented(model, stored, torch.Generator().manual_seed(0))
+    seen = domain_of(model).augment(stored, torch.Generator().manual_seed(0))
     assert not torch.equal(seen, stored)
     assert torch.allclose(seen, stored, atol=1e-4)
     assert (normalised(stored) - stored).abs().max() > 0.02

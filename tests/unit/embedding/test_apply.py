@@ -25,6 +25,7 @@ from phenoloom.config.rules import RuleSettings
 from phenoloom.config.run import Config
 from phenoloom.config.study import Study
 from phenoloom.core.errors import PhenoloomError
+from phenoloom.data.study_input import StudyInput
 from phenoloom.embedding import apply
 from phenoloom.embedding.apply import apply_model
 from phenoloom.embedding.embed import embed
@@ -111,7 +112,7 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     stores = tiles if model.view == "tiles" else shapes
     trained = folder / "models" / "m" / "fold-0"
     wanted = PretrainSettings(study="mine", algorithm=1, model_name="m", model=model, split="fold-0", seed=0)
-    pretrain(wanted, index, folds, stores, trained)
+    pretrain(wanted, [StudyInput("mine", index, folds, tuple(stores))], trained)
     entry = EmbedSettings(
         study="mine", algorithm=1, representation="m", split="fold-0", descriptors=None, model_name="m",
         view=model.view, untrained=False, transductive=False,

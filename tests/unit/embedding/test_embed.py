@@ -25,9 +25,9 @@ from phenoloom.training.pretrain import pretrain
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
     study = StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=3)
-    for settings, stores in ((image_settings(), study.tiles), (shape_settings(), study.shapes)):
+    for settings in (image_settings(), shape_settings()):
         output = study.folder / "models" / settings.model.view
-        pretrain(settings, study.index, study.folds, stores, output)
+        pretrain(settings, [study.input(settings.model.view)], output)
     return study
 
 
@@ -216,7 +216,7 @@ def test_large_tables_are_written_in_blocks_of_the_same_content(
 
 def test_a_transductive_model_says_that_it_has_seen_the_test_groups(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = shape_settings("all", training={"epochs": 1})
-    pretrain(settings, study.index, study.folds, study.shapes, tmp_path / "model")
+    pretrain(settings, [study.input("shapes")], tmp_path / "model")
     entry = SHAPES.model_copy(update={"split": "all", "transductive": True})
     table = run(study, entry, tmp_path / "e.parquet", model=tmp_path / "model")
     assert facts(tmp_path / "e.parquet")["seen_test_groups"] is True

@@ -318,7 +318,7 @@ def model(toy: StudyOnDisk, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     channels = {"names": ["DNA", "actin"], "aliases": {"nucleus": "DNA"}}
     settings = image_settings("fold-2", training={"epochs": 1}, channels=channels)
-    pretrain(settings, toy.index, toy.folds, toy.tiles, folder)
+    pretrain(settings, [toy.input()], folder)
     return folder
 
 
@@ -389,7 +389,7 @@ def test_channels_pixels_and_encoders_that_do_not_fit_are_refused(model: Path, t
 def test_what_is_concatenated_of_another_studys_encoder_is_new_too_and_no_space_of_shapes_is_drawn(
     toy: StudyOnDisk, tmp_path: Path
 ) -> None:
-    pretrain(shape_settings("fold-2", training={"epochs": 1}), toy.index, toy.folds, toy.shapes, tmp_path / "m")
+    pretrain(shape_settings("fold-2", training={"epochs": 1}), [toy.input("shapes")], tmp_path / "m")
     study = guest(tmp_path / "guest", ("DNA", "actin"))
     part = tmp_path / "rep" / "fold-2.parquet"
     shapes = carried(study, tmp_path / "m", part, model_name="shape-ae", view="shapes")

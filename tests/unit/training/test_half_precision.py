@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, shape_settings
-from tests.unit.training.test_pretrain import OUTPUTS, Killed, kill_after
+from tests.helpers.training import OUTPUTS, Killed, kill_after, train
 
 from phenoloom.augment.contours import augment_contours
 from phenoloom.augment.tiles import augment, crops
@@ -24,7 +24,6 @@ from phenoloom.nets.heads import DINOHead
 from phenoloom.objectives.contrast import supervised_contrast
 from phenoloom.objectives.dino_loss import cross_entropies, koleo
 from phenoloom.training import module as training
-from phenoloom.training.pretrain import pretrain
 
 VIT: dict[str, Any] = {"encoder": "vit-tiny", "width": 32, "depth": 2, "patch": 8, "registers": 1, "drop_path": 0.1}
 DINO: dict[str, Any] = {
@@ -87,10 +86,9 @@ def settings_of(name: str, precision: str, **more: Any) -> PretrainSettings:
 
 
 def run(settings: PretrainSettings, study: StudyOnDisk, output: Path) -> pd.DataFrame:
-    stores = study.tiles if settings.model.view == "tiles" else study.shapes
     # So few steps bring no codebook into use.
     options = RunOptions(collapse=Collapse(epochs=0))
-    pretrain(settings, study.index, study.folds, stores, output, options=options)
+    train(settings, study, output, options)
     return pd.read_csv(output / "metrics.csv")
 
 

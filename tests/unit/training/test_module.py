@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
-from tests.unit.training.test_pretrain import KILLED_AT_STEP_6, OUTPUTS, Killed, kill_after
+from tests.helpers.training import Killed, kill_after, train
 
 from phenoloom.config.image_objectives import DINO, Contrast
 from phenoloom.config.model import ImageModel
@@ -31,10 +30,10 @@ from phenoloom.objectives.mae import MAE
 from phenoloom.training import compile as computing
 from phenoloom.training import module as training
 from phenoloom.training.collapse import under_floors
+from phenoloom.training.dataset import read_training_set
 from phenoloom.training.epoch_metrics import Clock
 from phenoloom.training.module import Pretraining
 from phenoloom.training.optim import Schedules
-from phenoloom.training.pretrain import gather, pretrain
 
 EVERYTHING: dict[str, Any] = {
     "optimizer": "lamb",
@@ -60,14 +59,6 @@ def mae(**changes: Any) -> PretrainSettings:
     return image_settings().model_copy(update={"model": model, "model_name": "mae"})
 
 
-def run(
-    settings: PretrainSettings, study: StudyOnDisk, output: Path, options: RunOptions | None = None
-) -> dict[str, bytes]:
-    stores = study.tiles if settings.model.view == "tiles" else study.shapes
-    pretrain(settings, study.index, study.folds, stores, output, options=options or RunOptions())
-    return {path.name: path.read_bytes() for path in output.iterdir() if path.name in OUTPUTS}
-
-
 def metrics(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics.csv")
 
@@ -76,7 +67,7 @@ def metrics(folder: Path) -> pd.DataFrame:
 def test_gathered_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
     parts: int, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(mae(optimizer="sgd", learning_rate=0.1), study, tmp_path / "whole")
+    train(mae(optimizer="sgd", learning_rate=0.1), study, tmp_path / "whole")
     sizes: list[int] = []
     original = MAE.forward
 
@@ -86,7 +77,7 @@ def test_gathered_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
         return original(self, inputs, *arguments)
 
     monkeypatch.setattr(MAE, "forward", counted)
-    run(mae(optimizer="sgd", learning_rate=0.1, accumulate=parts), study, tmp_path / "parts")
+    train(mae(optimizer="sgd", learning_rate=0.1, accumulate=parts), study, tmp_path / "parts")
     # 20 rows are batches of 7, 7 and 6, and no part has fewer than two.
     expected = {2: [4, 3, 4, 3, 3, 3], 4: [3, 2, 2, 3, 2, 2, 2, 2, 2]}[parts]
     assert sizes == expected * 3
@@ -107,7 +98,7 @@ def test_parts_of_a_batch_keep_the_keys_of_their_items(
     plain = mae(accumulate=2)
     model = plain.model.model_copy(update={"contrast": Contrast(pairs="labels")})
     again = RunOptions(gradient_checkpointing=True)
-    run(plain.model_copy(update={"model": model}), study, tmp_path, again)
+    train(plain.model_copy(update={"model": model}), study, tmp_path, again)
     assert seen
     assert all(rows == keys for rows, keys in seen)
     assert {"train_contrast", "val_contrast"} <= set(metrics(tmp_path))
@@ -118,7 +109,7 @@ def test_parts_of_a_batch_in_half_precision_have_nearly_the_curve_of_single_prec
 ) -> None:
     for precision in ("float32", "bf16"):
         settings = mae(accumulate=2, optimizer="sgd", learning_rate=0.1, precision=precision)
-        run(settings, study, tmp_path / precision, RunOptions(gradient_checkpointing=True))
+        train(settings, study, tmp_path / precision, RunOptions(gradient_checkpointing=True))
     half, single = (metrics(tmp_path / name)["train_loss"] for name in ("bf16", "float32"))
     np.testing.assert_allclose(half, single, rtol=0.02)
     assert (half != single).all()
@@ -139,7 +130,7 @@ def test_gradients_are_clipped_in_either_precision_whatever_the_optimiser(
     monkeypatch.setattr(Pretraining, "on_train_batch_end", watched)
     for precision in ("float32", "bf16"):
         norms.clear()
-        run(mae(optimizer=optimizer, precision=precision, gradient_clip=0.01), study, tmp_path / precision)
+        train(mae(optimizer=optimizer, precision=precision, gradient_clip=0.01), study, tmp_path / precision)
         assert norms == pytest.approx([0.01] * len(norms), rel=1e-3)
         assert len(norms) == 9
 
@@ -153,24 +144,24 @@ def test_the_average_of_the_weights_is_validated_saved_and_embedded_with_and_mov
     study: StudyOnDisk, tmp_path: Path
 ) -> None:
     settings = mae(ema=0.9, learning_rate=0.01)
-    run(mae(learning_rate=0.01), study, tmp_path / "without")
-    run(settings, study, tmp_path / "with")
+    train(mae(learning_rate=0.01), study, tmp_path / "without")
+    train(settings, study, tmp_path / "with")
     without, found = metrics(tmp_path / "without"), metrics(tmp_path / "with")
     assert without["train_loss"].equals(found["train_loss"])
     assert (without["val_loss"] != found["val_loss"]).all()
     card = read_card(tmp_path / "with")
-    material = gather(settings, study.index, study.folds, study.tiles)
+    data = read_training_set(settings, study.input())
     objective = load_objective(tmp_path / "with", card)
-    with Loader(material.view, 1) as loader, torch.no_grad():
-        (batch,) = loader.batches([material.validation])
-        inputs = material.normaliser(batch)
+    with Loader(data.source, 1) as loader, torch.no_grad():
+        (batch,) = loader.batches([data.validation])
+        inputs = data.normaliser(batch)
         assert float(objective(inputs).loss) == pytest.approx(card.validation_loss, rel=1e-5)
         vectors = objective.embed(inputs).numpy()
     output = tmp_path / "vectors.parquet"
     entry = embed_settings("v", split="fold-0", model_name="mae")
     embed(entry, study.index, study.folds, study.tiles, [], tmp_path / "with", output, 1)
     table = pd.read_parquet(output).set_index("Metadata_id").filter(regex=r"^v_\d")
-    np.testing.assert_allclose(table.loc[material.table["id"].iloc[material.validation]], vectors, atol=1e-4)
+    np.testing.assert_allclose(table.loc[data.table["id"].iloc[data.validation]], vectors, atol=1e-4)
 
 
 def test_an_average_of_the_weights_of_dino_is_refused() -> None:
@@ -190,37 +181,37 @@ def test_a_killed_run_continues_to_the_same_bits_whatever_is_switched_on(
     name: str, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = RESUMED[name]
-    expected = run(settings, study, tmp_path / "whole")
+    expected = train(settings, study, tmp_path / "whole")
     monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
     for kills in (4, 3):
         with monkeypatch.context() as deadly:
             kill_after(kills, deadly, "training_step")
             with pytest.raises(Killed):
-                run(settings, study, tmp_path / "killed")
-    assert run(settings, study, tmp_path / "killed") == expected
+                train(settings, study, tmp_path / "killed")
+    assert train(settings, study, tmp_path / "killed") == expected
 
 
 def test_kill_9_loses_nothing_of_optimiser_and_average(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = RESUMED["everything"]
-    expected = run(settings, study, tmp_path / "whole")
+    expected = train(settings, study, tmp_path / "whole")
     output = tmp_path / "killed"
-    arguments = [settings.canonical(), *map(str, (study.index, study.folds, output, *study.tiles))]
-    done = subprocess.run([sys.executable, "-c", KILLED_AT_STEP_6, *arguments], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert run(settings, study, output) == expected
+    arguments = ["pretrain", settings.canonical(), str(study.folder), str(output), "6"]
+    done = run_module("tests.helpers.killed_training", *arguments)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert train(settings, study, output) == expected
 
 
 def test_blocks_computed_again_change_no_byte_of_a_model_and_may_be_switched_on_in_the_middle(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, again = image_settings(), RunOptions(gradient_checkpointing=True)
-    expected = run(settings, study, tmp_path / "plain")
-    assert run(settings, study, tmp_path / "again", again) == expected
+    expected = train(settings, study, tmp_path / "plain")
+    assert train(settings, study, tmp_path / "again", again) == expected
     with monkeypatch.context() as deadly:
         kill_after(4, deadly, "training_step")
         with pytest.raises(Killed):
-            run(settings, study, tmp_path / "killed")
-    assert run(settings, study, tmp_path / "killed", again) == expected
+            train(settings, study, tmp_path / "killed")
+    assert train(settings, study, tmp_path / "killed", again) == expected
 
 
 def test_a_compiled_training_that_is_killed_continues_to_the_same_bits(
@@ -229,12 +220,12 @@ def test_a_compiled_training_that_is_killed_continues_to_the_same_bits(
     monkeypatch.setattr(computing, "BACKEND", "aot_eager")
     monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
     settings, compiled = mae(**EVERYTHING), RunOptions(compile=True)
-    expected = run(settings, study, tmp_path / "whole", compiled)
+    expected = train(settings, study, tmp_path / "whole", compiled)
     with monkeypatch.context() as deadly:
         kill_after(4, deadly, "training_step")
         with pytest.raises(Killed):
-            run(settings, study, tmp_path / "killed", compiled)
-    assert run(settings, study, tmp_path / "killed", compiled) == expected
+            train(settings, study, tmp_path / "killed", compiled)
+    assert train(settings, study, tmp_path / "killed", compiled) == expected
 
 
 COLLAPSING = {"learning_rate": 0.1, "weight_decay": 9.0, "epochs": 30, "warmup_epochs": 4, "patience": 30}
@@ -248,7 +239,7 @@ def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_b
     settings = mae(**COLLAPSING) if kind == "tiles" else shape_settings(training=COLLAPSING)
     options = RunOptions(collapse=Collapse(epochs=3))
     with pytest.raises(PhenoloomError, match=r"the embedding has collapsed: after 3 epochs under a floor") as stopped:
-        run(settings, study, tmp_path, options)
+        train(settings, study, tmp_path, options)
     state = torch.load(tmp_path / "resume" / settings.digest() / "state.pt", weights_only=True)
     assert f"kept in {tmp_path / 'resume' / settings.digest()}, and a rerun goes on" in str(stopped.value)
     history = state["progress"]["history"]
@@ -262,7 +253,7 @@ def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_b
     assert [path.name for path in (tmp_path / "resume" / settings.digest()).iterdir()] == ["state.pt"]
     # A rerun goes on from there, to the same end.
     with pytest.raises(PhenoloomError) as again:
-        run(settings, study, tmp_path, options)
+        train(settings, study, tmp_path, options)
     assert str(again.value) == str(stopped.value)
 
 
@@ -282,10 +273,10 @@ def test_self_distillation_without_its_guards_collapses_and_stops(
             update={"model": plain.model.model_copy(update={"objective": DINO(name="dino", **objective)})}
         )
         if name == "guarded":
-            assert "model.yaml" in run(settings, study, tmp_path / name, options)
+            assert "model.yaml" in train(settings, study, tmp_path / name, options)
             continue
         with pytest.raises(PhenoloomError, match=r"collapsed: after 2 epochs .* information of the codes in nats"):
-            run(settings, study, tmp_path / name, options)
+            train(settings, study, tmp_path / name, options)
         assert not (tmp_path / name / "model.yaml").exists()
 
 
@@ -311,26 +302,26 @@ def test_figures_under_their_floors_are_told(figures: dict[str, float], told: li
 
 def test_a_collapse_that_is_allowed_ends_with_the_last_living_weights(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = mae(**{**COLLAPSING, "epochs": 14})
-    run(settings, study, tmp_path, RunOptions(collapse=Collapse(epochs=14, least_spread=1e-2)))
+    train(settings, study, tmp_path, RunOptions(collapse=Collapse(epochs=14, least_spread=1e-2)))
     card, curve = read_card(tmp_path), metrics(tmp_path)
     assert curve["embedding_spread"].iloc[-1] < 1e-2
     assert curve["embedding_spread"][card.best_epoch - 1] >= 1e-2
-    run(settings, study, tmp_path / "never", RunOptions(collapse=Collapse(epochs=0)))
+    train(settings, study, tmp_path / "never", RunOptions(collapse=Collapse(epochs=0)))
     assert metrics(tmp_path / "never")["val_loss"].equals(curve["val_loss"])
 
 
 def test_a_training_without_one_living_epoch_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
     options = RunOptions(collapse=Collapse(epochs=9, least_rank=1e6))
     with pytest.raises(PhenoloomError, match="there is no good state before that, and a rerun starts anew"):
-        run(shape_settings(), study, tmp_path, options)
+        train(shape_settings(), study, tmp_path, options)
     assert not list(tmp_path.glob("resume/*/*.pt"))
 
 
 def test_a_training_that_recovers_goes_on(study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
+    expected = train(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
     flags = iter([False, True, True, False, True])
     monkeypatch.setattr(training, "under_floors", lambda *_: ["nothing"] * next(flags))
-    found = run(
+    found = train(
         shape_settings(training={"epochs": 5}), study, tmp_path / "found", RunOptions(collapse=Collapse(epochs=3))
     )
     assert found["metrics.csv"] == expected["metrics.csv"]
@@ -341,19 +332,19 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_state(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = shape_settings(training={"epochs": 5, "gradient_clip": 1e30})
-    expected = run(settings, study, tmp_path / "whole")
+    expected = train(settings, study, tmp_path / "whole")
     original = Schedules.learning_rate
     with monkeypatch.context() as patch:
         patch.setattr(Schedules, "learning_rate", lambda self, step: 1e30 if step == 7 else original(self, step))
         patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         with pytest.raises(PhenoloomError, match="the loss is not finite in epoch 3"):
-            run(settings, study, tmp_path / "stopped")
+            train(settings, study, tmp_path / "stopped")
     state = torch.load(tmp_path / "stopped" / "resume" / settings.digest() / "state.pt", weights_only=True)
     assert all(bool(torch.isfinite(value).all()) for value in state["objective"].values())
     # Step 7 (of three an epoch) made nonsense, and the state after it was saved before a loss could tell.
     assert (state["progress"]["epoch"], state["progress"]["step"]) == (2, 1)
     assert [path.name for path in (tmp_path / "stopped" / "resume" / settings.digest()).iterdir()] == ["state.pt"]
-    assert run(settings, study, tmp_path / "stopped") == expected
+    assert train(settings, study, tmp_path / "stopped") == expected
 
 
 def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(tmp_path: Path) -> None:
@@ -363,7 +354,7 @@ def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(t
         if int(row["well"][1:]) % 4 == 0:
             row["label"] = "nonsense"
     pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
-    assert run(settings, clean, tmp_path / "a") == run(settings, soiled, tmp_path / "b")
+    assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
     told = metrics(tmp_path / "a")["knn_accuracy"]
     assert told.between(0, 1).all()
     for row in soiled.rows:
@@ -371,14 +362,14 @@ def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(t
     table = pa.Table.from_pylist(soiled.rows)
     unlabelled = table.set_column(table.schema.get_field_index("label"), "label", pa.nulls(len(table), pa.string()))
     pq.write_table(unlabelled, soiled.index)
-    without = run(settings, soiled, tmp_path / "c")
+    without = train(settings, soiled, tmp_path / "c")
     assert "knn_accuracy" not in metrics(tmp_path / "c")
     # Labels are told of, and never learned from.
     assert without["model.safetensors"] == (tmp_path / "a" / "model.safetensors").read_bytes()
 
 
 def test_times_are_told_apart_from_results(study: StudyOnDisk, tmp_path: Path) -> None:
-    run(shape_settings(), study, tmp_path)
+    train(shape_settings(), study, tmp_path)
     speeds = pd.read_csv(tmp_path / "throughput.csv")
     assert list(speeds) == ["epoch", "items_per_second", "waited_for_data"]
     assert speeds["epoch"].tolist() == [1, 2, 3]
@@ -397,7 +388,7 @@ def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatc
         waited = 1.0
 
     now = [100.0]
-    monkeypatch.setattr("phenoloom.training.throughput.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("phenoloom.training.epoch_metrics.time.monotonic", lambda: now[0])
     source = Source()
     clock = Clock(source)
     for _ in range(4):
@@ -410,10 +401,10 @@ def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatc
 
 
 def test_the_loader_tells_how_long_it_was_waited_for(study: StudyOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
-    material = gather(shape_settings(), study.index, study.folds, study.shapes)
+    data = read_training_set(shape_settings(), study.input("shapes"))
     ticks = iter(range(1000))
     monkeypatch.setattr("phenoloom.data.loader.time.monotonic", lambda: float(next(ticks)))
-    with Loader(material.view, 1) as loader:
+    with Loader(data.source, 1) as loader:
         assert len(list(loader.batches([np.arange(4), np.arange(4)]))) == 2
         assert loader.waited == 2.0
 
@@ -438,7 +429,7 @@ def test_the_rate_and_the_decay_of_a_training_are_those_of_its_schedules(
         seen.append((decayed["lr"], decayed["weight_decay"], rest["weight_decay"]))
 
     monkeypatch.setattr(Pretraining, "on_before_optimizer_step", watched)
-    run(settings, study, tmp_path)
+    train(settings, study, tmp_path)
     plan = Schedules(settings.model.training, 3)
     assert seen == [(plan.learning_rate(i), plan.weight_decay(i), 0.0) for i in range(len(seen))]
     curve = metrics(tmp_path)

@@ -6,7 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoloom.training.monitors import MOST_REFERENCES, choose_sample, effective_rank, look, neighbour_accuracy, spread
+from phenoloom.training.monitors import (
+    MOST_REFERENCES,
+    choose_sample,
+    effective_rank,
+    measure,
+    neighbour_accuracy,
+    spread,
+)
 
 
 def with_singular_values(values: list[float], n: int, d: int) -> torch.Tensor:
@@ -112,7 +119,7 @@ def test_neighbours_are_asked_where_there_is_something_to_tell(labels: list[obje
     sample = choose_sample(np.arange(4), np.arange(4, 8), labels, 0)
     assert (sample.targets is not None) == told
     vectors = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
-    figures = look(sample, vectors)
+    figures = measure(sample, vectors)
     assert set(figures) == {"embedding_spread", "effective_rank"} | ({"knn_accuracy"} if told else set())
     if told:
         assert 0 <= figures["knn_accuracy"] <= 1
@@ -123,4 +130,4 @@ def test_rows_without_a_label_are_no_neighbours() -> None:
     sample = choose_sample(np.arange(6), np.arange(6, 8), labels, 0)
     vectors = torch.tensor([[1.0, 0], [1.0, 0.1], [-1.0, 0], [-1.0, 0.1], [5.0, 5], [5.0, 6], [1.0, 0], [-1.0, 0]])
     without = torch.tensor([[1.0, 0], [1.0, 0.1], [-1.0, 0], [-1.0, 0.1], [-9.0, 5], [3.0, -6], [1.0, 0], [-1.0, 0]])
-    assert look(sample, vectors)["knn_accuracy"] == look(sample, without)["knn_accuracy"]
+    assert measure(sample, vectors)["knn_accuracy"] == measure(sample, without)["knn_accuracy"]

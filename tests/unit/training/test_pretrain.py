@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.training import OUTPUTS, Killed, kill_after, train
 
-from phenoloom.config.hardware import Hardware
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
@@ -25,29 +24,20 @@ from phenoloom.embedding.embed import embed
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.training import module as training
 from phenoloom.training import pretrain as room
+from phenoloom.training.dataset import read_training_set
 from phenoloom.training.module import Pretraining
-from phenoloom.training.optim import decay_groups
-from phenoloom.training.pretrain import gather, pretrain
-
-OUTPUTS = ("model.safetensors", "metrics.csv", "model.yaml", "reconstructions.npz")
 
 pytestmark = pytest.mark.usefixtures("same_threads")
-
-
-def run(settings: PretrainSettings, study: StudyOnDisk, output: Path, threads: int = 1) -> dict[str, bytes]:
-    stores = study.tiles if settings.model.view == "tiles" else study.shapes
-    pretrain(settings, study.index, study.folds, stores, output, Hardware(threads=threads))
-    return {name: (output / name).read_bytes() for name in OUTPUTS}
 
 
 @pytest.mark.parametrize("settings", [image_settings(), shape_settings()], ids=["tiles", "shapes"])
 def test_two_runs_give_the_same_bytes_whatever_threads_and_shards(
     settings: PretrainSettings, study: StudyOnDisk, tmp_path: Path
 ) -> None:
-    first = run(settings, study, tmp_path / "a", threads=1)
-    assert run(settings, study, tmp_path / "b", threads=3) == first
+    first = train(settings, study, tmp_path / "a", threads=1)
+    assert train(settings, study, tmp_path / "b", threads=3) == first
     other = StudyOnDisk(tmp_path / "study", wells=8, per_well=4, shards=4)
-    assert run(settings, other, tmp_path / "c") == first
+    assert train(settings, other, tmp_path / "c") == first
 
 
 @pytest.mark.parametrize("name", ["vae", "vqvae", "mae", "contrast"])
@@ -60,7 +50,7 @@ def test_every_objective_of_contours_trains_embeds_and_gives_the_same_bytes_twic
     # Two epochs are too few for a codebook to be in use.
     options = RunOptions(collapse=Collapse(least_information=0))
     for folder in ("a", "b"):
-        pretrain(settings, study.index, study.folds, study.shapes, tmp_path / folder, options=options)
+        train(settings, study, tmp_path / folder, options)
     files = [file for file in OUTPUTS if file != "reconstructions.npz" or name != "contrast"]
     first, second = ([(tmp_path / folder / file).read_bytes() for file in files] for folder in ("a", "b"))
     assert first == second
@@ -76,7 +66,7 @@ def test_contours_are_augmented_in_training_and_not_in_validation(study: StudyOn
     training = {"epochs": 1, "learning_rate": 1e-12, "warmup_epochs": 0}
     losses = {}
     for name, augment in {"plain": {}, "augmented": {"stretch": 0.5}}.items():
-        run(shape_settings(augment=augment, training=training), study, tmp_path / name)
+        train(shape_settings(augment=augment, training=training), study, tmp_path / name)
         with (tmp_path / name / "metrics.csv").open() as file:
             losses[name] = {key: float(value) for key, value in next(csv.DictReader(file)).items()}
     assert abs(losses["augmented"]["train_loss"] / losses["plain"]["train_loss"] - 1) > 0.02
@@ -85,7 +75,7 @@ def test_contours_are_augmented_in_training_and_not_in_validation(study: StudyOn
 
 def test_the_card_says_what_the_model_was_trained_on(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = image_settings()
-    run(settings, study, tmp_path)
+    train(settings, study, tmp_path)
     card = read_card(tmp_path)
     assert (card.split, card.seed, card.settings_sha256) == ("fold-0", 0, settings.digest())
     assert (card.channels, card.points, card.model) == (["DNA", "actin"], None, settings.model)
@@ -102,7 +92,7 @@ def test_the_card_says_what_the_model_was_trained_on(study: StudyOnDisk, tmp_pat
 
 
 def test_reconstructions_of_validation_rows_are_kept_for_the_report(study: StudyOnDisk, tmp_path: Path) -> None:
-    run(shape_settings(), study, tmp_path)
+    train(shape_settings(), study, tmp_path)
     with np.load(tmp_path / "reconstructions.npz", allow_pickle=False) as examples:
         assert examples["inputs"].shape == examples["outputs"].shape == (4, 32, 2)
         assert examples["inputs"].dtype == np.float16
@@ -111,11 +101,10 @@ def test_reconstructions_of_validation_rows_are_kept_for_the_report(study: Study
 
 @pytest.mark.parametrize("make", [image_settings, shape_settings], ids=["tiles", "shapes"])
 def test_another_draw_trains_other_weights_on_the_same_rows(make: Any, study: StudyOnDisk, tmp_path: Path) -> None:
-    stores = study.tiles if make is image_settings else study.shapes
     cards = []
     for seed in (0, 1, 1):
         folder = tmp_path / f"{len(cards)}"
-        pretrain(make(training={"seed": seed}), study.index, study.folds, stores, folder)
+        train(make(training={"seed": seed}), study, folder)
         cards.append((read_card(folder), (folder / "model.safetensors").read_bytes()))
     (first, weights), (second, others), (_, again) = cards
     assert weights != others == again
@@ -137,33 +126,10 @@ def test_test_groups_change_nothing_in_the_model(make: Any, tmp_path: Path) -> N
     # Without its test rows, the stores of the second study could not even be read at those places.
     pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
     settings = make()
-    assert run(settings, clean, tmp_path / "a") == run(settings, soiled, tmp_path / "b")
-    stores = soiled.tiles if settings.model.view == "tiles" else soiled.shapes
-    material = gather(settings, soiled.index, soiled.folds, stores)
-    assert not set(material.table["well"]) & {"W00", "W04"}
-    assert set(material.train).isdisjoint(material.validation)
-
-
-def test_split_all_trains_on_everything(study: StudyOnDisk) -> None:
-    material = gather(image_settings("all"), study.index, study.folds, study.tiles)
-    assert len(material.train) + len(material.validation) == 32
-
-
-class Killed(BaseException):
-    """What kill -9 leaves behind: whatever was on disk at that moment."""
-
-
-def kill_after(steps: int, monkeypatch: pytest.MonkeyPatch, hook: str) -> None:
-    original, calls = getattr(Pretraining, hook), 0
-
-    def dying(self: Pretraining, *arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > steps:
-            raise Killed
-        return original(self, *arguments)
-
-    monkeypatch.setattr(Pretraining, hook, dying)
+    assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
+    data = read_training_set(settings, soiled.input(settings.model.view))
+    assert not set(data.table["well"]) & {"W00", "W04"}
+    assert set(data.train).isdisjoint(data.validation)
 
 
 # Patience 1 and three steps an epoch: the best weights, the stale epochs and the order within an epoch all matter.
@@ -172,7 +138,7 @@ RESUMED = image_settings(training={"epochs": 4, "patience": 1, "learning_rate": 
 
 @pytest.fixture(scope="module")
 def uninterrupted(study: StudyOnDisk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return run(RESUMED, study, tmp_path_factory.mktemp("whole"))
+    return train(RESUMED, study, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize(
@@ -193,10 +159,10 @@ def test_a_killed_run_continues_to_the_same_bits(
         with pytest.MonkeyPatch.context() as deadly:
             kill_after(count, deadly, hook)
             with pytest.raises(Killed):
-                run(RESUMED, study, tmp_path)
+                train(RESUMED, study, tmp_path)
         assert not (tmp_path / "model.yaml").exists()
         (tmp_path / ".model.safetensors.abcd1234").touch()
-        assert run(RESUMED, study, tmp_path) == uninterrupted
+        assert train(RESUMED, study, tmp_path) == uninterrupted
     assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "throughput.csv", "tensorboard"}
 
 
@@ -209,11 +175,11 @@ def test_a_run_killed_between_its_outputs_writes_them_again(
     with monkeypatch.context() as patch:
         patch.setattr(room, "save_card", dying)
         with pytest.raises(Killed):
-            run(RESUMED, study, tmp_path)
+            train(RESUMED, study, tmp_path)
     steps: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(Pretraining, "on_train_batch_end", lambda *_: steps.append(1))
-        assert run(RESUMED, study, tmp_path) == uninterrupted
+        assert train(RESUMED, study, tmp_path) == uninterrupted
     assert steps == []
 
 
@@ -236,40 +202,18 @@ def test_a_job_that_is_asked_to_end_saves_its_state_first(
         patch.setattr(Pretraining, "training_step", asked)
         patch.setattr(Pretraining, "save", counted)
         with pytest.raises(SystemExit) as ended:
-            run(RESUMED, study, tmp_path)
+            train(RESUMED, study, tmp_path)
     assert ended.value.code == 143
     assert saved == [0, 1]
-    assert run(RESUMED, study, tmp_path) == uninterrupted
-
-
-KILLED_AT_STEP_6 = """
-import os, signal, sys
-from pathlib import Path
-from phenoloom.training import module as training
-from phenoloom.config.rule_settings import PretrainSettings
-from phenoloom.training.pretrain import pretrain
-
-training.SECONDS_BETWEEN_SAVES = 0.0
-original, calls = training.Pretraining.training_step, []
-
-def step(self, batch, batch_idx):
-    calls.append(1)
-    if len(calls) == 6:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(self, batch, batch_idx)
-
-training.Pretraining.training_step = step
-settings, index, folds, output, *stores = sys.argv[1:]
-pretrain(PretrainSettings.parse(settings), Path(index), Path(folds), [Path(p) for p in stores], Path(output))
-"""
+    assert train(RESUMED, study, tmp_path) == uninterrupted
 
 
 def test_kill_9_loses_nothing(study: StudyOnDisk, uninterrupted: dict[str, bytes], tmp_path: Path) -> None:
-    arguments = [RESUMED.canonical(), *map(str, (study.index, study.folds, tmp_path, *study.tiles))]
-    done = subprocess.run([sys.executable, "-c", KILLED_AT_STEP_6, *arguments], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    arguments = ["pretrain", RESUMED.canonical(), str(study.folder), str(tmp_path), "6"]
+    done = run_module("tests.helpers.killed_training", *arguments)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert (tmp_path / "resume" / RESUMED.digest() / "state.pt").is_file()
-    assert run(RESUMED, study, tmp_path) == uninterrupted
+    assert train(RESUMED, study, tmp_path) == uninterrupted
 
 
 def test_a_state_of_other_data_is_not_continued_and_other_settings_are_left_alone(
@@ -282,10 +226,10 @@ def test_a_state_of_other_data_is_not_continued_and_other_settings_are_left_alon
     with monkeypatch.context() as patch:
         kill_after(1, patch, "on_train_epoch_end")
         with pytest.raises(Killed):
-            run(settings, study, tmp_path / "model")
+            train(settings, study, tmp_path / "model")
     other = StudyOnDisk(tmp_path / "other", wells=8, per_well=5)
-    expected = run(settings, other, tmp_path / "expected")
-    assert run(settings, other, tmp_path / "model") == expected
+    expected = train(settings, other, tmp_path / "expected")
+    assert train(settings, other, tmp_path / "model") == expected
     assert "training starts anew" in capsys.readouterr().err
     assert foreign.read_bytes() == b"of other settings"
     assert list((tmp_path / "model" / "resume").iterdir()) == [foreign.parent]
@@ -297,7 +241,7 @@ def test_training_stops_when_validation_no_longer_improves(
     losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
     original = Pretraining._close_epoch
     monkeypatch.setattr(Pretraining, "_close_epoch", lambda self: {**original(self), "val_loss": next(losses)})
-    run(shape_settings(training={"epochs": 5, "patience": 2}), study, tmp_path)
+    train(shape_settings(training={"epochs": 5, "patience": 2}), study, tmp_path)
     card = read_card(tmp_path)
     assert (card.epochs_run, card.best_epoch, card.validation_loss) == (4, 2, 2.0)
 
@@ -305,38 +249,13 @@ def test_training_stops_when_validation_no_longer_improves(
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = image_settings(training={"learning_rate": 1e30, "gradient_clip": 1e30, "warmup_epochs": 0})
     with pytest.raises(PhenoloomError, match=r"loss is not finite in epoch \d; lower training.learning_rate"):
-        run(settings, study, tmp_path)
+        train(settings, study, tmp_path)
     assert not (tmp_path / "model.yaml").exists()
-
-
-def test_too_few_rows_are_refused_with_their_number(tmp_path: Path) -> None:
-    small = StudyOnDisk(tmp_path, wells=4, per_well=1)
-    with pytest.raises(PhenoloomError, match="at least 4 tiles outside the test groups of fold-0, found 3"):
-        gather(image_settings(), small.index, small.folds, small.tiles)
-
-
-def test_objects_without_a_contour_are_counted_and_left_out(study: StudyOnDisk, tmp_path: Path) -> None:
-    table = pq.read_table(study.index)
-    extra = table.slice(0, 1).set_column(0, "id", pa.array(["P/W01/0#9999"]))
-    extra = extra.set_column(table.schema.get_field_index("well"), "well", pa.array(["W01"]))
-    pq.write_table(pa.concat_tables([table, extra]), tmp_path / "index.parquet")
-    material = gather(shape_settings("all"), tmp_path / "index.parquet", study.folds, study.shapes)
-    assert material.without_shape == 1
-    assert len(material.view) == len(material.table) == 32
-
-
-def test_biases_norms_and_other_vectors_do_not_decay() -> None:
-    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
-    decayed, rest = decay_groups(net, 0.05)
-    assert {p.ndim for p in decayed["params"]} == {2, 4}
-    assert {p.ndim for p in rest["params"]} == {1}
-    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.05, 0.0)
-    assert len(decayed["params"]) + len(rest["params"]) == len(list(net.parameters()))
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = shape_settings(training={"epochs": 10, "warmup_epochs": 2, "learning_rate": 0.1})
-    run(settings, study, tmp_path)
+    train(settings, study, tmp_path)
     rates = pd.read_csv(tmp_path / "metrics.csv")["learning_rate"]
     assert rates[1] == pytest.approx(0.1)
     assert rates.is_monotonic_decreasing is False
@@ -350,7 +269,7 @@ def test_lightning_ignores_the_variables_of_slurm(
     for name, value in {"NTASKS": "4", "JOB_NAME": "train", "JOB_ID": "7", "PROCID": "0", "NODEID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     # Lightning would wait for four tasks, or refuse to train as one.
-    run(shape_settings(training={"epochs": 1}), study, tmp_path)
+    train(shape_settings(training={"epochs": 1}), study, tmp_path)
     assert len(pd.read_csv(tmp_path / "metrics.csv")) == 1
 
 
@@ -359,7 +278,7 @@ def test_training_beats_the_untrained_encoder_on_two_textures(tmp_path: Path) ->
     settings = image_settings(
         width=8, latent=32, objective={"codes": 32}, training={"epochs": 15, "batch_size": 16, "learning_rate": 3e-3}
     )
-    run(settings, study, tmp_path / "model")
+    train(settings, study, tmp_path / "model")
     scores = {}
     for untrained in (True, False):
         entry = embed_settings("v", split="fold-0", model_name="vqvae-resnet18", untrained=untrained)
@@ -367,12 +286,12 @@ def test_training_beats_the_untrained_encoder_on_two_textures(tmp_path: Path) ->
         embed(entry, study.index, study.folds, study.tiles, [], tmp_path / "model", output, 1)
         table = pd.read_parquet(output)
         vectors = table.filter(regex=r"^v_\d").to_numpy()
-        train = (table["Metadata_role"] == "train").to_numpy()
-        vectors = (vectors - vectors[train].mean(0)) / vectors[train].std(0)
+        seen = (table["Metadata_role"] == "train").to_numpy()
+        vectors = (vectors - vectors[seen].mean(0)) / vectors[seen].std(0)
         # Few labels: with all of them either encoder separates the two.
-        few = np.flatnonzero(train)[::12]
+        few = np.flatnonzero(seen)[::12]
         labels = table["Metadata_label"].to_numpy()
         probe = LogisticRegression(C=0.1, max_iter=2000).fit(vectors[few], labels[few])
-        scores[untrained] = probe.score(vectors[~train], labels[~train])
+        scores[untrained] = probe.score(vectors[~seen], labels[~seen])
     assert scores[False] > scores[True]
     assert scores[False] > 0.9

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.studies import StudyOnDisk, image_settings, shape_settings
+from tests.helpers.training import Killed, kill_after, train
 
 from phenoloom.config.training import Balance
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.loader import cut
+from phenoloom.training import module as training
+from phenoloom.training.batches import TrainingData
 from phenoloom.training.sampling import Balanced, foreground_weights, interleaved, passes, quotas, shares, weighted
 
 
@@ -126,3 +133,53 @@ def test_foreground_moves_rows_within_a_study_and_not_its_share() -> None:
     taken = Balanced(rows, Balance(), np.array([0.5, 0.5]), weights).epoch(0, 0)
     assert (taken < 10).sum() == 10
     assert 0 not in taken
+
+
+def run_weighted(exponent: float, study: StudyOnDisk, output: Path) -> dict[str, bytes]:
+    settings = image_settings(training={"foreground_exponent": exponent, "learning_rate": 0.001})
+    return train(settings, study, output)
+
+
+def test_training_takes_tiles_by_their_foreground_and_validation_each_once(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Counter[int]] = []
+    data: list[TrainingData] = []
+    original = TrainingData.order
+
+    def noted(self: TrainingData, *arguments: Any) -> Any:
+        plan = original(self, *arguments)
+        taken.append(Counter(int(row) for batch in plan for row in batch))
+        data.append(self)
+        return plan
+
+    monkeypatch.setattr(TrainingData, "order", noted)
+    run_weighted(1.0, study, tmp_path / "m")
+    rows = data[0].train_rows
+    assert [sum(counts.values()) for counts in taken] == [len(rows)] * 3
+    # Rows follow the ids, wells 0 and 4 are tested: the foreground of a row is a function of its well.
+    wells = [well for well in range(8) if well % 4 for _ in range(4)]
+    weights = {int(row): wells[row] % 4 + 1 for row in rows}
+    for counts in taken:
+        for row, weight in weights.items():
+            assert abs(counts[row] - len(rows) * weight / sum(weights.values())) < 1
+    held = [row for batch in data[0].validation_order(8) for row in batch]
+    assert sorted(held) == sorted(data[0].validation_rows)
+
+
+def test_a_killed_run_that_takes_tiles_by_their_foreground_continues_to_the_same_bits(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_weighted(2.0, study, tmp_path / "whole")
+    assert whole["model.safetensors"] != run_weighted(0.0, study, tmp_path / "plain")["model.safetensors"]
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+    with monkeypatch.context() as patch:
+        kill_after(4, patch)
+        with pytest.raises(Killed):
+            run_weighted(2.0, study, tmp_path / "killed")
+    assert run_weighted(2.0, study, tmp_path / "killed") == whole
+
+
+def test_contours_have_no_foreground() -> None:
+    with pytest.raises(ValueError, match="this model looks at contours"):
+        shape_settings(training={"foreground_exponent": 1.0})

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 from optuna.trial import TrialState
+from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, shape_settings
 
 from phenoloom.config.hardware import Hardware
@@ -33,7 +31,7 @@ from phenoloom.training import tune as tuning
 from phenoloom.training.choose import choose, chosen_settings
 from phenoloom.training.pretrain import pretrain
 from phenoloom.training.resume import Progress
-from phenoloom.training.tune import distribution, open_study, tune
+from phenoloom.training.tune import Worker, distribution, open_journal, tune
 
 RATE = "training.learning_rate"
 RATES = {RATE: {"low": 1e-4, "high": 1e-1, "log": True}}
@@ -55,7 +53,7 @@ def settings(split: str = "fold-0", epochs: int = 2, **search: Any) -> TuneSetti
 
 def run(study: StudyOnDisk, wanted: TuneSettings, folder: Path, worker: int = 0, workers: int = 1) -> Path:
     output = folder / f"worker-{worker}.json"
-    tune(wanted, study.index, study.folds, study.shapes, output, worker, workers, Hardware(accelerator="cpu"))
+    tune(wanted, study.input("shapes"), output, Worker(worker, workers), Hardware(accelerator="cpu"))
     return output
 
 
@@ -173,35 +171,7 @@ def test_workers_share_the_journal_and_each_slot_is_tried_once(
     assert table["slot"].tolist() == list(range(7))
     assert len(set(table[RATE])) == 7
     (journal,) = tmp_path.glob("journal-*.log")
-    assert len(open_study(journal, wanted.tune).trials) == 7
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from phenoloom.config.hardware import Hardware
-from phenoloom.config.rule_settings import TuneSettings
-from phenoloom.training import module as training
-from phenoloom.training import tune as tuning
-
-class Toy:
-    def __init__(self, folder):
-        self.index, self.folds = folder / "index.parquet", folder / "folds.parquet"
-        self.shapes = sorted((folder / "shapes").glob("*.json"))
-
-saves = []
-save = training.Pretraining.save
-def die(self):
-    save(self)
-    saves.append(1)
-    if len(saves) == int(sys.argv[4]):
-        os.kill(os.getpid(), signal.SIGKILL)
-training.Pretraining.save = die
-study = Toy(Path(sys.argv[2]))
-wanted = TuneSettings.parse(sys.argv[1])
-output = Path(sys.argv[3]) / "worker-0.json"
-tuning.tune(wanted, study.index, study.folds, study.shapes, output, 0, 1, Hardware(accelerator="cpu"))
-"""
+    assert len(open_journal(journal, wanted.tune).trials) == 7
 
 
 def test_a_search_killed_with_a_trial_half_way_ends_as_if_nothing_had_happened(
@@ -213,18 +183,16 @@ def test_a_search_killed_with_a_trial_half_way_ends_as_if_nothing_had_happened(
     folder = tmp_path / "killed"
     folder.mkdir()
     # Of the third trial two epochs of three are saved.
-    arguments = [wanted.canonical(), str(study.folder), str(folder), "8"]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    arguments = ["tune", wanted.canonical(), str(study.folder), str(folder), "8"]
+    done = run_module("tests.helpers.killed_training", *arguments)
     assert done.returncode == -signal.SIGKILL
     (journal,) = folder.glob("journal-*.log")
-    before = open_study(journal, wanted.tune).trials
+    before = open_journal(journal, wanted.tune).trials
     assert [trial.state for trial in before] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
     capfd.readouterr()
     output = run(study, wanted, folder)
     assert "continues at epoch 3, step 1" in capfd.readouterr().err
-    trials = open_study(journal, wanted.tune).trials
+    trials = open_journal(journal, wanted.tune).trials
     assert [trial.number for trial in trials if trial.state == TrialState.FAIL] == [2]
     assert trials[3].params == trials[2].params
     result(wanted, [output])
@@ -315,7 +283,7 @@ def test_settings_that_cannot_be_trained_are_told_and_passed_over(
     everywhere = {RATE: {"low": 0.02, "high": 0.1}}
     wanted = settings(ranges=everywhere)
     output = run(study, wanted, tmp_path / "none")
-    with pytest.raises(PhenoloomError, match=r"Not one of 6 trials was finished \(The loss is not finite\)"):
+    with pytest.raises(PhenoloomError, match=r"None of 6 trials was finished \(The loss is not finite\)"):
         result(wanted, [output])
 
 
@@ -356,7 +324,7 @@ def test_training_takes_what_was_chosen_and_says_so(study: StudyOnDisk, tmp_path
     values = {RATE: 0.004, "latent": 6, "objective.decoder": "matrix"}
     chosen.write_text(yaml.safe_dump({"metric": "val_loss", "value": 0.5, "trials": 9, "settings": values}))
     wanted, tuned = chosen_settings(shape_settings(training={"epochs": 1}), chosen)
-    pretrain(wanted, study.index, study.folds, study.shapes, tmp_path / "model", tuned=tuned)
+    pretrain(wanted, [study.input("shapes")], tmp_path / "model", tuned=tuned)
     card = read_card(tmp_path / "model")
     assert (card.model.training.learning_rate, card.model.latent) == (0.004, 6)
     assert card.model.objective.decoder == "matrix"
