@@ -82,8 +82,9 @@ manual: install ## write the tables of config/README.md and the JSON schemas aga
 lock: install ## write the pinned environments from what is installed
 	$(BIN)/python envs/lock.py
 
-picture: install ## draw the rule graph for the README (needs graphviz)
+picture: install ## draw the steps and the packages for the documentation (needs graphviz)
 	snakemake --forceall --rulegraph --config 'studies=[demo]' -- results/index.html 2>/dev/null | tred | dot -Grankdir=LR -Tsvg > docs/rulegraph.svg
+	$(BIN)/python docs/packages.py | tred | dot -Grankdir=LR -Tsvg > docs/packages.svg
 
 clean: ## remove the environment and all results
 	rm -rf $(VENV) results .snakemake
