@@ -1,4 +1,4 @@
-"""Configuration: closed sections, sentences that help, canonical settings."""
+"""Studies and models: what a mistake is answered with, and what a study changes in a model."""
 
 from __future__ import annotations
 
@@ -9,79 +9,30 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.helpers.configuration import STUDY, changed, load, write_model
 
-from phenoloom.config import Config, RuleSettings, Study, load_config, load_study, read_yaml, splits
-from phenoloom.config.load import Lazy
-from phenoloom.config.manual import filled, schemas
-from phenoloom.config.rule_settings import PretrainSettings, canonical_json
+from phenoloom.config import RuleSettings, load_config, load_model, load_study, read_yaml
+from phenoloom.config.load import Lazy, check_mixtures, view_of, with_values
+from phenoloom.config.manual import schemas
+from phenoloom.config.run import Config
 from phenoloom.core.errors import PhenoloomError
-
-STUDY: dict[str, Any] = {
-    "title": "A study",
-    "licence": "CC0-1.0",
-    "source": {"root": "raw", "files": "{plate}/{well}.tif", "channels": ["DNA"], "masks": {}},
-    "tiles": {"mode": "objects", "size": 64},
-    "shapes": {"points": 64},
-    "representations": {"regionprops": {"descriptors": "regionprops"}, "vqvae": {"model": "vqvae"}},
-}
-MODEL = {"view": "tiles", "objective": {"name": "vqvae"}}
-
-
-@pytest.fixture
-def config_dir(tmp_path: Path) -> Path:
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "vqvae.yaml").write_text(yaml.safe_dump(MODEL))
-    return tmp_path
-
-
-def load(config_dir: Path, study: dict[str, Any]) -> Study:
-    (config_dir / "studies" / "mine.yaml").write_text(yaml.safe_dump(study))
-    return load_study("mine", config_dir)
-
-
-def changed(*keys: str, value: Any) -> dict[str, Any]:
-    study: dict[str, Any] = json.loads(json.dumps(STUDY))
-    section = study
-    for key in keys[:-1]:
-        section = section.setdefault(key, {})
-    section[keys[-1]] = value
-    return study
 
 
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
-        (("license",), "CC0", "unknown key `license`; did you mean 'licence'?"),
-        (("tiles", "sise"), 3, "unknown key `tiles.sise`; did you mean 'size'?"),
-        (("source", "masks", "min_area"), 3, "unknown key `source.masks.min_area`; did you mean 'min_area_px'?"),
-        (("representations", "x"), {"modle": "m"}, "unknown key `representations.x.modle`; did you mean 'model'?"),
-        (("models", "vqvae"), {"trainin": {}}, "unknown key `trainin`; did you mean 'training'?"),
-        (("models", "vqvae"), {"training": {"epoch": 3}}, "unknown key `training.epoch`; did you mean 'epochs'?"),
-        (("tiles", "size"), "big", "`tiles.size`: input should be a valid integer"),
-        (("licence",), "", "`licence`"),
-        (("representations", "x"), {}, "give exactly one of `descriptors`, `model` and `concatenate`"),
-        (("representations", "x"), {"concatenate": ["regionprops"]}, "`representations.x.concatenate`"),
-        (("representations", "x"), {"concatenate": ["regionprops"] * 2}, "must name each representation once"),
-        (("representations", "x"), {"concatenate": ["regionprops", "y"]}, "names 'y', which is not a representation"),
-        (("representations", "x"), {"concatenate": ["regionprops", "x"]}, "names 'x', which is itself concatenated"),
-        (("representations", "x"), {"descriptors": "efd", "concatenate": ["a", "b"]}, "give exactly one of"),
         (("representations", "x"), {"model": "vqvea"}, "did you mean 'vqvae'?"),
         (("models", "other"), {"width": 4}, "`models.other` changes a model that no representation uses"),
-        (("source", "outlines"), {"path": "x"}, "give exactly one of `files`"),
-        (("source", "channels"), [], "`source.channels` must name the channels"),
-        (("source", "masks"), None, "`source.masks` must say where objects come from"),
-        (("shapes",), None, "representation 'regionprops' needs the view `shapes`, which the study does not have"),
-        (("folds",), {"count": 1}, "`folds.count`"),
-        (("seed",), 2**32, "`seed`"),
-        (("source", "root"), "raw {a}", "`source.root`: must hold no braces"),
-        (("source", "pixel_size_um"), float("inf"), "`source.pixel_size_um`: input should be a finite number"),
-        (("models", "vqvae"), {"training": {"gradient_clip": float("inf")}}, "should be a finite number"),
-        (("tiles", "mode"), "grid", "a grid cuts objects; use `tiles.mode: objects`"),
+        (("models", "vqvae"), {"trainin": {}}, "unknown key `trainin`; did you mean 'training'?"),
+        (("models", "vqvae"), {"training": {"epoch": 3}}, "unknown key `training.epoch`; did you mean 'epochs'?"),
         (("models", "vqvae"), {"latent": 100}, "`latent` must be a multiple of `objective.code_dim`, found 100 and 64"),
-        (("tiles",), None, "`shapes` without `tiles` come from mask files"),
+        (("models", "vqvae"), {"training": {"gradient_clip": float("inf")}}, "should be a finite number"),
+        (("shapes",), None, "representation 'regionprops' needs the view `shapes`, which the study does not have"),
+        (
+            ("representations", "x"),
+            {"model": "vqvae", "trained_on": ["other"], "transductive": True},
+            "'x' is `transductive`, but `trained_on` lacks mine",
+        ),
     ],
 )
 def test_a_mistake_is_refused_in_a_sentence_that_names_file_and_key(
@@ -99,28 +50,6 @@ def test_a_missing_study_names_the_nearest_one(config_dir: Path) -> None:
         load_study("mien", config_dir)
 
 
-def test_a_study_without_licence_is_refused(config_dir: Path) -> None:
-    with pytest.raises(PhenoloomError, match="`licence`: field required"):
-        load(config_dir, {key: value for key, value in STUDY.items() if key != "licence"})
-
-
-def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "twice.yaml"
-    path.write_text("title: a\ntitle: b\n")
-    with pytest.raises(PhenoloomError, match=r"'title' is given twice \(line 2\)"):
-        read_yaml(path)
-
-
-@pytest.mark.parametrize(
-    "text", ["[1, 2]", "a: [", "!!python/object:os.system {}", "a: 2024-02-30", "? [a, b]\n: c", "a: !!int abc"]
-)
-def test_a_file_that_is_not_plain_yaml_keys_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "bad.yaml"
-    path.write_text(text)
-    with pytest.raises(PhenoloomError, match=r"bad\.yaml"):
-        read_yaml(path)
-
-
 def test_study_changes_replace_single_keys_of_a_model(config_dir: Path) -> None:
     study = load(config_dir, changed("models", "vqvae", value={"training": {"epochs": 3}}))
     settings = RuleSettings("mine", study, Config(), config_dir).pretrain("vqvae", "fold-0")
@@ -128,36 +57,61 @@ def test_study_changes_replace_single_keys_of_a_model(config_dir: Path) -> None:
     assert settings.model.training.batch_size == 64
 
 
-def test_settings_survive_their_canonical_text(config_dir: Path) -> None:
-    rules = RuleSettings("mine", load(config_dir, STUDY), Config(), config_dir)
-    settings = rules.pretrain("vqvae", "fold-0")
-    assert PretrainSettings.parse(settings.canonical()) == settings
-    assert len(settings.digest()) == 64
+def test_training_on_the_study_alone_is_the_default(config_dir: Path) -> None:
+    study = load(config_dir, changed("representations", "x", value={"model": "vqvae", "trained_on": ["mine"]}))
+    assert study.representations["x"] == study.representations["vqvae"]
 
 
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.booleans(), max_size=5))
-def test_canonical_text_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
-    assert canonical_json(values) == canonical_json(dict(reversed(values.items())))
-    assert json.loads(canonical_json(values)) == values
+def test_a_concatenation_with_tiles_needs_tiles(config_dir: Path) -> None:
+    entries = {
+        "props": {"descriptors": "regionprops"},
+        "efd": {"descriptors": "efd"},
+        "pixels": {"descriptors": "intensity"},
+        "net": {"model": "vqvae"},
+        "shape": {"concatenate": ["props", "efd"]},
+        "both": {"concatenate": ["props", "net"]},
+    }
+    study = load(config_dir, {**STUDY, "representations": entries})
+    views = {name: view_of(entry, study, config_dir) for name, entry in study.representations.items()}
+    shapes = dict.fromkeys(("props", "efd", "shape"), "shapes")
+    assert views == {**shapes, **dict.fromkeys(("pixels", "net", "both"), "tiles")}
 
 
-def test_settings_that_no_command_could_be_given_are_refused(config_dir: Path) -> None:
-    many = {f"compound {number}": f"class {number}" for number in range(5000)}
-    settings = RuleSettings("mine", load(config_dir, changed("source", "classes", value=many)), Config(), config_dir)
-    with pytest.raises(PhenoloomError, match=r"study mine take 1\d\d,\d{3} bytes.*`source.classes`"):
-        settings.sheet().canonical()
+def test_a_model_takes_other_values_by_dotted_key_or_refuses_them(config_dir: Path) -> None:
+    model = load_model("vqvae", load(config_dir, STUDY), config_dir)
+    other = with_values(model, {"training.epochs": 3, "latent": 128}, "chosen.yaml")
+    assert (other.training.epochs, other.latent, other.training.batch_size) == (3, 128, 64)
+    with pytest.raises(PhenoloomError, match=r"chosen\.yaml.*`latent` must be a multiple"):
+        with_values(model, {"latent": 100}, "chosen.yaml")
 
 
-def test_a_simulated_study_finds_its_raw_data_in_the_results(config_dir: Path) -> None:
-    study = load(config_dir, changed("source", "simulate", value={}))
-    assert RuleSettings("mine", study, Config(results="out"), config_dir).convert().root == "out/mine/raw"
+def test_ends_of_ranges_that_a_model_refuses_are_refused(config_dir: Path) -> None:
+    tune = {"ranges": {"latent": {"low": 64, "high": 100}}}
+    write_model(config_dir, {"view": "tiles", "objective": {"name": "vqvae"}, "tune": tune})
+    with pytest.raises(PhenoloomError, match=r"`tune.ranges.latent` at 100.*must be a multiple"):
+        load(config_dir, STUDY)
 
 
-def test_only_encoders_trained_per_fold_have_fold_splits(config_dir: Path) -> None:
-    study = load(config_dir, changed("representations", "seen", value={"model": "vqvae", "transductive": True}))
-    assert splits(study, "regionprops") == ["all"]
-    assert splits(study, "seen") == ["all"]
-    assert splits(study, "vqvae") == [f"fold-{i}" for i in range(5)]
+@pytest.mark.parametrize(
+    ("other", "tune", "sentence"),
+    [
+        ({**STUDY, "tiles": None}, None, "is trained on the `tiles` of other, which has none"),
+        (STUDY, {"ranges": {"latent": {"choices": [64, 128]}}}, "searches its settings (`tune`) in one"),
+    ],
+)
+def test_studies_that_cannot_be_trained_on_together_are_refused(
+    config_dir: Path, other: dict[str, Any], tune: dict[str, Any] | None, sentence: str
+) -> None:
+    write_model(config_dir, {"view": "tiles", "objective": {"name": "vqvae"}, "tune": tune})
+    entries = {"mixed": {"model": "vqvae", "trained_on": ["mine", "other"]}}
+    mine = load(config_dir, {**STUDY, "representations": entries})
+    source = {**other, "source": {**other["source"], "masks": {"files": "{plate}/{well}.png"}}}
+    source["representations"] = {"props": {"descriptors": "regionprops"}}
+    (config_dir / "studies" / "other.yaml").write_text(yaml.safe_dump(source))
+    studies = {"mine": mine, "other": load_study("other", config_dir)}
+    with pytest.raises(PhenoloomError) as caught:
+        check_mixtures("mine", studies, config_dir)
+    assert sentence in str(caught.value)
 
 
 def test_an_unknown_key_on_the_command_line_is_refused() -> None:
@@ -165,12 +119,19 @@ def test_an_unknown_key_on_the_command_line_is_refused() -> None:
         load_config({"study": ["demo"]})
 
 
-def test_the_manual_and_the_schemas_are_what_the_models_say(repository: Path) -> None:
-    readme = (repository / "config" / "README.md").read_text(encoding="utf-8")
-    assert filled(readme) == readme, "config/README.md has drifted from the models: run `make manual`"
-    for name, text in schemas().items():
-        path = repository / "config" / "schemas" / f"{name}.schema.json"
-        assert path.read_text(encoding="utf-8") == text, f"{path} has drifted: run `make manual`"
+def test_a_lazy_mapping_makes_each_value_once_and_keeps_the_order() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        return name.upper()
+
+    lazy = Lazy(["b", "a", "b"], make)
+    assert (list(lazy), len(lazy), made) == (["b", "a"], 2, [])
+    assert (lazy["a"], lazy["a"], made) == ("A", "A", ["a"])
+    assert "c" not in lazy
+    with pytest.raises(KeyError):
+        lazy["c"]
 
 
 def test_every_study_and_model_of_the_project_is_valid_by_itself_and_by_its_schema(repository: Path) -> None:
@@ -183,12 +144,3 @@ def test_every_study_and_model_of_the_project_is_valid_by_itself_and_by_its_sche
         jsonschema.validate(read_yaml(config_dir / "studies" / f"{name}.yaml"), json.loads(texts["study"]))
     for path in sorted((config_dir / "models").glob("*.yaml")):
         jsonschema.validate(read_yaml(path), json.loads(texts["model"]))
-
-
-def test_a_lazy_mapping_makes_each_value_once_and_only_when_asked() -> None:
-    made: list[str] = []
-    lazy = Lazy(["b", "a"], lambda name: made.append(name) or name.upper())  # type: ignore[func-returns-value]
-    assert (list(lazy), len(lazy), "a" in lazy, made) == (["b", "a"], 2, True, [])
-    assert (lazy["a"], lazy["a"], made) == ("A", "A", ["a"])
-    with pytest.raises(KeyError):
-        lazy["c"]

@@ -1,3 +1,5 @@
+"""Variants of models, and the representations that they become."""
+
 from __future__ import annotations
 
 import json

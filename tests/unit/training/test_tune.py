@@ -360,26 +360,5 @@ def test_rates_are_drawn_evenly_by_their_logarithm() -> None:
     assert np.histogram(values, 4, (-4, 0))[0] == pytest.approx([75] * 4, abs=25)
 
 
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({"low": 1}, "give `choices` alone, or `low` and `high`"),
-        ({"low": 1, "high": 2, "choices": [1, 2]}, "give `choices` alone"),
-        ({"low": 2, "high": 2}, "must be below"),
-        ({"low": 0, "high": 1, "log": True}, "above zero"),
-        ({"low": 1, "high": 9, "log": True, "step": 2}, "not both"),
-    ],
-)
-def test_a_range_that_says_nothing_or_too_much_is_refused(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        Range(**values)
-
-
-@pytest.mark.parametrize("key", ["view", "variants.latent", "training.validation_fraction"])
-def test_keys_that_cannot_be_searched_are_refused(key: str) -> None:
-    with pytest.raises(ValueError, match="cannot be searched"):
-        Tune(ranges={key: {"choices": [0.1, 0.2]}})
-
-
 def test_seeds_of_slots_differ() -> None:
     assert len({stable_seed(0, "fold-0", slot) for slot in range(1000)}) == 1000

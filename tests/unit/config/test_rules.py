@@ -1,0 +1,76 @@
+"""Which rule depends on which keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.configuration import STUDY, changed, load, write_model
+
+from phenoloom.config import Config, RuleSettings, model_split, splits
+from phenoloom.config.representation import Representation
+from phenoloom.config.rules import raw_root
+
+
+def test_a_simulated_study_finds_its_raw_data_in_the_results(config_dir: Path) -> None:
+    study = load(config_dir, changed("source", "simulate", value={}))
+    assert RuleSettings("mine", study, Config(results="out"), config_dir).convert().root == "out/mine/raw"
+    assert raw_root("mine", load(config_dir, STUDY), Config(data_root="data")) == "data/raw"
+
+
+def test_only_encoders_trained_per_fold_have_fold_splits(config_dir: Path) -> None:
+    study = load(config_dir, changed("representations", "seen", value={"model": "vqvae", "transductive": True}))
+    assert splits(study, "regionprops") == ["all"]
+    assert splits(study, "seen") == ["all"]
+    assert splits(study, "vqvae") == [f"fold-{i}" for i in range(5)]
+
+
+def test_an_encoder_that_never_saw_the_study_serves_all_of_its_folds() -> None:
+    assert model_split("mine", Representation(model="m"), "fold-1") == "fold-1"
+    assert model_split("mine", Representation(model="m", trained_on=["other"]), "fold-1") == "all"
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "again"),
+    [
+        (("title",), "Another title", {"report"}),
+        (("classify",), {"neighbours": 3}, {"classify"}),
+        (("source", "pixel_size_um"), 0.5, {"convert"}),
+        (("tiles", "size"), 72, {"convert"}),
+        (("shapes", "points"), 32, {"contours"}),
+        (("folds", "count"), 4, {"folds", "classify"}),
+        (("models", "vqvae"), {"training": {"epochs": 3}}, {"pretrain"}),
+        (("models", "vqvae"), {"training": {"devices": 2, "compile": True}}, set()),
+        (("models", "vqvae"), {"training": {"balance": {"size_exponent": 1}}}, set()),
+        (("source", "masks", "min_area_px"), 3, {"convert"}),
+    ],
+)
+def test_a_key_reaches_the_rules_that_depend_on_it_and_no_others(
+    config_dir: Path, keys: tuple[str, ...], value: Any, again: set[str]
+) -> None:
+    def digests(study: dict[str, Any]) -> dict[str, str]:
+        rules = RuleSettings("mine", load(config_dir, study), Config(), config_dir)
+        plain = ("sheet", "convert", "index", "contours", "distances", "describe", "folds", "compare", "report")
+        found = {name: getattr(rules, name)().digest() for name in plain}
+        found["pretrain"] = rules.pretrain("vqvae", "fold-0").digest()
+        found["embed"] = rules.embed("vqvae", "fold-0").digest()
+        found["classify"] = rules.classify("vqvae").digest()
+        return found
+
+    before, after = digests(STUDY), digests(changed(*keys, value=value))
+    assert {name for name in before if before[name] != after[name]} == again
+
+
+def test_a_search_is_part_of_the_training_that_follows_it_and_its_number_of_jobs_is_not(config_dir: Path) -> None:
+    def digests(**tune: Any) -> tuple[str | None, str, str]:
+        ranges = {"latent": {"choices": [64, 128]}}
+        write_model(config_dir, {"view": "tiles", "objective": {"name": "vqvae"}, "tune": {"ranges": ranges, **tune}})
+        rules = RuleSettings("mine", load(config_dir, STUDY), Config(), config_dir)
+        training = rules.pretrain("vqvae", "fold-0")
+        return training.search, rules.tune("vqvae", "fold-0").digest(), training.digest()
+
+    before = digests(trials=4)
+    assert before[0] == before[1]
+    assert digests(trials=4, workers=3) == before
+    assert not {*digests(trials=5)} & {*before}
