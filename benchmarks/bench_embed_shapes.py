@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phenoloom.artifacts.parquet import table_metadata
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.model import ShapeModel
-from phenoloom.config.rule_settings import EmbedSettings
 from phenoloom.shapes.store import ArrayWriter
 
 POINTS, LATENT, BLOCK = 64, 64, 8192
@@ -80,21 +80,15 @@ def write_model(folder: Path) -> None:
 
 
 def embed_by_step(folder: Path) -> None:
+    from phenoloom.data.study_input import StudyInput
     from phenoloom.embedding.embed import embed
+    from phenoloom.embedding.representation import Encoder, Representation
 
-    settings = EmbedSettings(
-        algorithm=1,
-        study="made-up",
-        representation="shape-ae",
-        split="fold-0",
-        descriptors=None,
-        model_name="shape-ae",
-        view="shapes",
-        untrained=False,
-        transductive=False,
+    study = StudyInput(
+        "made-up", folder / "index.parquet", folder / "folds.parquet", (folder / "shapes" / "0000.json",)
     )
-    inputs = (folder / "index.parquet", folder / "folds.parquet", [folder / "shapes/0000.json"], [], folder / "model")
-    embed(settings, *inputs, folder / "embeddings/fold-0.parquet", 1)
+    shapes = Representation("shape-ae", Encoder(folder / "model", "fold-0"))
+    embed(shapes, study, folder / "embeddings" / "fold-0.parquet", Provenance("made-up", {}, "0" * 64), 1)
 
 
 def embed_in_memory(folder: Path) -> None:

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import zarr
 
 from phenoloom.artifacts.parquet import table_metadata
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.model import ImageModel, ShapeModel
-from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, EmbedSettings, PretrainSettings, Settings
+from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, PretrainSettings, Settings
 from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
 from phenoloom.data.study_input import StudyInput
@@ -188,9 +189,6 @@ def shape_settings(split: str = "fold-0", seed: int = 0, **changes: Any) -> Pret
     return PretrainSettings(algorithm=1, study="toy", model_name="shape-ae", model=model, split=split, seed=seed)
 
 
-def embed_settings(representation: str, **changes: Any) -> EmbedSettings:
-    """Settings of one representation."""
-    values = {"split": "all", "descriptors": None, "model_name": None, "view": "tiles", "untrained": False}
-    return EmbedSettings(
-        algorithm=1, study="toy", representation=representation, **{"transductive": False, **values, **changes}
-    )
+def made_by(study: str = "toy") -> Provenance:
+    """Provenance of a result of a test."""
+    return Provenance(study, {}, "0" * 64)

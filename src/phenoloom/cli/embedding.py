@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ..core.errors import PhenoloomError
 from .command import THREADS, optional_path, path, paths, rule
 
 _ARGUMENTS = (
@@ -31,13 +31,30 @@ def transfer_embed(a: argparse.Namespace) -> None:
 
 
 def _embed(a: argparse.Namespace) -> None:
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import EmbedSettings
     from ..data.sources import stores_in
+    from ..data.study_input import StudyInput
     from ..embedding.embed import embed
+    from ..embedding.representation import Concatenation, Descriptors, Encoder, Guest, Representation
 
     settings = EmbedSettings.parse(a.settings)
-    stores = stores_in(a.stores, a.index) if a.stores else []
-    embed(settings, a.index, a.folds, stores, a.descriptors, a.model, a.output, a.threads, a.parts)
+    origin: Descriptors | Encoder | Concatenation
+    if settings.concatenate:
+        origin = Concatenation(settings.concatenate, a.parts, settings.split, new=settings.source is not None)
+    elif settings.descriptors:
+        origin = Descriptors(settings.descriptors, a.descriptors)
+    elif a.model is None:
+        raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
+    else:
+        guest = Guest(settings.study, settings.source) if settings.source else None
+        # The workflow names the card, which is written last; a folder is easier to type.
+        folder = a.model if a.model.is_dir() else a.model.parent
+        origin = Encoder(folder, settings.split, settings.untrained, guest)
+    stores = tuple(stores_in(a.stores, a.index)) if a.stores else ()
+    study = StudyInput(settings.study, a.index, a.folds, stores)
+    representation = Representation(settings.representation, origin)
+    embed(representation, study, a.output, Provenance.of(settings), a.threads)
 
 
 @rule(
@@ -46,10 +63,10 @@ def _embed(a: argparse.Namespace) -> None:
 )
 def collect(a: argparse.Namespace) -> None:
     """Collect all vectors in one AnnData file, with a 2-D map."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import CollectSettings
-    from ..embedding.collect import collect
+    from ..embedding.collect import Map, collect
 
-    embeddings: dict[str, list[Path]] = {}
-    for table in a.embeddings:
-        embeddings.setdefault(table.parent.name, []).append(table)
-    collect(CollectSettings.parse(a.settings), a.folds, embeddings, a.output)
+    settings = CollectSettings.parse(a.settings)
+    layout = Map(settings.map_points, settings.seed)
+    collect(settings.representations, a.embeddings, a.folds, layout, a.output, Provenance.of(settings))

@@ -14,10 +14,14 @@ from .command import THREADS, path, paths, rule
 )
 def classify(a: argparse.Namespace) -> None:
     """Score one representation with probes on every fold."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import ClassifySettings
     from ..evaluation.classify import classify
+    from ..evaluation.cross_validation import Evaluation
 
-    classify(ClassifySettings.parse(a.settings), a.embeddings, a.folds, a.output, a.threads)
+    settings = ClassifySettings.parse(a.settings)
+    evaluation = Evaluation(settings.representation, settings.classify, settings.folds, settings.seed)
+    classify(evaluation, a.embeddings, a.folds, a.output, Provenance.of(settings), a.threads)
 
 
 @rule(
@@ -31,12 +35,16 @@ def classify(a: argparse.Namespace) -> None:
 )
 def transfer(a: argparse.Namespace) -> None:
     """Score another study's encoder and probes on this one."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import TransferSettings
+    from ..evaluation.cross_validation import Evaluation
     from ..evaluation.transfer import StudyTables, transfer
 
-    source = StudyTables(a.source_index, a.source_folds, a.source_embeddings)
-    target = StudyTables(a.index, a.folds, a.embeddings)
-    transfer(TransferSettings.parse(a.settings), source, target, a.output, a.threads)
+    settings = TransferSettings.parse(a.settings)
+    evaluation = Evaluation(settings.representation, settings.classify, settings.folds, settings.seed)
+    source = StudyTables(settings.source, a.source_index, a.source_folds, a.source_embeddings)
+    target = StudyTables(settings.study, a.index, a.folds, a.embeddings)
+    transfer(evaluation, source, target, a.output, Provenance.of(settings), a.threads)
 
 
 @rule(
@@ -45,7 +53,10 @@ def transfer(a: argparse.Namespace) -> None:
 )
 def compare(a: argparse.Namespace) -> None:
     """Put all representations' scores side by side."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import CompareSettings
-    from ..evaluation.compare import compare
+    from ..evaluation.compare import Compared, compare
 
-    compare(CompareSettings.parse(a.settings), a.scores, a.output, a.comparisons)
+    settings = CompareSettings.parse(a.settings)
+    compared = Compared(settings.representations, settings.families)
+    compare(compared, a.scores, a.output, a.comparisons, Provenance.of(settings))

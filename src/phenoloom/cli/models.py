@@ -38,7 +38,7 @@ _MODEL = Argument("--model", type=Path, required=True, help="folder with model.y
 )
 def apply(a: argparse.Namespace) -> None:
     """Embed a folder of new images with a finished model."""
-    from ..embedding.apply import apply_model, tell
+    from ..embedding.apply import apply_model, print_result
     from ..embedding.new_images import NewImages
 
     _refuse_numbers(a)
@@ -55,7 +55,7 @@ def apply(a: argparse.Namespace) -> None:
         a.max_rejected_fraction,
     )
     applied = apply_model(a.model, new, a.output, name=a.name, threads=a.threads, scratch=a.scratch)
-    tell(applied, a.output)
+    print_result(applied, a.output)
 
 
 @command(

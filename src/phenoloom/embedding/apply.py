@@ -1,7 +1,7 @@
-"""Vectors of a finished model for a folder of new images: the steps of a study, in a folder that goes away.
+"""Embed a folder of new images with a finished model: the steps of a study, in a temporary folder.
 
-Nothing is read or cut in another way than in training: the sheet, the tile store, contours and index are made by the
-same functions, with the settings that `model.yaml` has kept, and embedded by the same one.
+The sheet, the tile store, contours and index are made by the same functions as in training, with the settings in
+`model.yaml`, and embedded by the same one, so new images get the vectors that they would have had in the study.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
-from ..config.model import ImageModel
-from ..config.rule_settings import ALGORITHM, EmbedSettings, IndexSettings
+from ..config.rule_settings import ALGORITHM, IndexSettings
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from ..models.checkpoint import CARD, Card, read_card
@@ -32,17 +32,26 @@ from ..study.index import make_index
 from ..study.shards import shard_rows
 from ..study.sheet import make_sheet
 from ..tiles.convert import convert_shard
-from .inference import encode
+from .inference import Encoded, encode
 from .new_images import NewImages, Steps, steps_for
-from .table import Features, write_features
+from .representation import Encoder
+from .table import METADATA, Features, TableFacts, write_embedding
 
 SHARD = "0000"
-INDEX_COLUMNS = ("id", "image_id", "plate", "well", "shard", "position")
 
 
 @dataclass(frozen=True)
 class Applied:
-    """How many images were found, gave vectors, and could not be used (`quarantine` says why), and the vectors."""
+    """What came out of new images.
+
+    Attributes:
+        images: Number of images that were found.
+        used: Number of images that gave vectors.
+        quarantined: Number of images that could not be used.
+        vectors: Number of vectors.
+        without_contour: Number of objects without a contour that could be embedded.
+        quarantine: Table of the images that could not be used, with reasons.
+    """
 
     images: int
     used: int
@@ -53,9 +62,10 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class _Stores:
-    """Where the steps wrote; of `tiles` and `shapes` those that the model needs."""
+class _Made:
+    """Where the steps wrote, and what they counted; `tiles` or `shapes` is None where the model needs none."""
 
+    study: str
     tiles: Path | None
     shapes: Path | None
     index: Path
@@ -64,16 +74,32 @@ class _Stores:
     used: int
     quarantined: int
 
+    def rows(self) -> pd.DataFrame:
+        """Return the rows of the index."""
+        there = pq.read_schema(self.index).names
+        wanted = [name for name in ("id", "shard", "position") if name in there]
+        rows: pd.DataFrame = pq.read_table(self.index, columns=wanted).to_pandas()
+        return rows
+
 
 def apply_model(
     model: Path, new: NewImages, output: Path, *, name: str | None = None, threads: int = 1, scratch: Path | None = None
 ) -> Applied:
-    """Write the vectors of new images to `output`, a Parquet table like those of a study, and a list of bad images.
+    """Write the vectors of new images, as a table like those of a study, and a list of bad images.
 
-    `model` is a folder with `model.yaml`, `name` what the columns of vectors are called (default: the model's name).
-    Rows have the role `new`, and neither label nor group. Images that cannot be used stand in
-    `<output without suffix>.quarantine.tsv`. Tiles lie in a hidden folder beside `output`, or in `scratch`, for as long
-    as it takes. Raises PhenoloomError where the images lack what the model was trained on.
+    Rows have the role `new`, and neither label nor group. Images that cannot be used are listed in
+    `<output without suffix>.quarantine.tsv`.
+
+    Args:
+        model: Folder of the model.
+        new: The new images.
+        output: Table of the vectors.
+        name: Name of the representation, which names the columns; the model's name by default.
+        threads: Number of threads.
+        scratch: Folder for tiles while it runs; a hidden folder beside `output` by default.
+
+    Raises:
+        PhenoloomError: The images lack something that the model was trained on.
     """
     card = read_card(model)
     if card.preparation is None:
@@ -85,22 +111,18 @@ def apply_model(
     steps = steps_for(card.preparation, new, study)
     with _workplace(output, scratch) as folder:
         made = _make(steps, folder, study, threads)
-        shapes = not isinstance(card.model, ImageModel)
-        stores = [store for store in (made.shapes if shapes else made.tiles,) if store]
-        table = pq.read_table(made.index)
-        frame = table.select([column for column in INDEX_COLUMNS if column in table.column_names]).to_pandas()
-        vectors = encode(frame, stores, model, split=card.split, untrained=False, threads=threads, scratch=folder)
-        features = Features(vectors.values, vectors.found, None, vectors.scale)
-        _write(card, study, name or card.name, table, features, output, made)
+        store = made.shapes if card.model.view == "shapes" else made.tiles
+        encoded = encode(Encoder(model, card.split), made.rows(), [store] if store else [], folder, threads)
+        _write(output, name or card.name, card, made, encoded)
         quarantine = output.with_suffix(".quarantine.tsv")
         listed = made.quarantine.read_bytes()
         write_atomically(quarantine, lambda file: file.write(listed))
-    found = int(vectors.found.sum())
-    return Applied(made.images, made.used, made.quarantined, found, len(frame) - found, quarantine)
+    found = int(encoded.found.sum())
+    return Applied(made.images, made.used, made.quarantined, found, len(encoded.found) - found, quarantine)
 
 
-def tell(applied: Applied, output: Path) -> None:
-    """Say on stderr what came out, and what did not."""
+def print_result(applied: Applied, output: Path) -> None:
+    """Print on stderr what came out, and what did not."""
     empty = applied.images - applied.used - applied.quarantined
     parts = [f"{output}: {applied.vectors} vectors of {applied.used} of {applied.images} images"]
     if applied.quarantined:
@@ -112,7 +134,7 @@ def tell(applied: Applied, output: Path) -> None:
     print("; ".join(parts), file=sys.stderr)
 
 
-def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Stores:
+def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     sheet, tiles, shapes = folder / "sheet.parquet", None, None
     make_sheet(steps.sheet, sheet, sheet.with_suffix(".json"))
     if steps.convert:
@@ -131,36 +153,21 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Stores:
     make_index(settings, sheet, [rows], index, manifest, quarantine)
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
-    return _Stores(tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)
+    return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)
 
 
-def _write(card: Card, study: str, name: str, table: pa.Table, features: Features, output: Path, made: _Stores) -> None:
-    settings = EmbedSettings(
-        algorithm=ALGORITHM["embed"],
-        study=study,
-        representation=name,
-        split=card.split,
-        descriptors=None,
-        model_name=card.name,
-        view=card.model.view,
-        untrained=False,
-        transductive=False,
-    )
-    rows = int(features.found.sum())
+def _write(output: Path, name: str, card: Card, made: _Made, encoded: Encoded) -> None:
+    """Write the vectors of the rows that have one, as `new` rows without a group."""
+    there = [name for name in pq.read_schema(made.index).names if name in METADATA]
+    kept = pq.read_table(made.index, columns=there).filter(pa.array(encoded.found))
+    rows = kept.append_column("group", pa.nulls(len(kept), pa.string()))
+    rows = rows.append_column("role", pa.array([NEW] * len(kept), pa.string()))
     trained = {"name": card.name, "study": card.study, "split": card.split, "settings_sha256": card.settings_sha256}
-    write_features(
-        settings,
-        table,
-        features,
-        pa.nulls(rows, pa.string()),
-        pa.array([NEW] * rows, pa.string()),
-        output,
-        model=trained,
-        images=made.images,
-        images_used=made.used,
-        images_quarantined=made.quarantined,
-        seen_test_groups=False,
-    )
+    counts = {"images": made.images, "images_used": made.used, "images_quarantined": made.quarantined}
+    # No rule asked for these vectors: the settings that they follow from are those of the model.
+    made_by = Provenance(made.study, {}, card.settings_sha256)
+    facts = TableFacts(made.study, name, card.split, made_by, {"model": trained, **counts})
+    write_embedding(output, rows, Features(encoded.values, encoded.found, scale=encoded.source.scale), facts)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""All vectors of a study in one AnnData file, with the two-dimensional maps that the report shows.
+"""Collect all vectors of a study in one AnnData file, with the two-dimensional maps that the report shows.
 
 `obs` has a row for each tile or contour that any representation has, with its unit, group and fold. `obsm` holds
 `<representation>.<split>` (float32, NaN where the representation lacks the row) and `<representation>.map` (two
@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import CollectSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..splits.split import Split
@@ -35,28 +36,57 @@ Floats = npt.NDArray[np.float32]
 
 OBS = ("image", "plate", "well", "field", "object", "label", "group", "unit", "fold")
 COMPONENTS = 50
-# The divergence is then within 5 % of that after the default 1,000, at half the time (700 outlines or random clusters).
+# The divergence is then within 5 % of its value after the default 1,000, in half the time (measured with 700 outlines
+# and with random clusters).
 ITERATIONS = 400
 PERPLEXITY = 30.0
 # Fewer points have no neighbourhoods to keep: their map is the plane of the first two components.
 LEAST_POINTS = 12
 
 
-def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[Path]], output: Path) -> None:
-    """Write the finished set; one split's vectors are in memory at a time.
+@dataclass(frozen=True)
+class Map:
+    """How vectors are laid out in two dimensions.
 
-    A map is made from the first split of a representation: t-SNE of at most `map_points` rows, the same rows for all
-    representations as far as they have them.
+    Attributes:
+        points: Number of rows at most.
+        seed: Seed of the choice of rows and of t-SNE.
     """
-    if sorted(embeddings) != sorted(settings.representations):
+
+    points: int
+    seed: int
+
+
+def collect(
+    representations: Sequence[str], tables: Sequence[Path], folds: Path, layout: Map, output: Path, made_by: Provenance
+) -> None:
+    """Write the finished set as AnnData; the vectors of one split are in memory at a time.
+
+    A map is made from the first split of a representation: t-SNE of at most `layout.points` rows, the same rows for all
+    representations that have them.
+
+    Args:
+        representations: Names of the representations, in the order of the study.
+        tables: Their embedding tables, each `<representation>/<split>.parquet`.
+        folds: `folds.parquet` of the study.
+        layout: How maps are made.
+        output: The AnnData file (`.h5ad`).
+        made_by: Provenance of the file.
+
+    Raises:
+        PhenoloomError: The tables are not those of the representations, or a table has a row twice.
+        OSError: The disk has no room for the file.
+    """
+    found = {name: sorted(path for path in tables if path.parent.name == name) for name in representations}
+    files = {name: paths for name, paths in found.items() if paths}
+    if len(files) < len(representations) or sum(map(len, files.values())) < len(tables):
         raise PhenoloomError(
-            f"Embeddings of {', '.join(sorted(settings.representations))} are expected, "
-            f"found {', '.join(sorted(embeddings)) or 'none'}"
+            f"Embeddings of {', '.join(representations)} are expected, each <representation>/<split>.parquet, found "
+            f"{', '.join(map(str, tables)) or 'none'}"
         )
-    files = {name: sorted(embeddings[name]) for name in settings.representations}
-    obs = _obs(settings, [path for paths in files.values() for path in paths], folds)
-    order = np.random.default_rng(settings.seed).permutation(len(obs))
-    card: dict[str, Any] = {"study": settings.study, **Provenance.of(settings).record(), "maps": {}, "splits": {}}
+    obs = _obs([path for paths in files.values() for path in paths], Split.read(folds), made_by.study)
+    order = np.random.default_rng(layout.seed).permutation(len(obs))
+    card: dict[str, Any] = {"study": made_by.study, **made_by.record(), "maps": {}, "splits": {}}
     maps: dict[str, Floats] = {}
     _refuse_full_disk(files, len(obs), output)
     with atomic_path(output) as temporary:
@@ -67,7 +97,7 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
                     vectors = _aligned(name, path, obs.index)
                     anndata.io.write_elem(file["obsm"], f"{name}.{path.stem}", vectors)
                     if path == paths[0]:
-                        maps[name], card["maps"][name] = _map(vectors, order, settings)
+                        maps[name], card["maps"][name] = _map(vectors, order, layout)
                         card["maps"][name]["split"] = path.stem
                 anndata.io.write_elem(file["obsm"], f"{name}.map", maps[name])
                 card["splits"][name] = [path.stem for path in paths]
@@ -75,7 +105,7 @@ def collect(settings: CollectSettings, folds: Path, embeddings: dict[str, list[P
 
 
 def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> None:
-    """HDF5 ends a process that finds no room for what it holds; so it is asked for before."""
+    """HDF5 ends a process for which the disk has no room, so the room is checked before."""
     features = sum(
         sum(not name.startswith(PREFIX) for name in pq.read_schema(path).names)
         for paths in files.values()
@@ -87,10 +117,14 @@ def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> 
 
 
 def project(vectors: Floats, seed: int) -> tuple[Floats, str]:
-    """Two-dimensional map of (points, features) and the method: t-SNE (van der Maaten & Hinton 2008) or PCA.
+    """Return a two-dimensional map (points, 2), and its method: t-SNE (van der Maaten & Hinton 2008) or PCA.
 
     Features are standardised first, and t-SNE starts from the first two components. One thread: sums in another order
-    would give another map.
+    would give another map. Few points and single features are mapped by PCA.
+
+    Args:
+        vectors: The vectors (points, features).
+        seed: Seed of t-SNE.
     """
     with threadpool_limits(limits=1):
         scaled = StandardScaler().fit_transform(vectors)
@@ -105,11 +139,11 @@ def project(vectors: Floats, seed: int) -> tuple[Floats, str]:
         return tsne.fit_transform(components).astype(np.float32), "t-SNE"
 
 
-def _map(vectors: Floats, order: npt.NDArray[np.int64], settings: CollectSettings) -> tuple[Floats, dict[str, Any]]:
+def _map(vectors: Floats, order: npt.NDArray[np.int64], layout: Map) -> tuple[Floats, dict[str, Any]]:
     present = ~np.isnan(vectors[:, 0])
-    chosen = np.sort(order[present[order]][: settings.map_points])
+    chosen = np.sort(order[present[order]][: layout.points])
     found = np.full((len(vectors), 2), np.nan, np.float32)
-    found[chosen], method = project(vectors[chosen], settings.seed)
+    found[chosen], method = project(vectors[chosen], layout.seed)
     return found, {"method": method, "points": len(chosen)}
 
 
@@ -121,7 +155,7 @@ def _aligned(name: str, path: Path, rows: pd.Index[str]) -> Floats:
     return aligned
 
 
-def _obs(settings: CollectSettings, paths: list[Path], folds: Path) -> pd.DataFrame:
+def _obs(paths: list[Path], split: Split, study: str) -> pd.DataFrame:
     """Metadata of every row that any file has, in the order of first appearance, which is that of the index."""
     wanted = [f"{PREFIX}{name}" for name in ("id", "image", "plate", "well", "field", "object", "label")]
     tables = (pq.read_table(path, columns=wanted).to_pandas(ignore_metadata=True) for path in paths)
@@ -132,10 +166,10 @@ def _obs(settings: CollectSettings, paths: list[Path], folds: Path) -> pd.DataFr
     rows.columns = rows.columns.str.removeprefix(PREFIX)
     if rows["id"].duplicated().any():
         raise PhenoloomError(
-            f"Study {settings.study}: row {rows.loc[rows['id'].duplicated(), 'id'].iloc[0]!r} is embedded twice in one "
+            f"Study {study}: row {rows.loc[rows['id'].duplicated(), 'id'].iloc[0]!r} is embedded twice in one "
             "file; delete the embeddings and rerun `embed`"
         )
-    split, named = Split.read(folds), rows.rename(columns={"image": "image_id"})
+    named = rows.rename(columns={"image": "image_id"})
     rows["unit"], rows["group"] = split.units_of(named), split.groups_of(named)
     rows["fold"] = split.folds_of(named)
     rows["object"] = rows["object"].fillna(-1).astype(np.int32)

@@ -1,164 +1,145 @@
-"""One table of vectors a representation and split: descriptors, what a model makes of its view, or several in one."""
+"""Compute the vectors of one representation: descriptors, vectors of a model, or several representations in one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from ..config.rule_settings import EmbedSettings
+from ..artifacts.layout import SHAPE_SUMMARY
+from ..artifacts.provenance import Provenance
+from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..splits.split import ALL, NEW, Split
-from .table import (
-    METADATA,
-    Features,
-    Part,
-    _metadata,
-    _refuse_non_finite,
-    read_embedding,
-    seen_test_groups,
-    write_features,
-)
+from .representation import Concatenation, Descriptors, Encoder, Representation
+from .table import METADATA, Features, TableFacts, read_embedding, write_embedding
 
 if TYPE_CHECKING:
-    from .inference import Vectors
+    from ..data.study_input import StudyInput
+    from .inference import Encoded
 
 INTENSITY = ("channel_mean", "channel_std")
-SUMMARY = ".shapes.npz"
+PLACE = ("shard", "position")
+"""Where the tile of a row is stored."""
 
 
-def embed(
-    settings: EmbedSettings,
-    index: Path,
-    folds: Path,
-    stores: list[Path],
-    descriptors: list[Path],
-    model: Path | None,
-    output: Path,
-    threads: int,
-    parts: Sequence[Path] = (),
-) -> None:
-    """Write the vectors of one representation: `Metadata_*` and `<representation>_0000 ...`, one row a tile or contour.
+def embed(representation: Representation, study: StudyInput, output: Path, made_by: Provenance, threads: int) -> None:
+    """Write the embedding table of one representation and split (`table`), one row a tile or contour.
 
-    `model` is the folder of the model or the `model.yaml` in it, `parts` are the tables that are concatenated; a row is
-    kept where all of them have it. Rows without a vector are left out and counted in the
-    schema metadata (key `phenoloom`, JSON). What a trained model of contours knows of shapes is written beside it as
-    `<split>.shapes.npz` (`shape_summary`), but for one of another study (`settings.source`), to which all rows are
-    `new`. Raises PhenoloomError for a vector that is not finite, naming its row.
+    Rows without a vector are left out and counted in the schema metadata. What a trained model of contours has learned
+    of shapes is written beside the table as `<split>.shapes.npz` (`shape_space`), but not for a model of another study,
+    to which all rows are `new`.
+
+    Args:
+        representation: What is computed.
+        study: Index, folds and stores of the rows; descriptors and concatenations need no stores.
+        output: The embedding table.
+        made_by: Provenance of the table.
+        threads: Number of threads.
+
+    Raises:
+        PhenoloomError: A vector is not finite, or the representation does not fit the study.
     """
-    output.unlink(missing_ok=True)
-    summary = output.with_suffix(SUMMARY)
-    summary.unlink(missing_ok=True)
-    # What tiles look like, several lists a row, is read where it is wanted only.
-    wanted = {*METADATA, "shard", "position", *(INTENSITY if settings.descriptors == "intensity" else ())}
-    table = pq.read_table(index, columns=[name for name in pq.read_schema(index).names if name in wanted])
-    rows = table.select(
-        [name for name in ("id", "image_id", "plate", "well", "shard", "position") if name in table.column_names]
-    )
-    frame = rows.to_pandas()
-    split = Split.read(folds)
-    if settings.concatenate:
-        features = _concatenate(settings.concatenate, frame["id"], parts)
-    elif settings.descriptors == "intensity":
-        features = _intensity(table)
-    elif settings.descriptors:
-        features = _gather(settings.descriptors, frame["id"], descriptors)
+    origin, summary = representation.origin, output.with_suffix(SHAPE_SUMMARY)
+    for path in (output, summary):
+        path.unlink(missing_ok=True)
+    index, encoded = _read_index(study.index, origin), None
+    if isinstance(origin, Encoder):
+        # Torch takes seconds to import, and descriptors do without it.
+        from .inference import encode
+
+        encoded = encode(origin, _frame(index, ("id", *PLACE)), study.stores, output.parent, threads)
+        seen = origin.trained_here and origin.split == ALL
+        features = Features(encoded.values, encoded.found, scale=encoded.source.scale, seen_test_groups=seen)
+    elif isinstance(origin, Concatenation):
+        features = _concatenate(origin, index["id"].to_pandas())
     else:
-        vectors = _from_model(settings, frame, stores, model, output.parent, threads)
-        features = Features(vectors.values, vectors.found, None, vectors.scale)
-    kept = frame[features.found]
-    groups = pa.array(split.groups_of(kept), pa.string(), from_pandas=True)
-    roles = pa.array(_roles(settings, kept, split, features), pa.string())
-    if settings.model_name and settings.view == "shapes" and not settings.untrained and not settings.source:
-        _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
-        _summarise(vectors, roles, _metadata(settings, table.filter(pa.array(features.found)), features), summary)
-    write_features(settings, table, features, groups, roles, output)
+        features = _intensity(index) if origin.name == "intensity" else _gather(origin, index["id"].to_pandas())
+    rows = _with_roles(index.filter(pa.array(features.found)), origin, Split.read(study.folds), features)
+    # The table takes its place last: without it the summary does not count.
+    with atomic_path(output) as unfinished:
+        write_embedding(unfinished, rows, features, TableFacts(study.name, representation.name, origin.split, made_by))
+        if encoded is not None and encoded.encoder.trained_here:
+            _write_shape_space(encoded, rows, summary)
 
 
-def _roles(settings: EmbedSettings, rows: pd.DataFrame, split: Split, features: Features) -> NDArray[Any]:
-    """What the encoder knows of each row; to that of another study all of them are new."""
-    if settings.source:
-        return np.full(len(rows), NEW, dtype=object)
-    # Of a part that has seen the test groups nobody may say that it has not.
-    return split.roles(rows, ALL if any(part.seen_test_groups for part in features.parts) else settings.split)
+def _read_index(path: Path, origin: Descriptors | Encoder | Concatenation) -> pa.Table:
+    """The columns of an index that are needed; those that describe pixels are several lists a row."""
+    wanted = {*METADATA, *PLACE}
+    if isinstance(origin, Descriptors) and origin.name == "intensity":
+        wanted |= {*INTENSITY}
+    return pq.read_table(path, columns=[name for name in pq.read_schema(path).names if name in wanted])
 
 
-def _concatenate(names: Sequence[str], ids: pd.Series, tables: Sequence[Path]) -> Features:
+def _frame(rows: pa.Table, names: Sequence[str]) -> pd.DataFrame:
+    """Those of the columns that the rows have."""
+    frame: pd.DataFrame = rows.select([name for name in names if name in rows.column_names]).to_pandas()
+    return frame
+
+
+def _with_roles(
+    rows: pa.Table, origin: Descriptors | Encoder | Concatenation, folds: Split, features: Features
+) -> pa.Table:
+    """The rows with their group, and with what the encoder knows of each."""
+    frame = _frame(rows, ("id", "image_id", "plate", "well"))
+    # Where a part has seen the test groups, no row is unseen.
+    split = ALL if features.seen_test_groups else origin.split
+    roles = np.full(len(frame), NEW, dtype=object) if origin.new else folds.roles(frame, split)
+    groups = pa.array(folds.groups_of(frame), pa.string(), from_pandas=True)
+    return rows.append_column("group", groups).append_column("role", pa.array(roles, pa.string()))
+
+
+def _write_shape_space(encoded: Encoded, rows: pa.Table, path: Path) -> None:
+    from .shape_space import ShapeSpace, label_masks, write_shape_space
+
+    scale = encoded.source.scale
+    if scale is not None:
+        roles, labels = rows["role"].to_numpy(), label_masks(rows["label"].to_pandas())
+        space = ShapeSpace(encoded.objective, encoded.source, scale, encoded.values, roles, labels)
+        write_shape_space(path, space, encoded.card.seed)
+
+
+def _concatenate(origin: Concatenation, ids: pd.Series[str]) -> Features:
     """The vectors of all tables side by side, for the rows that each of them has; the first size that one has."""
-    by_name = {path.parent.name: path for path in tables}
-    if len(tables) != len(names) or set(by_name) != set(names):
+    by_name = {path.parent.name: path for path in origin.tables}
+    if len(origin.tables) != len(origin.names) or set(by_name) != set(origin.names):
         raise PhenoloomError(
-            f"Tables of {', '.join(names)} are to be concatenated, each embeddings/<representation>/<split>.parquet, "
-            f"found {', '.join(map(str, tables)) or 'none'}"
+            f"Tables of {', '.join(origin.names)} are to be concatenated, each <representation>/<split>.parquet, found "
+            f"{', '.join(map(str, origin.tables)) or 'none'}"
         )
-    embeddings = {name: read_embedding(by_name[name], name) for name in names}
-    places = [pd.Index(one.rows["id"]).get_indexer(pd.Index(ids)) for one in embeddings.values()]
-    found = np.all([place >= 0 for place in places], axis=0)
-    values = np.hstack([one.vectors[at[found]] for one, at in zip(embeddings.values(), places, strict=True)])
-    scale = None
-    for one, at in zip(embeddings.values(), places, strict=True):
-        if scale is None and "scale" in one.rows:
-            scale = np.exp(one.rows["scale"].to_numpy(np.float32)[at[found]])
-    labels = [f"{name}_{column:04d}" for name, one in embeddings.items() for column in range(one.vectors.shape[1])]
-    parts = tuple(Part(name, one.vectors.shape[1], seen_test_groups(by_name[name])) for name, one in embeddings.items())
-    return Features(values, found, labels, scale, parts)
+    embeddings = {name: read_embedding(by_name[name], name) for name in origin.names}
+    places = {name: pd.Index(one.rows["id"]).get_indexer(pd.Index(ids)) for name, one in embeddings.items()}
+    found = np.all([place >= 0 for place in places.values()], axis=0)
+    values = np.hstack([one.vectors[places[name][found]] for name, one in embeddings.items()])
+    scales = [
+        np.exp(one.rows["scale"].to_numpy(np.float32)[places[name][found]])
+        for name, one in embeddings.items()
+        if "scale" in one.rows
+    ]
+    parts = {name: one.vectors.shape[1] for name, one in embeddings.items()}
+    names = [f"{name}_{feature:04d}" for name, features in parts.items() for feature in range(features)]
+    seen = any(one.seen_test_groups for one in embeddings.values())
+    return Features(values, found, names, scales[0] if scales else None, parts, seen)
 
 
-def _from_model(
-    settings: EmbedSettings, frame: pd.DataFrame, stores: list[Path], model: Path | None, scratch: Path, threads: int
-) -> Vectors:
-    # Torch takes seconds to import, and descriptors do without it.
-    from .inference import Guest, encode
-
-    if model is None:
-        raise PhenoloomError(f"Representation {settings.representation} needs a trained model: give `--model`")
-    folder = model if model.is_dir() else model.parent
-    return encode(
-        frame,
-        stores,
-        folder,
-        split=settings.split,
-        untrained=settings.untrained,
-        threads=threads,
-        scratch=scratch,
-        guest=Guest(settings.study, settings.source) if settings.source else None,
-    )
-
-
-def _summarise(vectors: Vectors, roles: pa.Array, metadata: dict[str, pa.Array], path: Path) -> None:
-    from ..data.sources import ContourSource
-    from .shape_space import Space, masks_of, write_summary
-
-    assert isinstance(vectors.view, ContourSource)
-    seen = roles.to_numpy(zero_copy_only=False)
-    space = Space(
-        vectors.objective, vectors.view, vectors.values, seen, masks_of(metadata["Metadata_label"].to_pandas())
-    )
-    write_summary(path, space, vectors.card.seed)
-
-
-def _intensity(table: pa.Table) -> Features:
+def _intensity(index: pa.Table) -> Features:
     """Mean and standard deviation of each channel over a tile's pixels."""
-    names, columns = [], []
-    for column in INTENSITY:
-        values = np.stack(table[column].to_numpy()).astype(np.float32)
-        names += [f"{column}_{channel}" for channel in range(values.shape[1])]
-        columns.append(values)
-    return Features(np.hstack(columns), np.ones(len(table), bool), names)
+    columns = {name: np.stack(index[name].to_numpy()).astype(np.float32) for name in INTENSITY}
+    names = [f"{name}_{channel}" for name, values in columns.items() for channel in range(values.shape[1])]
+    return Features(np.hstack(list(columns.values())), np.ones(len(index), bool), names)
 
 
-def _gather(descriptor: str, ids: pd.Series, tables: Sequence[Path]) -> Features:
+def _gather(origin: Descriptors, ids: pd.Series[str]) -> Features:
     """The columns `<descriptor>_*` of all shards, joined to the index by id."""
-    prefix = f"{descriptor}_"
+    prefix = f"{origin.name}_"
     parts: list[pd.DataFrame] = []
     names: list[str] | None = None
-    for path in tables:
+    for path in origin.tables:
         columns = [name for name in pq.read_schema(path).names if name.startswith(prefix)]
         if not columns or (names is not None and columns != names):
             raise PhenoloomError(

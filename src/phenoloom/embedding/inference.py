@@ -1,157 +1,111 @@
-"""Vectors of a model for every row of an index, streamed in batches."""
+"""Embed the rows of an index with a trained model, in batches."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..config.model import ImageModel
 from ..core.errors import PhenoloomError
 from ..core.gpu_usage import SUFFIX, recorded_use
 from ..core.progress import progress
+from ..data.domain import TrainedOn, domain_of
 from ..data.loader import Loader, cut
-from ..data.sources import ContourSource, TileSource
+from ..data.sources import StudySource
 from ..models.checkpoint import CARD, Card, load_objective, read_card
 from ..objectives import Objective
 from ..splits.split import ALL
+from .representation import Encoder
 
 BATCH = 64
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """`values` (found rows, latent) float32 on disk, in the order of the index; `found` is a mask of the index.
+class Encoded:
+    """The vectors of a model.
 
-    `objective` is what made them of the items of `view`.
+    Attributes:
+        values: Vectors (found rows, latent) on the disk, in the order of the index.
+        found: Mask of the rows of the index that have a vector (rows,).
+        encoder: The encoder that was asked for.
+        objective: Its network.
+        card: Its card.
+        source: The items that it embedded, with the sizes of contours in `scale`.
     """
 
     values: NDArray[np.float32]
     found: NDArray[np.bool_]
+    encoder: Encoder
     objective: Objective
-    view: TileSource | ContourSource
     card: Card
-
-    @property
-    def scale(self) -> NDArray[np.float32] | None:
-        """Sizes of outlines in px; none for tiles."""
-        return self.view.scale if isinstance(self.view, ContourSource) else None
+    source: StudySource
 
 
-class Guest(NamedTuple):
-    """Rows of `study` that are embedded by an encoder of the study `source`."""
+def encode(encoder: Encoder, rows: pd.DataFrame, stores: Sequence[Path], scratch: Path, threads: int) -> Encoded:
+    """Embed the rows of an index with a model.
 
-    study: str
-    source: str
-
-
-def encode(
-    table: pd.DataFrame,
-    stores: Sequence[Path],
-    model: Path,
-    *,
-    split: str,
-    untrained: bool,
-    threads: int,
-    scratch: Path,
-    guest: Guest | None = None,
-) -> Vectors:
-    """Embed the rows of `table` (id, and for tiles shard and position) with the model folder `model`.
-
-    Vectors and contours live in files without a name in `scratch`, so memory does not grow with the study. Batches
+    Vectors and contours lie in files without a name in `scratch`, so memory does not grow with the study. Batches
     follow the ids, not the index, so a vector does not depend on the number of shards to its last bit.
 
-    A `guest` has the rows of another study than the encoder's: its channels go by name, and are normalised by the
-    statistics of the encoder's own tiles. Raises PhenoloomError for other channels and another type of pixels.
+    The tiles of a guest are given to the encoder with their channels matched by name, normalised by the statistics of
+    the encoder's own tiles.
+
+    Args:
+        encoder: The encoder.
+        rows: Rows of the index: `id`, and for tiles `shard` and `position`.
+        stores: Manifests of the stores of the rows, one a shard.
+        scratch: Folder for temporary files.
+        threads: Number of threads.
+
+    Raises:
+        PhenoloomError: The model is of another split or study, or the items have other channels, another type of
+            pixels or another number of points than those that it was trained on.
     """
     torch.set_num_threads(threads)
-    card = read_card(model)
-    # One encoder that never saw the study serves all of its folds.
-    if card.split != (split if card.trained_here else ALL):
-        raise PhenoloomError(f"{model / CARD} was trained for split {card.split}, expected {split}; train again")
+    card = _card(encoder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if guest and card.study != guest.source:
-        raise PhenoloomError(f"{model / CARD} was trained for study {card.study}, expected {guest.source}")
-    objective = load_objective(model, card, untrained=untrained).to(device)
-    view, found = _open_view(table, stores, card, model, scratch)
-    inputs = _inputs(card, split, _channel_order(view, card, model, guest))
-    order = np.argsort(table["id"].to_numpy()[found].astype(str), kind="stable")
+    objective = load_objective(encoder.model, card, untrained=encoder.untrained).to(device)
+    domain = domain_of(card.model)
+    opened = domain.open(rows, stores, scratch)
+    dtype = card.preparation.dtype if card.preparation else None
+    trained = TrainedOn(card.channels, card.points, dtype, encoder.model / CARD)
+    channels = domain.match(opened.source, trained, encoder.guest.study if encoder.guest else None)
+    normaliser = card.normaliser(encoder.split) if domain.normalises else None
+    order = np.argsort(rows["id"].to_numpy()[opened.found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
-    use = recorded_use(device, scratch / f"{split}.{SUFFIX}")
-    with Loader(view, threads, device) as loader, torch.inference_mode(), use:
+    use = recorded_use(device, scratch / f"{encoder.split}.{SUFFIX}")
+    with Loader(opened.source, threads, device) as loader, torch.inference_mode(), use:
         plan = cut(order, BATCH)
-        batches = progress(zip(plan, loader.batches(plan), strict=True), len(plan), f"{card.name} {split}", "batches")
-        for rows, batch in batches:
-            vectors = objective.embed(inputs(batch))
+        name = f"{card.name} {encoder.split}"
+        for places, batch in progress(zip(plan, loader.batches(plan), strict=True), len(plan), name, "batches"):
+            vectors = objective.embed(domain.prepare(batch, normaliser, card.placement, channels))
             if values is None:
-                values = _on_disk(scratch, (len(view), vectors.shape[1]))
-            values[rows] = vectors.cpu().numpy()
+                values = _on_disk(scratch, (len(opened.source), vectors.shape[1]))
+            values[places] = vectors.cpu().numpy()
     if values is None:
-        raise PhenoloomError(f"No row of the index has anything to embed with {model}; rerun the step `contours`")
-    return Vectors(values, found, objective, view, card)
-
-
-def _open_view(
-    table: pd.DataFrame, stores: Sequence[Path], card: Card, model: Path, scratch: Path
-) -> tuple[TileSource | ContourSource, NDArray[np.bool_]]:
-    if isinstance(card.model, ImageModel):
-        return TileSource(table, stores), np.ones(len(table), bool)
-    shapes = ContourSource(table, stores, scratch)
-    if shapes.item[0] != card.points:
         raise PhenoloomError(
-            f"{model / CARD} was trained on contours of {card.points} points, these have {shapes.item[0]}; train again"
+            f"No row of the index has anything to embed with {encoder.model}; rerun the step `contours`"
         )
-    return shapes, shapes.found
+    return Encoded(values, opened.found, encoder, objective, card, opened.source)
 
 
-def _channel_order(view: TileSource | ContourSource, card: Card, model: Path, guest: Guest | None) -> list[int] | None:
-    """Channels of a guest's tiles in the order of those that were trained on; None where they are as they should be."""
-    if not isinstance(view, TileSource) or not isinstance(card.model, ImageModel):
-        return None
-    trained = card.channels or []
-    if not guest:
-        if view.channels != trained:
-            raise PhenoloomError(
-                f"{model / CARD} was trained on channels {card.channels}, the tiles have {view.channels}; train again"
-            )
-        return None
-    order = card.model.channels.places(trained, view.channels)
-    if order is None:
-        raise PhenoloomError(
-            f"{model / CARD} was trained on channels {', '.join(trained)}, and {guest.study} has "
-            f"{', '.join(view.channels)}; name them alike (`source.channels`, or `channels.aliases` of the model)"
-        )
-    # Statistics have the camera's unit, and none of the guest's own may take their place.
-    dtype = card.preparation and card.preparation.dtype
-    if dtype and dtype != view.dtype.name:
-        raise PhenoloomError(
-            f"{model / CARD} was trained on pixels of type {dtype}, and {guest.study} has {view.dtype.name}; give both "
-            "studies images of one type"
-        )
-    return None if order == list(range(len(order))) else order
-
-
-def _inputs(card: Card, split: str, order: list[int] | None) -> Callable[[Tensor], Tensor]:
-    """How items become what the network takes."""
-    if not isinstance(card.model, ImageModel):
-        return lambda batch: batch
-    normaliser, placement = card.normaliser(split), card.placement
-
-    def prepared(batch: Tensor) -> Tensor:
-        # Converted first: on a GPU torch picks from no unsigned integers.
-        values = normaliser(batch if order is None else batch.float()[:, order])
-        return values if placement is None else placement(values)
-
-    return prepared
+def _card(encoder: Encoder) -> Card:
+    """The card of the model; refuses one of another split or study."""
+    card, path = read_card(encoder.model), encoder.model / CARD
+    # One encoder that never saw the study serves all of its folds.
+    split = encoder.split if card.trained_here else ALL
+    if card.split != split:
+        raise PhenoloomError(f"{path} was trained for split {card.split}, expected {encoder.split}; train again")
+    if encoder.guest and card.study != encoder.guest.source:
+        raise PhenoloomError(f"{path} was trained for study {card.study}, expected {encoder.guest.source}")
+    return card
 
 
 def _on_disk(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
-"""What a model knows of shapes, for the report: ways back from vectors, ways between outlines, modes, invariance.
+"""Describe the space of a trained encoder of contours for the report.
 
-Written by `embed` beside the vectors, so that the report only reads. Modes are fitted to rows that the encoder was
+Shape modes, decoded outlines and their errors, paths between labels, outlines drawn from a prior, and invariances.
+`embed` writes them beside the vectors, so that the report only reads. Modes are fitted to rows that the encoder was
 trained on; everything else is shown on the test groups, or on all rows where the split has none.
 """
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.atomic import write_atomically
-from ..data.sources import ContourSource
+from ..data.sources import StudySource
 from ..objectives import Objective, ShapeVAE
 from ..shapes.alignment import mean_outline, posed, reconstruction_errors
 from ..splits.split import ALL, TEST, TRAIN
@@ -32,45 +33,57 @@ LABELS = 24
 _BLOCK = 4096
 
 Arrays = dict[str, NDArray[Any]]
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Space:
-    """An encoder in evaluation mode, what it looked at, and its vectors (rows, latent) with role and labels by row."""
+class ShapeSpace:
+    """An encoder of contours in evaluation mode, and its vectors of the rows of an embedding table.
+
+    Attributes:
+        objective: Network of the encoder.
+        source: Contours of the rows, of scale 1.
+        scale: Sizes of the contours in px (rows,).
+        vectors: Vectors of the rows (rows, latent).
+        roles: What the encoder knows of each row, such as `train` (rows,).
+        labels: Mask (rows,) of the rows of each label that is shown; a row may have several.
+    """
 
     objective: Objective
-    view: ContourSource
+    source: StudySource
+    scale: NDArray[np.float32]
     vectors: NDArray[np.float32]
-    roles: NDArray[Any]
+    roles: NDArray[np.object_]
     labels: Mapping[str, NDArray[np.bool_]]
-    """Mask of the rows of each label that is shown; a row may have several."""
 
     @property
-    def fitted(self) -> Rows:
-        """Rows that anything may be fitted to."""
+    def fitted(self) -> Positions:
+        """Positions that anything may be fitted to."""
         return np.flatnonzero(np.isin(self.roles, [TRAIN, ALL]))
 
     @property
-    def shown(self) -> Rows:
-        """Rows that the encoder has not seen, or all where it has seen all."""
+    def shown(self) -> Positions:
+        """Positions that the encoder has not seen, or all where it has seen all."""
         return np.flatnonzero(np.isin(self.roles, [TEST, ALL]))
 
-    def outlines(self, rows: Rows) -> NDArray[np.float32]:
-        """Contours (len(rows), points, 2) of scale 1."""
-        out = np.empty((len(rows), *self.view.item), np.float32)
-        self.view.read(rows, out)
+    def outlines(self, rows: Positions) -> NDArray[np.float32]:
+        """Return contours (len(rows), points, 2) of scale 1."""
+        out = np.empty((len(rows), *self.source.item), np.float32)
+        self.source.read(rows, out)
         return out
 
     @torch.inference_mode()
     def decode(self, vectors: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Outlines of vectors, and the share of their distances that no outline has; none: there is no way back."""
+        """Return the outlines (n, points, 2) of vectors (n, latent); None where the model has no decoder.
+
+        With them comes the share of the decoded distances that no outline in the plane has (n,).
+        """
         found = self.objective.decode(self._tensor(vectors))
         return None if found is None else (found[0].cpu().numpy(), found[1].cpu().numpy())
 
     @torch.inference_mode()
     def embed(self, contours: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors of contours of scale 1."""
+        """Return the vectors (n, latent) of contours (n, points, 2) of scale 1."""
         vectors: NDArray[np.float32] = self.objective.embed(self._tensor(contours)).cpu().numpy()
         return vectors
 
@@ -79,8 +92,12 @@ class Space:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
 
 
-def masks_of(labels: pd.Series) -> dict[str, NDArray[np.bool_]]:
-    """Mask of the rows of each of the commonest labels; a row's label is a text, several texts or nothing."""
+def label_masks(labels: pd.Series) -> dict[str, NDArray[np.bool_]]:
+    """Return a mask (rows,) of the rows of each of the most common labels.
+
+    Args:
+        labels: Label of each row: a text, several texts or nothing.
+    """
     one = labels.reset_index(drop=True).explode().dropna()
     counts = one.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     masks = {}
@@ -90,17 +107,27 @@ def masks_of(labels: pd.Series) -> dict[str, NDArray[np.bool_]]:
     return masks
 
 
-def write_summary(path: Path, space: Space, seed: int) -> None:
-    """Write what `summarise` finds as `path`, atomically; nothing where no row has an outline to show."""
-    arrays = summarise(space, seed)
+def write_shape_space(path: Path, space: ShapeSpace, seed: int) -> None:
+    """Write the arrays of `describe_shape_space`, atomically; no file where no row has an outline to show.
+
+    Args:
+        path: The file (`.npz`).
+        space: The encoder and its vectors.
+        seed: Seed of all choices.
+    """
+    arrays = describe_shape_space(space, seed)
     if arrays:
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
-def summarise(space: Space, seed: int) -> Arrays:
-    """Arrays of everything that is shown; those of the way back are not there where the model has none.
+def describe_shape_space(space: ShapeSpace, seed: int) -> Arrays:
+    """Return the arrays of everything that is shown; without a decoder, those of decoded outlines are left out.
 
     The same on any number of threads. Memory does not grow with the number of rows.
+
+    Args:
+        space: The encoder and its vectors.
+        seed: Seed of all choices.
     """
     if not len(space.fitted) or not len(space.shown):
         return {}
@@ -114,8 +141,8 @@ def summarise(space: Space, seed: int) -> Arrays:
         torch.set_num_threads(threads)
 
 
-def _modes(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
-    """Clusters of the fitted rows: their mean outline, the decoded centre, and who is in them among the shown rows."""
+def _modes(space: ShapeSpace, rng: np.random.Generator, seed: int) -> Arrays:
+    """Clusters of the fitted rows: mean outlines, decoded centres, and the labels of the shown rows in each."""
     fitted = _some(space.fitted, FITTED, rng)
     modes = fit_modes(space.vectors[fitted], min(MODES, 2 + len(fitted) // 10), seed)
     of, far = modes.of(space.vectors[fitted])
@@ -129,7 +156,7 @@ def _modes(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
     # A block at a time: the vectors of a large study stay on the disk.
     blocks = [modes.of(space.vectors[shown[i : i + _BLOCK]]) for i in range(0, len(shown), _BLOCK)]
     here, distance = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    labels = _commonest(space)
+    labels = _most_common(space)
     shares = occupancy(here, [space.labels[name][shown] for name in labels], len(means))
     arrays: Arrays = {
         "mode_outlines": np.array(means, np.float32),
@@ -147,9 +174,9 @@ def _modes(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
     return arrays
 
 
-def _invariance(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
+def _invariance(space: ShapeSpace, rng: np.random.Generator, seed: int) -> Arrays:
     rows = _some(space.shown, MOVED, rng)
-    contours = space.outlines(rows) * space.view.scale[rows][:, None, None]
+    contours = space.outlines(rows) * space.scale[rows][:, None, None]
     if len(np.unique(space.vectors[rows], axis=0)) < 2:
         return {}
     moved = invariance(space.embed, contours, seed)
@@ -159,8 +186,8 @@ def _invariance(space: Space, rng: np.random.Generator, seed: int) -> Arrays:
     }
 
 
-def _reconstructions(space: Space, rng: np.random.Generator) -> Arrays:
-    """How far decoded outlines are from their inputs, as a share of the diameter, and their matrices from the plane."""
+def _reconstructions(space: ShapeSpace, rng: np.random.Generator) -> Arrays:
+    """Errors of decoded outlines as a share of the diameter, and how far their matrices are from the plane."""
     rows = _some(space.shown, DECODED, rng)
     decoded = space.decode(space.vectors[rows])
     if decoded is None:
@@ -169,9 +196,9 @@ def _reconstructions(space: Space, rng: np.random.Generator) -> Arrays:
     return {"decoded_errors": reconstruction_errors(outlines, space.outlines(rows)), "decoded_outside": outside}
 
 
-def _paths(space: Space) -> Arrays:
-    """Straight lines in the space between a typical object of each label and of the next one, decoded."""
-    labels = _commonest(space)[: PATHS + 1]
+def _paths(space: ShapeSpace) -> Arrays:
+    """Decoded points of the straight lines between a typical object of each label and of the next label."""
+    labels = _most_common(space)[: PATHS + 1]
     if len(labels) < 2 or space.decode(space.vectors[:1]) is None:
         return {}
     rows = np.array([_typical(space, space.labels[name]) for name in labels])
@@ -183,7 +210,7 @@ def _paths(space: Space) -> Arrays:
         assert decoded is not None
         outlines.append(_following(decoded[0], space.outlines(np.array([first]))[0]))
         outside.append(decoded[1])
-    truth = space.outlines(ends.ravel()).reshape(len(ends), 2, *space.view.item)
+    truth = space.outlines(ends.ravel()).reshape(len(ends), 2, *space.source.item)
     for i, path in enumerate(outlines):
         truth[i] = posed(truth[i], path[[0, -1]])
     return {
@@ -194,8 +221,8 @@ def _paths(space: Space) -> Arrays:
     }
 
 
-def _drawn(space: Space, seed: int) -> Arrays:
-    """Outlines of vectors from the prior of a variational autoencoder."""
+def _drawn(space: ShapeSpace, seed: int) -> Arrays:
+    """Decoded outlines of vectors that are drawn from the prior of a variational autoencoder."""
     if not isinstance(space.objective, ShapeVAE):
         return {}
     decoded = space.decode(space.objective.draw(DRAWN, torch.Generator().manual_seed(seed)).numpy())
@@ -204,26 +231,26 @@ def _drawn(space: Space, seed: int) -> Arrays:
 
 
 def _following(outlines: NDArray[np.float32], first: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Outlines (k, n, 2), the first in the pose of an outline (n, 2), each other one in that of the one before it."""
+    """Outlines (k, n, 2), the first in the pose of an outline (n, 2), each other one in the pose of its predecessor."""
     found = [posed(outlines[:1], first[None])[0]]
     for outline in outlines[1:]:
         found.append(posed(outline[None], found[-1][None])[0])
     return np.array(found)
 
 
-def _typical(space: Space, rows: NDArray[np.bool_]) -> int:
-    """The shown row whose vector is nearest to the mean of those of its label; of many, of some at equal steps."""
+def _typical(space: ShapeSpace, rows: NDArray[np.bool_]) -> int:
+    """Position of the shown row of a label nearest to the mean of all; of many rows, some at equal steps are used."""
     members = space.shown[rows[space.shown]]
     members = members[:: -(-len(members) // FITTED)]
     vectors = space.vectors[members].astype(np.float64)
     return int(members[np.square(vectors - vectors.mean(axis=0)).sum(axis=1).argmin()])
 
 
-def _commonest(space: Space) -> list[str]:
-    """Labels of the shown rows, the commonest first."""
+def _most_common(space: ShapeSpace) -> list[str]:
+    """Labels of the shown rows, the most common first."""
     counts = {name: int(rows[space.shown].sum()) for name, rows in space.labels.items()}
     return sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
 
 
-def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+def _some(rows: Positions, most: int, rng: np.random.Generator) -> Positions:
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))

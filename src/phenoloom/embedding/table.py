@@ -1,13 +1,17 @@
-"""The table of vectors of one representation: write it, read it, average it over units."""
+"""Embedding tables: the vectors of one representation and split, as Parquet, one row a tile or contour.
+
+Columns are `Metadata_*` and `<representation>_0000 ...` (float32), the convention of pycytominer and copairs. The
+schema metadata states what the vectors are and how they were made.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,46 +19,120 @@ from numpy.typing import NDArray
 
 from ..artifacts.parquet import table_facts, table_metadata
 from ..artifacts.provenance import Provenance
-from ..config.base import Unit
-from ..config.rule_settings import EmbedSettings
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
-from ..splits.split import ALL
-from ..splits.units import unit_ids
 
 PREFIX = "Metadata_"
+METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
+"""Columns of an index that go into the table; those that the index lacks are null."""
+ROWS_A_GROUP = 16_384
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the rows of an index that have any.
+
+    Attributes:
+        values: Features (found rows, features), in the order of the index.
+        found: Mask of the rows of the index that have features (rows,).
+        names: What the features are called; None where they are known by their number alone.
+        scale: Sizes of the outlines in px (found rows,); None where there is no outline.
+        parts: Number of features of each representation that was concatenated, in order; empty for a single one.
+        seen_test_groups: Whether an encoder behind the features was trained on the test groups too.
+    """
+
+    values: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    names: list[str] | None = None
+    scale: NDArray[np.float32] | None = None
+    parts: Mapping[str, int] = field(default_factory=dict)
+    seen_test_groups: bool = False
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What an embedding table states about itself.
+
+    Attributes:
+        study: Study of the rows.
+        representation: Name of the representation; names the columns.
+        split: Split of the encoder: `fold-<k>`, or `all`.
+        made_by: Provenance of the table.
+        more: Further facts, by their keys.
+    """
+
+    study: str
+    representation: str
+    split: str
+    made_by: Provenance
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def column(self, feature: int) -> str:
+        """Return the name of the column of a feature."""
+        return f"{self.representation}_{feature:04d}"
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Rows of one split: `rows` holds the metadata (id, image_id, plate ..., without prefix) of each vector."""
+    """An embedding table in memory.
+
+    Attributes:
+        rows: Metadata of each vector (id, image_id, plate, well, ..., group, role), without prefix.
+        vectors: Vectors (rows, features).
+        parts: Number of features of each representation that the vectors are made of; mostly one.
+        seen_test_groups: Whether an encoder behind the vectors was trained on the test groups too.
+    """
 
     rows: pd.DataFrame
-    vectors: npt.NDArray[np.float32]
-    """(rows, features)."""
+    vectors: NDArray[np.float32]
     parts: tuple[int, ...]
-    """Features of each representation that the vector is made of; mostly one."""
+    seen_test_groups: bool = False
 
 
-@dataclass(frozen=True)
-class UnitVectors:
-    """One vector a unit, the mean over its rows."""
+def write_embedding(path: Path, rows: pa.Table, features: Features, facts: TableFacts) -> None:
+    """Write an embedding table, atomically and in blocks of rows.
 
-    units: pd.Index[str]
-    vectors: npt.NDArray[np.float32]
-    """(units, features)."""
-    parts: tuple[int, ...]
-    """Features of each representation that the vector is made of."""
-    log_scale: npt.NDArray[np.float32] | None
-    """(units, 1), for representations of shapes."""
-    trained_on: npt.NDArray[np.bool_]
-    """(units,): a row of the unit says that the encoder was trained on it."""
-    tested: npt.NDArray[np.bool_]
-    """(units,): a row of the unit says that the encoder never saw it."""
+    Args:
+        path: The table.
+        rows: The rows of the index that have features, with the further columns `group` and `role`.
+        features: Their features.
+        facts: What the table states about itself.
+
+    Raises:
+        PhenoloomError: A feature is not finite.
+    """
+    broken = _first_non_finite(features.values)
+    if broken:
+        row, feature, count = broken
+        name = features.names[feature] if features.names else facts.column(feature)
+        raise PhenoloomError(
+            f"Feature {name} of {rows['id'][row]} is {features.values[row, feature]}, expected a finite number, and so "
+            f"it is in {count} of {len(rows)} rows. Remove the object or repair the step that computed it"
+        )
+    metadata = _metadata(rows, features, facts.study)
+    names = [facts.column(feature) for feature in range(features.values.shape[1])]
+    fields = [pa.field(f"{PREFIX}{name}", column.type) for name, column in metadata.items()]
+    fields += [pa.field(name, pa.float32()) for name in names]
+    schema = pa.schema(fields, metadata=table_metadata(_record(features, facts)))
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(rows), ROWS_A_GROUP):
+            block = features.values[start : start + ROWS_A_GROUP]
+            columns = [column.slice(start, len(block)) for column in metadata.values()]
+            columns += [pa.array(np.ascontiguousarray(values)) for values in block.T]
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def read_embedding(path: Path, representation: str) -> Embedding:
-    """Read an embeddings table; refuses one without vectors of `representation` or with values that are not finite."""
+    """Read an embedding table.
+
+    Args:
+        path: The table.
+        representation: Name of the representation that the caller expects in it.
+
+    Raises:
+        PhenoloomError: The table has no rows or no vectors of the representation, a value is not finite, or the parts
+            that it states have another number of features than the vectors.
+    """
     table = pq.read_table(path)
     names = [name for name in table.column_names if name.startswith(f"{representation}_")]
     if not names or not table.num_rows:
@@ -62,167 +140,67 @@ def read_embedding(path: Path, representation: str) -> Embedding:
             f"{path} must hold columns {representation}_0000 ... and at least one row, found {len(names)} such columns "
             f"and {table.num_rows} rows; delete it and rerun `embed`"
         )
-    metadata = [name for name in table.column_names if name.startswith(PREFIX)]
-    rows = table.select(metadata).to_pandas(ignore_metadata=True)
-    rows.columns = rows.columns.str.removeprefix(PREFIX)
-    rows = rows.rename(columns={"image": "image_id"})
+    rows = table.select([name for name in table.column_names if name.startswith(PREFIX)]).to_pandas(
+        ignore_metadata=True
+    )
+    rows = rows.rename(columns=lambda name: name.removeprefix(PREFIX)).rename(columns={"image": "image_id"})
     vectors = np.empty((table.num_rows, len(names)), np.float32)
     for position, name in enumerate(names):
         vectors[:, position] = table.column(name).to_numpy()
-    broken = ~np.isfinite(vectors).all(axis=1)
-    if broken.any():
-        row, feature = np.argwhere(~np.isfinite(vectors))[0]
+    broken = _first_non_finite(vectors)
+    if broken:
+        row, feature, count = broken
         raise PhenoloomError(
-            f"{path}: {int(broken.sum())} of {len(rows)} vectors are not finite, first {rows['id'].iloc[row]!r} in "
+            f"{path}: {count} of {len(rows)} vectors are not finite, first {rows['id'].iloc[row]!r} in "
             f"{names[feature]}; find out how {representation} fails on it, or leave the representation out of the study"
         )
-    parts = tuple(features for _, features in table_facts(table.schema).get("parts", [])) or (len(names),)
+    facts = table_facts(table.schema)
+    parts = tuple(features for _, features in facts.get("parts", [])) or (len(names),)
     if sum(parts) != len(names):
         raise PhenoloomError(
-            f"{path} says that its parts have {' + '.join(map(str, parts))} features, and has {len(names)}; delete it "
-            "and rerun `embed`"
+            f"{path} states that its parts have {' + '.join(map(str, parts))} features, but has {len(names)}; delete "
+            "it and rerun `embed`"
         )
-    return Embedding(rows, vectors, parts)
+    return Embedding(rows, vectors, parts, bool(facts.get("seen_test_groups", False)))
 
 
-def seen_test_groups(path: Path) -> bool:
-    """Whether the encoder behind an embeddings table was trained on the test groups too."""
-    return bool(table_facts(pq.read_schema(path)).get("seen_test_groups", False))
-
-
-def average(embedding: Embedding, unit: Unit) -> UnitVectors:
-    """Mean vector of each unit, units sorted; summed in float64 in the order of the rows."""
-    rows = embedding.rows
-    ids = unit_ids(rows, unit)
-    if ids.isna().any():
-        raise PhenoloomError(
-            f"Row {rows.loc[ids.isna(), 'id'].iloc[0]!r} has no {unit}, so it cannot be averaged with its {unit}; set "
-            "classify.unit to something that all rows have"
-        )
-    codes, units = pd.factorize(ids, sort=True)
-    trained_on, tested = np.zeros(len(units), bool), np.zeros(len(units), bool)
-    trained_on[codes[(rows["role"] == "train").to_numpy()]] = True
-    tested[codes[(rows["role"] == "test").to_numpy()]] = True
-    scale = rows["scale"].to_numpy(np.float32)[:, None] if "scale" in rows else None
-    return UnitVectors(
-        pd.Index(units),
-        _means(embedding.vectors, codes, len(units)),
-        embedding.parts,
-        None if scale is None else _means(scale, codes, len(units)),
-        trained_on,
-        tested,
-    )
-
-
-def _means(values: npt.NDArray[np.float32], codes: npt.NDArray[np.int64], units: int) -> npt.NDArray[np.float32]:
-    order = np.argsort(codes, kind="stable")
-    if len(codes) == units:
-        return values[order]
-    starts = np.searchsorted(codes[order], np.arange(units))
-    sums = np.add.reduceat(values[order], starts, axis=0, dtype=np.float64)
-    means: npt.NDArray[np.float32] = (sums / np.bincount(codes)[:, None]).astype(np.float32)
-    return means
-
-
-ROWS_A_GROUP = 16_384
-
-
-METADATA = ("id", "image_id", "plate", "well", "field", "object", "label")
-
-
-NAMES = {"image_id": "image"}
-
-
-class Part(NamedTuple):
-    """One of several representations in a vector."""
-
-    name: str
-    features: int
-    seen_test_groups: bool
-
-
-@dataclass(frozen=True)
-class Features:
-    """`values` (found rows, features) in the order of the index, where mask `found` says which rows have any."""
-
-    values: NDArray[np.float32]
-    found: NDArray[np.bool_]
-    names: list[str] | None
-    scale: NDArray[np.float32] | None = None
-    parts: tuple[Part, ...] = ()
-    """Where the values are concatenated: what they are of."""
-
-
-def write_features(
-    settings: EmbedSettings,
-    table: pa.Table,
-    features: Features,
-    groups: pa.Array,
-    roles: pa.Array,
-    output: Path,
-    **facts: Any,
-) -> None:
-    """Write the table of `features` of the rows of an index; `groups` and `roles` are those of the rows that have any.
-
-    `facts` are added to what the schema metadata says. Raises PhenoloomError for a vector that is not finite.
-    """
-    kept = table.filter(pa.array(features.found))
-    _refuse_non_finite(features, kept["id"].to_numpy(), settings.representation)
-    metadata = _metadata(settings, kept, features)
-    metadata["Metadata_group"], metadata["Metadata_role"] = groups, roles
-    _write(output, metadata, features.values, settings.representation, _record(settings, features) | facts)
-
-
-def _refuse_non_finite(features: Features, ids: NDArray[Any], representation: str) -> None:
-    for start in range(0, len(ids), ROWS_A_GROUP):
-        bad = ~np.isfinite(features.values[start : start + ROWS_A_GROUP])
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            name = features.names[column] if features.names else f"{representation}_{column:04d}"
-            raise PhenoloomError(
-                f"Feature {name} of {ids[start + row]} is {features.values[start + row, column]}, expected a finite "
-                f"number; {int(bad.any(1).sum())} rows near it have one too. Remove the object or repair its step"
-            )
-
-
-def _metadata(settings: EmbedSettings, table: pa.Table, features: Features) -> dict[str, pa.Array]:
-    metadata = {}
-    for name in METADATA:
-        values = table[name] if name in table.column_names else pa.nulls(len(table), pa.string())
-        metadata[f"Metadata_{NAMES.get(name, name)}"] = values
-        if name == "id":
-            metadata["Metadata_study"] = pa.array([settings.study] * len(table), pa.string())
+def _metadata(rows: pa.Table, features: Features, study: str) -> dict[str, pa.ChunkedArray | pa.Array]:
+    """Columns of the table without their prefix, in order."""
+    nothing = pa.nulls(len(rows), pa.string())
+    columns = {name: rows[name] if name in rows.column_names else nothing for name in METADATA}
+    metadata = {"id": columns.pop("id"), "study": pa.array([study] * len(rows), pa.string())}
+    metadata["image"] = columns.pop("image_id")
+    metadata |= columns
     if features.scale is not None:
-        metadata["Metadata_scale"] = pa.array(np.log(features.scale))
-    return metadata
+        metadata["scale"] = pa.array(np.log(features.scale))
+    return metadata | {"group": rows["group"], "role": rows["role"]}
 
 
-def _record(settings: EmbedSettings, features: Features) -> dict[str, Any]:
-    return {
-        **Provenance.of(settings).record(),
-        "representation": settings.representation,
-        "split": settings.split,
+def _record(features: Features, facts: TableFacts) -> dict[str, Any]:
+    """What the schema metadata states."""
+    record: dict[str, Any] = {
+        **facts.made_by.record(),
+        "representation": facts.representation,
+        "split": facts.split,
         "features": features.names,
         "rows": int(features.found.sum()),
         "missing": int((~features.found).sum()),
-        **({"parts": [[part.name, part.features] for part in features.parts]} if features.parts else {}),
-        "seen_test_groups": any(part.seen_test_groups for part in features.parts)
-        or (
-            settings.model_name is not None and settings.split == ALL and not settings.untrained and not settings.source
-        ),
+        "seen_test_groups": features.seen_test_groups,
+        **facts.more,
     }
+    return record | {"parts": [list(part) for part in features.parts.items()]} if features.parts else record
 
 
-def _write(
-    output: Path, metadata: dict[str, Any], values: NDArray[np.float32], representation: str, facts: dict[str, Any]
-) -> None:
-    names = [f"{representation}_{column:04d}" for column in range(values.shape[1])]
-    fields = [pa.field(name, column.type) for name, column in metadata.items()]
-    fields += [pa.field(name, pa.float32()) for name in names]
-    schema = pa.schema(fields, metadata=table_metadata(facts))
-    with atomic_path(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, len(values), ROWS_A_GROUP):
-            block = values[start : start + ROWS_A_GROUP]
-            columns = [column.slice(start, len(block)) for column in metadata.values()]
-            columns += [pa.array(np.ascontiguousarray(block[:, i])) for i in range(len(names))]
-            writer.write_table(pa.table(columns, schema=schema))
+def _first_non_finite(values: NDArray[np.float32]) -> tuple[int, int, int] | None:
+    """The first row with a value that is not finite, the feature, and how many rows have one; None for no row.
+
+    In blocks, so that vectors that lie on the disk stay there.
+    """
+    first, count = None, 0
+    for start in range(0, len(values), ROWS_A_GROUP):
+        broken = ~np.isfinite(values[start : start + ROWS_A_GROUP])
+        count += int(broken.any(axis=1).sum())
+        if first is None and broken.any():
+            row, feature = np.argwhere(broken)[0].tolist()
+            first = start + row, feature
+    return first and (*first, count)

@@ -1,21 +1,28 @@
-"""Probes that are fitted on one side of a fold and scored on the other; the sides may be of two studies."""
+"""Probes that are fitted on the train units of each fold and scored on its test units, or on another study.
+
+A fold takes seconds, less than starting Python and reading the vectors, so one job scores all folds of a
+representation. Folds run in threads, each with one thread for linear algebra, so the scores do not depend on the number
+of threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ..config.study import Classify
 from ..core.errors import PhenoloomError
-from ..embedding.table import UnitVectors
 from ..splits.split import Split, Targets
-from .probes import Part, ProbeName, ProbeSettings, Vectors, probe, wants_reduction
-from .scores import Scores, fold_scores, macro_scores
+from .probes import FeatureBlock, FeatureMatrix, ProbeName, ProbeSettings, probe, wants_reduction
+from .scores import Score, fold_scores, macro_scores
+from .unit_vectors import FoldVectors, UnitVectors
 
 PERMUTATIONS = 5
 SHUFFLED = "logistic-shuffled"
@@ -23,131 +30,194 @@ WITH_SCALE: tuple[ProbeName, ...] = ("logistic", "forest")
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What is scored, and how.
+
+    Attributes:
+        representation: Name of the representation.
+        classify: Section `classify` of the study: units, probes and their settings.
+        folds: Number of folds.
+        seed: Seed of the random forests and of the shuffled labels.
+    """
+
+    representation: str
+    classify: Classify
+    folds: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class LabelledStudy:
+    """A study, the units of it that take part, and their vectors.
+
+    Attributes:
+        name: Name of the study.
+        split: The units that are trained on or tested, with their labels and folds.
+        vectors: Vectors of its units for each fold.
+    """
+
+    name: str
+    split: Split
+    vectors: FoldVectors
+
+
+@dataclass(frozen=True)
 class Side:
-    """One side of a fold: units of a split by their positions in it, and their vectors."""
+    """The train or the test side of a fold.
+
+    Attributes:
+        split: The split that its units are from.
+        places: Positions of its units in the split.
+        vectors: Their vectors (units, features).
+        log_scale: Logarithms of their outlines' sizes (units, 1); None where there is no outline.
+        parts: Number of features of each representation that the vectors are made of.
+        missing: Number of units of this side that have no vector.
+    """
 
     split: Split
-    places: npt.NDArray[np.intp]
-    vectors: Vectors
-    """(units, features)."""
-    log_scale: npt.NDArray[np.float32] | None
-    """(units, 1), for representations of shapes."""
+    places: NDArray[np.intp]
+    vectors: FeatureMatrix
+    log_scale: NDArray[np.float32] | None
+    parts: tuple[int, ...]
+    missing: int
 
     @classmethod
-    def of(cls, split: Split, units: UnitVectors, wanted: npt.NDArray[np.bool_]) -> tuple[Side, int]:
-        """The side of the `wanted` units of a split, and how many of them have no vector."""
+    def of(cls, split: Split, units: UnitVectors, wanted: NDArray[np.bool_]) -> Side:
+        """Return the side of the `wanted` units of a split (units,) that have a vector."""
         found = units.units.get_indexer(pd.Index(split.units))
         places = np.flatnonzero(wanted & (found >= 0))
         scale = None if units.log_scale is None else units.log_scale[found[places]]
-        return cls(split, places, units.vectors[found[places]], scale), int(wanted.sum() - len(places))
+        missing = int(wanted.sum() - len(places))
+        return cls(split, places, units.vectors[found[places]], scale, units.parts, missing)
 
     @property
     def targets(self) -> Targets:
-        """What its units are."""
+        """Labels of its units, as numbers."""
         return self.split.targets[self.places]
 
-
-@dataclass(frozen=True)
-class Fold:
-    """Both sides of one fold."""
-
-    number: int
-    train: Side
-    test: Side
-    missing: int
-    """Test units without vectors."""
-    parts: tuple[int, ...]
-    """Features of each representation that the vectors are made of."""
+    def with_features(self, more: FeatureMatrix) -> Side:
+        """Return the same side with more features (units, more) as one more part."""
+        return replace(self, vectors=np.hstack([self.vectors, more]), parts=(*self.parts, more.shape[1]))
 
 
-@dataclass(frozen=True)
-class Probes:
-    """What is fitted on every fold of one representation.
+def cross_validate(
+    evaluation: Evaluation, source: LabelledStudy, target: LabelledStudy | None, threads: int
+) -> list[list[Score]]:
+    """Return the scores of a representation on every fold.
 
-    `units` are those of the split that is trained on: they decide once for all folds whether there are too many
-    features.
+    Args:
+        evaluation: What is scored, and how.
+        source: Study of the train units: in each fold those of all other folds.
+        target: Another study whose units are all tested in every fold; None tests the units of the fold itself.
+        threads: Number of folds that are scored at once.
+
+    Raises:
+        PhenoloomError: A side of a fold is empty, the encoder of the source was trained on test units or not on its
+            train units, that of the target was trained for the target, or the two have vectors of different lengths.
     """
-
-    classify: Classify
-    seed: int
-    classes: list[str]
-    units: int
-
-    def score(self, scores: Scores, fold: Fold) -> None:
-        """Add the scores of all probes on one fold, and those of the control with shuffled labels."""
-        for name, train, test, parts in self._inputs(fold):
-            self._score_probe(scores, name, train, test, self._settings(parts), fold)
-        if self.classify.shuffled_labels:
-            self._score_shuffled(scores, fold)
-
-    def _inputs(self, fold: Fold) -> Iterator[tuple[str, Vectors, Vectors, tuple[int, ...]]]:
-        """Names of the probes, what they look at on both sides, and the features of its parts."""
-        train, test = fold.train, fold.test
-        for name in self.classify.probes:
-            yield name, train.vectors, test.vectors, fold.parts
-            if train.log_scale is not None and test.log_scale is not None and name in WITH_SCALE:
-                values = np.hstack([train.vectors, train.log_scale]), np.hstack([test.vectors, test.log_scale])
-                yield f"{name}+scale", *values, (*fold.parts, 1)
-
-    def _settings(self, parts: tuple[int, ...]) -> ProbeSettings:
-        return ProbeSettings(
-            neighbours=self.classify.neighbours,
-            trees=self.classify.forest_trees,
-            seed=self.seed,
-            parts=tuple(Part(features, wants_reduction(self.units, features)) for features in parts),
-        )
-
-    def _score_probe(
-        self, scores: Scores, name: str, train: Vectors, test: Vectors, fitted: ProbeSettings, fold: Fold
-    ) -> None:
-        base: ProbeName = next(known for known in self.classify.probes if known == name.removesuffix("+scale"))
-        true = fold.test.targets
-        found = probe(base, train, fold.train.targets, test, fitted)
-        for row in fold_scores(true, found, self.classes):
-            scores.add(name, *row)
-        support = len(true)
-        scores.add(name, "units_train", len(train), support)
-        scores.add(name, "units_test", support, support)
-        scores.add(name, "units_missing", fold.missing, support)
-        scores.add(name, "groups_test", len(set(fold.test.split.groups[fold.test.places])), support)
-        if base == "logistic":
-            scores.add(name, "unconverged", found.unconverged, support)
-
-    def _score_shuffled(self, scores: Scores, fold: Fold) -> None:
-        """Mean over permutations, the same ones in every fold and for every representation."""
-        fitted = self._settings(fold.parts)
-        drawn: dict[str, list[float]] = {}
-        for permutation in range(PERMUTATIONS):
-            train, test = self._shuffled(fold, permutation)
-            found = probe("logistic", fold.train.vectors, train, fold.test.vectors, fitted)
-            for metric, value in macro_scores(test, found, self.classes).items():
-                drawn.setdefault(metric, []).append(value)
-        for metric, values in drawn.items():
-            scores.add(SHUFFLED, metric, float(np.mean(values)), len(fold.test.places))
-
-    def _shuffled(self, fold: Fold, permutation: int) -> tuple[Targets, Targets]:
-        """Targets of both sides where those of the split that is trained on are dealt anew."""
-        split = fold.train.split
-        targets = shuffled(split.targets, split.groups, np.random.default_rng([self.seed, permutation]))
-        test = targets[fold.test.places] if fold.test.split is split else fold.test.targets
-        return targets[fold.train.places], test
+    score = partial(_score_fold, evaluation, source, target)
+    # Threads of the libraries would add up floats in another order, and a tie would fall the other way.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max(threads, 1)) as pool:
+        return list(pool.map(score, range(evaluation.folds)))
 
 
-def file_of_fold(representation: str, embeddings: Sequence[Path], folds: int) -> list[Path]:
-    """The embeddings of each fold, in order: one file for all of them, or one each."""
-    by_split = {path.stem: path for path in embeddings}
-    if set(by_split) == {"all"}:
-        return [by_split["all"]] * folds
-    wanted = [f"fold-{fold}" for fold in range(folds)]
-    if set(by_split) != set(wanted):
+def _score_fold(
+    evaluation: Evaluation, source: LabelledStudy, target: LabelledStudy | None, number: int
+) -> list[Score]:
+    split, units = source.split, source.vectors.of_fold(number)
+    _refuse_other_roles(units, split, number, source.vectors.files[number])
+    train = Side.of(split, units, split.fold != number)
+    _refuse_empty(train, units, source, number)
+    if target is None:
+        test = Side.of(split, units, split.fold == number)
+        _refuse_empty(test, units, source, number)
+    else:
+        tested = target.vectors.of_fold(number)
+        _refuse_trained_here(tested, target.vectors.files[number])
+        _refuse_other_length(units, source.vectors.files[number], tested, target.vectors.files[number])
+        test = Side.of(target.split, tested, np.ones(len(target.split.units), bool))
+        _refuse_empty(test, tested, target, number)
+    return _score_sides(evaluation, train, test)
+
+
+def _score_sides(evaluation: Evaluation, train: Side, test: Side) -> list[Score]:
+    """Scores of all probes on one fold, and those of the control with shuffled labels."""
+    scores: list[Score] = []
+    for name in evaluation.classify.probes:
+        scores += _score_probe(evaluation, name, name, train, test)
+        if name in WITH_SCALE and train.log_scale is not None and test.log_scale is not None:
+            sides = train.with_features(train.log_scale), test.with_features(test.log_scale)
+            scores += _score_probe(evaluation, name, f"{name}+scale", *sides)
+    if evaluation.classify.shuffled_labels:
+        scores += _score_shuffled(evaluation, train, test)
+    return scores
+
+
+def _score_probe(evaluation: Evaluation, name: ProbeName, title: str, train: Side, test: Side) -> list[Score]:
+    true = test.targets
+    found = probe(name, train.vectors, train.targets, test.vectors, _settings(evaluation, train))
+    support = len(true)
+    scores = [
+        *fold_scores(title, true, found, train.split.classes),
+        Score(title, "units_train", len(train.places), support),
+        Score(title, "units_test", support, support),
+        Score(title, "units_missing", test.missing, support),
+        Score(title, "groups_test", len(set(test.split.groups[test.places])), support),
+    ]
+    if name == "logistic":
+        scores.append(Score(title, "unconverged", found.unconverged, support))
+    return scores
+
+
+def _settings(evaluation: Evaluation, train: Side) -> ProbeSettings:
+    # The units of the whole split decide, so that all folds reduce the same features.
+    units, section = len(train.split.units), evaluation.classify
+    blocks = tuple(FeatureBlock(features, wants_reduction(units, features)) for features in train.parts)
+    return ProbeSettings(section.neighbours, section.forest_trees, evaluation.seed, blocks)
+
+
+def _score_shuffled(evaluation: Evaluation, train: Side, test: Side) -> list[Score]:
+    """Means over permutations, the same ones in every fold and for every representation."""
+    settings = _settings(evaluation, train)
+    drawn: dict[str, list[float]] = {}
+    for permutation in range(PERMUTATIONS):
+        generator = np.random.default_rng([evaluation.seed, permutation])
+        targets = shuffled(train.split.targets, train.split.groups, generator)
+        true = targets[test.places] if test.split is train.split else test.targets
+        found = probe("logistic", train.vectors, targets[train.places], test.vectors, settings)
+        for metric, value in macro_scores(true, found, train.split.classes).items():
+            drawn.setdefault(metric, []).append(value)
+    return [Score(SHUFFLED, metric, float(np.mean(values)), len(test.places)) for metric, values in drawn.items()]
+
+
+def shuffled(targets: Targets, groups: NDArray[np.object_], generator: np.random.Generator) -> Targets:
+    """Return targets that are dealt anew between groups where all units of a group share theirs, else between units.
+
+    Args:
+        targets: Labels of the units.
+        groups: Group of each unit (units,).
+        generator: Source of the permutation.
+    """
+    codes, names = pd.factorize(groups, sort=True)
+    first = np.unique(codes, return_index=True)[1]
+    of_groups = targets[first]
+    if (of_groups[codes] == targets).all():
+        dealt: Targets = of_groups[generator.permutation(len(names))][codes]
+        return dealt
+    return targets[generator.permutation(len(targets))]
+
+
+def _refuse_empty(side: Side, units: UnitVectors, study: LabelledStudy, number: int) -> None:
+    if not len(side.places):
+        first = study.split.units[0] if len(study.split.units) else None
         raise PhenoloomError(
-            f"{representation} must come as all.parquet or as {wanted[0]}.parquet ... {wanted[-1]}.parquet, "
-            f"found {', '.join(sorted(by_split)) or 'no file'}"
+            f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector; the vectors are "
+            f"those of {len(units.units)} units such as {units.units[0]!r}, folds.parquet has units such as {first!r}; "
+            f"rerun `embed` for {study.name}"
         )
-    return [by_split[name] for name in wanted]
 
 
-def refuse_other_roles(units: UnitVectors, split: Split, number: int, path: Path) -> None:
+def _refuse_other_roles(units: UnitVectors, split: Split, number: int, path: Path) -> None:
     """Refuse vectors of an encoder that was trained on a test unit of the fold, or not on a train unit."""
     place = units.units.get_indexer(pd.Index(split.units))
     test_side = split.fold == number
@@ -162,12 +232,17 @@ def refuse_other_roles(units: UnitVectors, split: Split, number: int, path: Path
         )
 
 
-def shuffled(targets: Targets, groups: npt.NDArray[np.object_], rng: np.random.Generator) -> Targets:
-    """Targets dealt anew between groups where all units of a group share theirs, otherwise between units."""
-    codes, names = pd.factorize(groups, sort=True)
-    first = np.unique(codes, return_index=True)[1]
-    of_groups = targets[first]
-    if (of_groups[codes] == targets).all():
-        dealt: Targets = of_groups[rng.permutation(len(names))][codes]
-        return dealt
-    return targets[rng.permutation(len(targets))]
+def _refuse_trained_here(units: UnitVectors, path: Path) -> None:
+    if units.trained_on.any() or units.tested.any() or units.seen_test_groups:
+        raise PhenoloomError(
+            f"{path}: these vectors were made by an encoder that was trained for this study, expected those of the "
+            "study that is tested; rerun `transfer_embed`"
+        )
+
+
+def _refuse_other_length(units: UnitVectors, path: Path, others: UnitVectors, other: Path) -> None:
+    if units.parts != others.parts:
+        raise PhenoloomError(
+            f"{path} has vectors of {' + '.join(map(str, units.parts))} features and {other} of "
+            f"{' + '.join(map(str, others.parts))}; declare the representation alike in both studies"
+        )

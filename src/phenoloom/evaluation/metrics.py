@@ -16,30 +16,33 @@ Confusion = npt.NDArray[np.int64]
 
 
 def confusion_matrix(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int) -> Confusion:
-    """Counts of (true, predicted) codes 0 ... classes - 1."""
+    """Return the counts of (true, predicted) codes 0 ... classes - 1."""
     counts = np.bincount(true * classes + predicted, minlength=classes**2)
     return counts.reshape(classes, classes).astype(np.int64)
 
 
 def f1(confusion: Confusion) -> Floats:
-    """F1 of each class, 2 TP / (2 TP + FP + FN); NaN without support (classes,)."""
+    """Return the F1 of each class, 2 TP / (2 TP + FP + FN); NaN without support (classes,)."""
     hits, support = np.diag(confusion).astype(np.float64), confusion.sum(axis=1)
     return _where_supported(2 * hits, support + confusion.sum(axis=0), support)
 
 
 def macro_f1(confusion: Confusion) -> float:
-    """Mean F1 of the classes with support."""
+    """Return the mean F1 of the classes with support."""
     return float(np.nanmean(f1(confusion)))
 
 
 def balanced_accuracy(confusion: Confusion) -> float:
-    """Mean recall of the classes with support."""
+    """Return the mean recall of the classes with support."""
     support = confusion.sum(axis=1)
     return float(np.nanmean(_where_supported(np.diag(confusion).astype(np.float64), support, support)))
 
 
 def mcc(confusion: Confusion) -> float:
-    """Matthews correlation for any number of classes (Gorodkin 2004); 0 where truth or prediction is constant."""
+    """Return the Matthews correlation for any number of classes (Gorodkin 2004).
+
+    0 where the truth or the prediction is constant.
+    """
     table = confusion.astype(np.float64)
     total, true, predicted = table.sum(), table.sum(axis=1), table.sum(axis=0)
     covariance = np.trace(table) * total - true @ predicted
@@ -48,14 +51,17 @@ def mcc(confusion: Confusion) -> float:
 
 
 def multilabel_f1(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> Floats:
-    """F1 of each class on its own, from (units, classes) flags; NaN for a class without a positive (classes,)."""
+    """Return the F1 of each class on its own (classes,), from flags (units, classes); NaN without a positive."""
     support = true.sum(axis=0)
     hits = (true & predicted).sum(axis=0).astype(np.float64)
     return _where_supported(2 * hits, support + predicted.sum(axis=0), support)
 
 
 def average_precision(true: npt.NDArray[np.bool_], scores: Floats) -> Floats:
-    """Average precision of each class (the step sum of precision over recall); NaN without a positive (classes,)."""
+    """Return the average precision of each class (classes,), the step sum of precision over recall.
+
+    NaN for a class without a positive.
+    """
     values = np.full(true.shape[1], np.nan)
     for one in np.flatnonzero(true.any(axis=0)):
         values[one] = average_precision_score(true[:, one], scores[:, one])

@@ -1,12 +1,12 @@
-"""Probes: simple classifiers on frozen vectors, every part of them fitted on the train folds only.
+"""Probes: simple classifiers on frozen vectors, fitted in every detail on the train folds only.
 
 All but the dummy see standardised features, kNN too: the cosine of raw descriptors is the cosine of the one with the
 largest unit. Where a representation has more features than a tenth of the study's units, the standardised features are
 reduced to their first 50 principal components (so the 400 numbers of a distance spectrum are not fitted by 1,000
-outlines, while 512 latents of 20,000 cells are all used). Of several concatenated representations each is prepared by
-itself, and components then brought to a mean variance of 1, so that a long one does not drown a short one. Labels are
-codes (units,) or, multi-label, flags (units, classes); a class that the train folds leave constant is predicted as that
-constant.
+outlines, while 512 latents of 20,000 cells are all used). Concatenated representations are prepared one by one, and
+components then brought to a mean variance of 1, so that a long one does not drown a short one. Labels are codes
+(units,) or, where a unit may have several, flags (units, classes); a class that is constant in the train folds is
+predicted as that constant.
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ from sklearn.preprocessing import StandardScaler
 from ..splits.split import Targets
 
 ProbeName = Literal["dummy", "knn", "logistic", "forest"]
-Vectors = npt.NDArray[np.float32]
+FeatureMatrix = npt.NDArray[np.float32]
+"""(units, features)."""
 
 COMPONENTS = 50
 UNITS_PER_FEATURE = 10
 MOST_ITERATIONS = 2000
 
 
-class Part(NamedTuple):
-    """Features of one representation within a vector, and whether principal components take their place."""
+class FeatureBlock(NamedTuple):
+    """The features of one representation within a vector.
+
+    Attributes:
+        features: Their number.
+        reduce: Whether they are replaced by their first principal components.
+    """
 
     features: int
     reduce: bool
@@ -44,34 +50,57 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What the probes of one representation share; what is reduced is decided once for all folds."""
+    """What the probes of one representation share.
+
+    Attributes:
+        neighbours: Neighbours that kNN asks.
+        trees: Trees of the random forest.
+        seed: Seed of the random forest.
+        blocks: All features of a vector, in order. What is reduced is decided once for all folds.
+    """
 
     neighbours: int
     trees: int
     seed: int
-    parts: tuple[Part, ...]
-    """In the order of the features; all of them."""
+    blocks: tuple[FeatureBlock, ...]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """`labels`: codes or flags like those trained on. `scores`: (units, classes), for multi-label only."""
+    """What a probe predicts for test units.
+
+    Attributes:
+        labels: Codes or flags like those that it was fitted on.
+        scores: Score of each class (units, classes), for several labels a unit only.
+        unconverged: Number of fits of logistic regression that stopped at the limit of iterations.
+    """
 
     labels: Targets
     scores: npt.NDArray[np.float64] | None
     unconverged: int
-    """Fits of logistic regression that stopped at the limit of iterations."""
 
 
 def wants_reduction(units: int, features: int) -> bool:
-    """Whether principal components take the place of that many features for that many units."""
+    """Return whether principal components replace that many features for that many units."""
     return features > COMPONENTS and features * UNITS_PER_FEATURE > units
 
 
-def probe(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, settings: ProbeSettings) -> Prediction:
-    """Fit on `train` (units, features) with `targets` and predict `test` (units, features).
+def probe(
+    name: ProbeName, train: FeatureMatrix, targets: Targets, test: FeatureMatrix, settings: ProbeSettings
+) -> Prediction:
+    """Fit a probe on train units and return its prediction for test units.
 
     One thread and fixed seeds: the same input gives the same prediction.
+
+    Args:
+        name: The probe.
+        train: FeatureMatrix of the train units (units, features).
+        targets: Labels of the train units.
+        test: FeatureMatrix of the test units (units, features).
+        settings: Settings of the probe.
+
+    Raises:
+        ValueError: The blocks of the settings have another number of features than the vectors.
     """
     if name != "dummy":
         preparation = _preparation(train, settings)
@@ -83,29 +112,29 @@ def probe(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, sett
     return _multi(name, train, targets, test, settings)
 
 
-def _preparation(train: Vectors, settings: ProbeSettings) -> ColumnTransformer:
-    ends = np.cumsum([part.features for part in settings.parts])
+def _preparation(train: FeatureMatrix, settings: ProbeSettings) -> ColumnTransformer:
+    ends = np.cumsum([block.features for block in settings.blocks])
     if ends[-1] != train.shape[1]:
-        raise ValueError(f"expected {ends[-1]} features in parts, found vectors of {train.shape[1]}")
-    together = len(settings.parts) > 1
+        raise ValueError(f"expected {ends[-1]} features in blocks, found vectors of {train.shape[1]}")
+    together = len(settings.blocks) > 1
     return ColumnTransformer(
         [
-            (str(number), _preparation_of(part, len(train), together), slice(end - part.features, end))
-            for number, (part, end) in enumerate(zip(settings.parts, ends.tolist(), strict=True))
+            (str(number), _preparation_of(block, len(train), together), slice(end - block.features, end))
+            for number, (block, end) in enumerate(zip(settings.blocks, ends.tolist(), strict=True))
         ]
     )
 
 
-def _preparation_of(part: Part, units: int, together: bool) -> Pipeline:
-    if not part.reduce:
+def _preparation_of(block: FeatureBlock, units: int, together: bool) -> Pipeline:
+    if not block.reduce:
         return make_pipeline(StandardScaler())
-    components = PCA(min(COMPONENTS, units, part.features), svd_solver="covariance_eigh")
-    # The first components of many features are many times larger than the features of another part.
+    components = PCA(min(COMPONENTS, units, block.features), svd_solver="covariance_eigh")
+    # The first components of many features are many times larger than the features of another block.
     return make_pipeline(StandardScaler(), components, *([_MeanVariance()] if together else []))
 
 
 class _MeanVariance(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is not typed
-    """Divides all features by one number, so that the mean of their variances is 1."""
+    """Division of all features by one number, so that the mean of their variances is 1."""
 
     def fit(self, values: npt.NDArray[np.floating[Any]], targets: object = None) -> _MeanVariance:
         variance = float(np.var(values, axis=0).mean())
@@ -116,7 +145,9 @@ class _MeanVariance(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sc
         return values / self.size_
 
 
-def _single(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, settings: ProbeSettings) -> Prediction:
+def _single(
+    name: ProbeName, train: FeatureMatrix, targets: Targets, test: FeatureMatrix, settings: ProbeSettings
+) -> Prediction:
     codes, counts = np.unique(targets, return_counts=True)
     if name == "dummy" or len(codes) == 1:
         return Prediction(np.full(len(test), codes[counts.argmax()], np.int64), None, 0)
@@ -125,7 +156,9 @@ def _single(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, se
     return Prediction(model.predict(test).astype(np.int64), None, _unconverged(model))
 
 
-def _multi(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, settings: ProbeSettings) -> Prediction:
+def _multi(
+    name: ProbeName, train: FeatureMatrix, targets: Targets, test: FeatureMatrix, settings: ProbeSettings
+) -> Prediction:
     if name == "dummy":
         scores = np.tile(targets.mean(axis=0), (len(test), 1))
         return Prediction(scores > 0.5, scores, 0)
@@ -135,7 +168,7 @@ def _multi(name: ProbeName, train: Vectors, targets: Targets, test: Vectors, set
     return Prediction(scores > 0.5, scores, 0)
 
 
-def _one_against_rest(train: Vectors, targets: Targets, test: Vectors) -> Prediction:
+def _one_against_rest(train: FeatureMatrix, targets: Targets, test: FeatureMatrix) -> Prediction:
     scores, unconverged = np.empty((len(test), targets.shape[1])), 0
     for one, flags in enumerate(targets.T):
         if flags.all() or not flags.any():

@@ -1,11 +1,10 @@
-"""The tidy table of scores: one value a row."""
+"""The tidy table of scores: one value of one metric a row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,41 +32,65 @@ SCHEMA = pa.schema(
 )
 
 SCORED = ("macro_f1", "balanced_accuracy", "mcc", "average_precision")
-"""Metrics of a whole fold that say how good a representation is."""
+"""Metrics of a whole fold by which representations are compared."""
 
 
-@dataclass
-class Scores:
-    """Rows of one fold of one representation."""
+class Score(NamedTuple):
+    """One score of one fold.
 
-    study: str
-    representation: str
-    fold: int
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    Attributes:
+        probe: Name of the probe.
+        metric: Name of the metric or count.
+        value: Its value.
+        support: Number of test units that it is computed from.
+        true: The class that it is about, "" for the whole fold.
+        predicted: In a confusion matrix the class that was predicted, otherwise "".
+    """
 
-    def add(self, probe: str, metric: str, value: float, support: int, true: str = "", predicted: str = "") -> None:
-        """One value; `true` is the class that it is about, "" for the whole fold."""
-        self.rows.append(
-            (self.study, self.representation, probe, self.fold, metric, true, predicted, float(value), int(support))
-        )
+    probe: str
+    metric: str
+    value: float
+    support: int
+    true: str = ""
+    predicted: str = ""
 
-    @staticmethod
-    def write(tables: Iterable[Scores], facts: dict[str, Any], output: Path) -> None:
-        """Write the rows of all folds, in order, with `facts` in the metadata of the schema."""
-        rows = [row for table in tables for row in table.rows]
-        columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)]
-        table = pa.table(columns, schema=SCHEMA.with_metadata(table_metadata(facts)))
-        write_atomically(output, lambda file: pq.write_table(table, file))
+
+def write_scores(
+    path: Path, study: str, representation: str, folds: Sequence[Sequence[Score]], facts: dict[str, Any]
+) -> None:
+    """Write the scores of a representation on every fold, in order, as a table with the columns of `SCHEMA`.
+
+    Args:
+        path: The table.
+        study: Study of the test units.
+        representation: Name of the representation.
+        folds: Scores of each fold.
+        facts: What the table states about itself in its metadata.
+    """
+    rows = [
+        (study, representation, s.probe, number, s.metric, s.true, s.predicted, float(s.value), int(s.support))
+        for number, scores in enumerate(folds)
+        for s in scores
+    ]
+    columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)]
+    table = pa.table(columns, schema=SCHEMA.with_metadata(table_metadata(facts)))
+    write_atomically(path, lambda file: pq.write_table(table, file))
 
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of a table of scores, and the facts written with them."""
+    """Return the rows of a table of scores, and the facts in its metadata."""
     table = pq.read_table(path)
     return table.to_pandas(ignore_metadata=True), table_facts(table.schema)
 
 
 def macro_scores(true: Targets, found: Prediction, classes: list[str]) -> dict[str, float]:
-    """Scores of a whole test fold, averaged over the classes that it holds."""
+    """Return the scores of a whole test fold, averaged over the classes that it holds.
+
+    Args:
+        true: Targets of the test units.
+        found: What a probe predicted for them.
+        classes: Names of all classes.
+    """
     if found.scores is not None:
         return {
             "macro_f1": float(np.nanmean(metrics.multilabel_f1(true, found.labels))),
@@ -81,10 +104,17 @@ def macro_scores(true: Targets, found: Prediction, classes: list[str]) -> dict[s
     }
 
 
-def fold_scores(true: Targets, found: Prediction, classes: list[str]) -> Iterator[tuple[str, float, int, str, str]]:
-    """Rows (metric, value, support, class, predicted) of a test fold; absent classes and empty cells have none."""
+def fold_scores(probe: str, true: Targets, found: Prediction, classes: list[str]) -> Iterator[Score]:
+    """Yield the scores of a probe on a test fold; absent classes and empty cells of the confusion matrix have none.
+
+    Args:
+        probe: Name of the probe.
+        true: Targets of the test units.
+        found: What the probe predicted for them.
+        classes: Names of all classes.
+    """
     for metric, value in macro_scores(true, found, classes).items():
-        yield metric, value, len(true), "", ""
+        yield Score(probe, metric, value, len(true))
     if found.scores is not None:
         support = true.sum(axis=0)
         for metric, values in (
@@ -92,11 +122,11 @@ def fold_scores(true: Targets, found: Prediction, classes: list[str]) -> Iterato
             ("average_precision", metrics.average_precision(true, found.scores)),
         ):
             for one in np.flatnonzero(support):
-                yield metric, values[one], support[one], classes[one], ""
+                yield Score(probe, metric, values[one], support[one], classes[one])
         return
     confusion = metrics.confusion_matrix(true, found.labels, len(classes))
     support, f1 = confusion.sum(axis=1), metrics.f1(confusion)
     for one in np.flatnonzero(support):
-        yield "f1", f1[one], support[one], classes[one], ""
+        yield Score(probe, "f1", f1[one], support[one], classes[one])
     for one, other in np.argwhere(confusion):
-        yield "confusion", confusion[one, other], support[one], classes[one], classes[other]
+        yield Score(probe, "confusion", confusion[one, other], support[one], classes[one], classes[other])

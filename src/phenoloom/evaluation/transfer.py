@@ -1,172 +1,134 @@
-"""Scores of one study's encoders and probes on another study, of which nothing is fitted.
+"""Scores of one study's encoders and probes on another study, to which nothing is fitted.
 
-For each fold of the source, probes are fitted on its train units as `classify` does it, and tested on all labelled
-units of the target: on vectors of the same encoder, of tiles prepared with the statistics of the encoder's own. Every
-fold has the same test units, so that the deviation over folds is that of the train sets alone.
+For each fold of the source, probes are fitted on its train units as in `classify`, and tested on all labelled units of
+the target: on vectors of the same encoder, from tiles that were normalised by the statistics of the source. Every fold
+has the same test units, so the deviation over folds is that of the train sets alone.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ..artifacts.manifest import file_digest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import TransferSettings
 from ..core.errors import PhenoloomError
-from ..embedding.table import UnitVectors, average, read_embedding, seen_test_groups
 from ..splits.duplicates import digests_of, with_copies
 from ..splits.split import Split
-from .cross_validation import PERMUTATIONS, Fold, Probes, Side, file_of_fold, refuse_other_roles
-from .scores import Scores
+from .cross_validation import PERMUTATIONS, Evaluation, LabelledStudy, cross_validate
+from .scores import write_scores
+from .unit_vectors import FoldVectors
 
-Facts = dict[str, Any]
 COLUMNS = ("id", "image_id", "plate", "well", "digest")
 
 
 @dataclass(frozen=True)
 class StudyTables:
-    """What is read of a study; `embeddings` are one file `all.parquet`, or one file `fold-<k>.parquet` a fold of the
-    source.
+    """The tables of a study that are read.
+
+    Attributes:
+        name: Name of the study.
+        index: Its `index.parquet`.
+        folds: Its `folds.parquet`.
+        embeddings: Vectors of its rows: one file `all.parquet`, or one file `fold-<k>.parquet` a fold of the source.
     """
 
+    name: str
     index: Path
     folds: Path
     embeddings: list[Path]
 
+    def labelled(self, split: Split, evaluation: Evaluation) -> LabelledStudy:
+        """Return the units of a split with their vectors."""
+        unit, folds = evaluation.classify.unit, evaluation.folds
+        return LabelledStudy(self.name, split, FoldVectors.of(evaluation.representation, unit, self.embeddings, folds))
 
-@dataclass(frozen=True)
-class _Vectors:
-    """The files of all folds, and the vectors where all folds have those of one file."""
-
-    files: list[Path]
-    shared: UnitVectors | None
-
-    @classmethod
-    def of(cls, settings: TransferSettings, tables: StudyTables) -> _Vectors:
-        files = file_of_fold(settings.representation, tables.embeddings, settings.folds)
-        return cls(files, _read(settings, files[0]) if len(set(files)) == 1 else None)
-
-    def units(self, settings: TransferSettings, number: int) -> UnitVectors:
-        return self.shared or _read(settings, self.files[number])
+    def rows(self) -> pd.DataFrame:
+        """Return those of `COLUMNS` that the index has."""
+        there = pq.read_schema(self.index).names
+        wanted = [name for name in COLUMNS if name in there]
+        rows: pd.DataFrame = pq.read_table(self.index, columns=wanted).to_pandas()
+        return rows
 
 
-def transfer(settings: TransferSettings, source: StudyTables, target: StudyTables, output: Path, threads: int) -> None:
-    """Score the representation of the source on the target and write a tidy table, whose folds are the source's.
+def transfer(
+    evaluation: Evaluation, source: StudyTables, target: StudyTables, output: Path, made_by: Provenance, threads: int
+) -> None:
+    """Score a representation of the source on the target and write a tidy table with the folds of the source.
 
     Classes that only one of them has, or that one has too few of for its folds, are left out on both sides, and so are
     groups of the target with an image that the source has too; both are counted in the metadata of the schema.
+
+    Args:
+        evaluation: What is scored, and how; its folds are those of the source.
+        source: Study that encoders and probes are fitted to.
+        target: Study that they are tested on.
+        output: The table of scores.
+        made_by: Provenance of the table.
+        threads: Number of folds that are scored at once.
     """
-    train = Split.read(source.folds, settings.classify.unit, settings.folds).tested()
-    whole = Split.read(target.folds, settings.classify.unit)
-    test = whole.tested()
-    here, there = train.facts, test.facts
-    shared = _shared_classes(settings, here, there)
-    train, test = train.among(shared), test.among(shared)
-    copied = _copied(test, whole, source, target)
+    here = Split.read(source.folds, evaluation.classify.unit, evaluation.folds).tested()
+    every = Split.read(target.folds, evaluation.classify.unit)
+    there = every.tested()
+    shared = _shared_classes(source.name, here, target.name, there)
+    train, test = here.among(shared), there.among(shared)
+    copied = _copied(test, every, source, target)
+    test = test.without(copied)
     facts = {
-        "source": settings.source,
+        "folds": file_digest([source.folds, target.folds]),
+        **made_by.record(),
+        "permutations": PERMUTATIONS,
+        "source": source.name,
         "copies": int(copied.sum()),
         "left_out": _left_out(here, there, shared),
-        "unlabelled": there["unlabelled"],
-        "groups_alike": _groups_alike(test.without(copied), train, here, there),
+        "unlabelled": there.facts["unlabelled"],
+        "groups_alike": _groups_alike(test, train),
+        "classes": {name: [train.support()[name], support] for name, support in test.support().items()},
     }
-    test = test.without(copied)
-    facts["classes"] = {name: [train.support()[name], support] for name, support in test.support().items()}
-    vectors = _Vectors.of(settings, source), _Vectors.of(settings, target)
-    score = partial(_score_fold, settings, train, test, *vectors)
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max(threads, 1)) as pool:
-        tables = list(pool.map(score, range(settings.folds)))
-    digest = file_digest([source.folds, target.folds])
-    Scores.write(
-        tables, {"folds": digest, **Provenance.of(settings).record(), "permutations": PERMUTATIONS, **facts}, output
-    )
+    sides = source.labelled(train, evaluation), target.labelled(test, evaluation)
+    scores = cross_validate(evaluation, *sides, threads)
+    write_scores(output, target.name, evaluation.representation, scores, facts)
 
 
-def _score_fold(
-    settings: TransferSettings, train: Split, test: Split, trained: _Vectors, tested: _Vectors, number: int
-) -> Scores:
-    here, there = (vectors.units(settings, number) for vectors in (trained, tested))
-    refuse_other_roles(here, train, number, trained.files[number])
-    _refuse_seen(there, tested.files[number])
-    if here.parts != there.parts:
-        raise PhenoloomError(
-            f"{settings.representation} has {' + '.join(map(str, here.parts))} features in "
-            f"{trained.files[number]} and {' + '.join(map(str, there.parts))} in {tested.files[number]}; "
-            "declare it alike in both studies"
-        )
-    fitted, _ = Side.of(train, here, train.fold != number)
-    scored, missing = Side.of(test, there, np.ones(len(test.units), bool))
-    for side, study, split in ((fitted, settings.source, train), (scored, settings.study, test)):
-        if not len(side.places):
-            raise PhenoloomError(
-                f"Fold {number}: none of the {len(split.units)} units of {study} has a vector of "
-                f"{settings.representation}, or all of them are copies; rerun `embed`"
-            )
-    scores = Scores(settings.study, settings.representation, number)
-    probes = Probes(settings.classify, settings.seed, train.classes, len(train.units))
-    probes.score(scores, Fold(number, fitted, scored, missing, here.parts))
-    return scores
-
-
-def _read(settings: TransferSettings, path: Path) -> UnitVectors:
-    return average(read_embedding(path, settings.representation), settings.classify.unit)
-
-
-def _refuse_seen(units: UnitVectors, path: Path) -> None:
-    if units.trained_on.any() or units.tested.any() or seen_test_groups(path):
-        raise PhenoloomError(
-            f"{path}: these vectors were made by an encoder that was trained for this study, expected those of the "
-            "study that is tested; rerun `transfer_embed`"
-        )
-
-
-def _shared_classes(settings: TransferSettings, source: Facts, target: Facts) -> list[str]:
-    if source["multi_label"] != target["multi_label"]:
-        several = settings.source if source["multi_label"] else settings.study
+def _shared_classes(source: str, here: Split, target: str, there: Split) -> list[str]:
+    if here.facts["multi_label"] != there.facts["multi_label"]:
+        several = source if here.facts["multi_label"] else target
         raise PhenoloomError(f"Only {several} has several labels a unit: the two studies are not comparable")
-    shared = sorted(set(source["classes"]) & set(target["classes"]))
+    shared = sorted(set(here.classes) & set(there.classes))
     if len(shared) < 2:
         raise PhenoloomError(
-            f"Testing {settings.source} on {settings.study} needs two classes that both have: there are "
-            f"{', '.join(source['classes'])} in {settings.source} and {', '.join(target['classes'])} in "
-            f"{settings.study}; give classes one name (`source.classes`), or remove `transfer`"
+            f"Testing {source} on {target} needs two classes that both have: there are {', '.join(here.classes)} in "
+            f"{source} and {', '.join(there.classes)} in {target}; give classes one name (`source.classes`), or remove "
+            "`transfer`"
         )
     return shared
 
 
-def _left_out(source: Facts, target: Facts, shared: list[str]) -> dict[str, list[int]]:
+def _left_out(here: Split, there: Split, shared: list[str]) -> dict[str, list[int]]:
     """Units of the source and of the target of each class that is not scored."""
-    counts = [{**facts["classes"], **facts["dropped"]} for facts in (source, target)]
+    counts = [{**split.facts["classes"], **split.facts["dropped"]} for split in (here, there)]
     names = sorted(set().union(*counts) - set(shared))
     return {name: [int(count.get(name, 0)) for count in counts] for name in names}
 
 
-def _copied(test: Split, whole: Split, source: StudyTables, target: StudyTables) -> NDArray[np.bool_]:
-    """Mask of the units of the target whose group holds an image that the source has too, in any of its folds."""
-    rows = _rows(target)
-    rows["unit_group"] = whole.groups_of(rows)
-    groups = set(rows["unit_group"][with_copies(rows, digests_of(_rows(source)))])
+def _copied(test: Split, every: Split, source: StudyTables, target: StudyTables) -> NDArray[np.bool_]:
+    """Mask of the test units whose group holds an image that the source has too, in any of its folds.
+
+    `every` has all units of the target, also those without a class.
+    """
+    rows = target.rows()
+    rows["unit_group"] = every.groups_of(rows)
+    groups = set(rows["unit_group"][with_copies(rows, digests_of(source.rows()))])
     return np.asarray(pd.Series(test.groups).isin(groups), bool)
 
 
-def _rows(tables: StudyTables) -> pd.DataFrame:
-    there = pq.read_schema(tables.index).names
-    rows: pd.DataFrame = pq.read_table(tables.index, columns=[name for name in COLUMNS if name in there]).to_pandas()
-    return rows
-
-
-def _groups_alike(test: Split, train: Split, source: Facts, target: Facts) -> int:
+def _groups_alike(test: Split, train: Split) -> int:
     """Groups of the target that are called like one of the source, where both name their groups themselves."""
-    if source["group"] != "group" or target["group"] != "group":
+    if test.facts["group"] != "group" or train.facts["group"] != "group":
         return 0
     return len(set(test.groups) & set(train.groups))

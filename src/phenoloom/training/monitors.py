@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..core.seeds import stable_seed
 from ..data.loader import Rows
 from ..evaluation.metrics import balanced_accuracy, confusion_matrix
-from ..evaluation.probes import Part, ProbeSettings, probe
+from ..evaluation.probes import FeatureBlock, ProbeSettings, probe
 
 MOST_REFERENCES, MOST_QUERIES, LEAST = 1024, 512, 64
 REFERENCE_SHARE, QUERY_SHARE = 1 / 8, 1 / 16
@@ -105,7 +105,7 @@ def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) 
     Of several labels a row, the mean over classes of the balanced accuracy of telling each from the rest.
     """
     values = vectors.float().numpy()
-    settings = ProbeSettings(NEIGHBOURS, trees=1, seed=0, parts=(Part(values.shape[1], reduce=False),))
+    settings = ProbeSettings(NEIGHBOURS, trees=1, seed=0, blocks=(FeatureBlock(values.shape[1], reduce=False),))
     train, true = targets[:references], targets[references:]
     predicted = probe("knn", values[:references], train, values[references:], settings).labels
     if targets.ndim == 1:

@@ -17,7 +17,6 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
-from ..nets.torch_private import cpu_has_bfloat16
 from .launch import environment, strategy
 from .module import Pretraining
 
@@ -68,7 +67,7 @@ def _precision(wanted: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = cpu_has_bfloat16()
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     half = wanted == "bf16" or (wanted == "auto" and native)
     return _BFloat16("bf16-mixed", device.type) if half else Precision()
 

@@ -20,7 +20,7 @@ from phenoloom.artifacts.parquet import table_facts
 from phenoloom.artifacts.provenance import Provenance
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
-from phenoloom.config.rule_settings import EmbedSettings, PretrainSettings
+from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.rules import RuleSettings
 from phenoloom.config.run import Config
 from phenoloom.config.study import Study
@@ -30,6 +30,7 @@ from phenoloom.embedding import apply
 from phenoloom.embedding.apply import apply_model
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
+from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import CARD, read_card
 from phenoloom.shapes.contours import ContourPolicy, extract_contours
 from phenoloom.shapes.sources import outline_source
@@ -112,12 +113,10 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     stores = tiles if model.view == "tiles" else shapes
     trained = folder / "models" / "m" / "fold-0"
     wanted = PretrainSettings(study="mine", algorithm=1, model_name="m", model=model, split="fold-0", seed=0)
-    pretrain(wanted, [StudyInput("mine", index, folds, tuple(stores))], trained)
-    entry = EmbedSettings(
-        study="mine", algorithm=1, representation="m", split="fold-0", descriptors=None, model_name="m",
-        view=model.view, untrained=False, transductive=False,
-    )  # fmt: skip
-    embed(entry, index, folds, stores, [], trained, folder / "m.parquet", 1)
+    study = StudyInput("mine", index, folds, tuple(stores))
+    pretrain(wanted, [study], trained)
+    encoder = Representation("m", Encoder(trained, "fold-0"))
+    embed(encoder, study, folder / "m.parquet", Provenance.of(wanted), 1)
     return Finished(folder, raw, trained, pd.read_parquet(folder / "m.parquet"))
 
 

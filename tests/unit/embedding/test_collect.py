@@ -1,15 +1,16 @@
 import json
 import shutil
+from pathlib import Path
 
 import anndata
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.studies import made_by
 
-from phenoloom.config.rule_settings import CollectSettings
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.embedding.collect import collect, project
+from phenoloom.embedding.collect import Map, collect, project
 
 
 def write_embedding(path, name, ids, vectors, label=None, images=None):
@@ -34,8 +35,8 @@ def write_folds(path, ids, multi=False, unit="object"):
 
 
 def collected(tmp_path, folds, embeddings, map_points=1000):
-    choices = CollectSettings(algorithm=1, study="s", representations=list(embeddings), map_points=map_points, seed=0)
-    collect(choices, folds, embeddings, tmp_path / "embeddings.h5ad")
+    tables = [path for paths in embeddings.values() for path in paths]
+    collect(list(embeddings), tables, folds, Map(map_points, seed=0), tmp_path / "embeddings.h5ad", made_by("s"))
     return anndata.read_h5ad(tmp_path / "embeddings.h5ad")
 
 
@@ -50,8 +51,8 @@ def names(number):
 
 def test_vectors_of_all_splits_stand_in_rows_that_say_where_they_come_from(tmp_path, vectors):
     ids = names(40)
-    per_fold = [write_embedding(tmp_path / "e" / f"fold-{k}.parquet", "net", ids, vectors + k) for k in (1, 0)]
-    whole = [write_embedding(tmp_path / "f" / "all.parquet", "area", ids, vectors[:, :2])]
+    per_fold = [write_embedding(tmp_path / "net" / f"fold-{k}.parquet", "net", ids, vectors + k) for k in (1, 0)]
+    whole = [write_embedding(tmp_path / "area" / "all.parquet", "area", ids, vectors[:, :2])]
     found = collected(tmp_path, write_folds(tmp_path / "folds.parquet", ids), {"net": per_fold, "area": whole})
     assert found.obs_names.tolist() == ids
     assert found.obs["fold"].tolist() == [0, 1] * 20
@@ -67,7 +68,7 @@ def test_vectors_of_all_splits_stand_in_rows_that_say_where_they_come_from(tmp_p
 
 def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, vectors, monkeypatch):
     ids = names(40)
-    whole = [write_embedding(tmp_path / "f" / "all.parquet", "area", ids, vectors)]
+    whole = [write_embedding(tmp_path / "area" / "all.parquet", "area", ids, vectors)]
     folds = write_folds(tmp_path / "folds.parquet", ids)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=40 * 5 * 4 - 1))
@@ -79,8 +80,8 @@ def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, vector
 def test_rows_that_a_representation_lacks_are_nan_and_no_row_is_lost(tmp_path, vectors):
     ids = names(40)
     embeddings = {
-        "tiles": [write_embedding(tmp_path / "t" / "all.parquet", "tiles", ids[:30], vectors[:30])],
-        "shapes": [write_embedding(tmp_path / "s" / "all.parquet", "shapes", ids[20:], vectors[20:])],
+        "tiles": [write_embedding(tmp_path / "tiles" / "all.parquet", "tiles", ids[:30], vectors[:30])],
+        "shapes": [write_embedding(tmp_path / "shapes" / "all.parquet", "shapes", ids[20:], vectors[20:])],
     }
     found = collected(tmp_path, write_folds(tmp_path / "folds.parquet", ids), embeddings)
     assert found.obs_names.tolist() == ids
@@ -103,7 +104,7 @@ def test_maps_show_the_same_limited_rows_for_all_representations(tmp_path, vecto
 
 def test_rows_take_the_fold_and_group_of_their_unit(tmp_path, vectors):
     ids, images = names(40), [f"i{n // 4}" for n in range(40)]
-    embeddings = {"net": [write_embedding(tmp_path / "e" / "all.parquet", "net", ids, vectors, images=images)]}
+    embeddings = {"net": [write_embedding(tmp_path / "net" / "all.parquet", "net", ids, vectors, images=images)]}
     folds = write_folds(tmp_path / "folds.parquet", [f"i{n}" for n in range(9)], unit="image")
     found = collected(tmp_path, folds, embeddings)
     assert found.obs["unit"].tolist() == images
@@ -114,7 +115,7 @@ def test_rows_take_the_fold_and_group_of_their_unit(tmp_path, vectors):
 def test_several_labels_of_a_row_are_one_text(tmp_path, vectors):
     ids = names(40)
     label = [["a", "b"], None, *[["a"]] * 38]
-    embeddings = {"net": [write_embedding(tmp_path / "e" / "all.parquet", "net", ids, vectors, label=label)]}
+    embeddings = {"net": [write_embedding(tmp_path / "net" / "all.parquet", "net", ids, vectors, label=label)]}
     found = collected(tmp_path, write_folds(tmp_path / "folds.parquet", ids, multi=True), embeddings)
     assert found.obs["label"].astype(object).tolist()[0] == "a; b"
     assert found.obs["label"].isna().tolist() == [False, True] + [False] * 38
@@ -122,7 +123,7 @@ def test_several_labels_of_a_row_are_one_text(tmp_path, vectors):
 
 def test_a_second_run_writes_the_same_bytes(tmp_path, vectors):
     ids = names(40)
-    embeddings = {"net": [write_embedding(tmp_path / "e" / "all.parquet", "net", ids, vectors)]}
+    embeddings = {"net": [write_embedding(tmp_path / "net" / "all.parquet", "net", ids, vectors)]}
     folds, written = write_folds(tmp_path / "folds.parquet", ids), []
     for _ in range(2):
         collected(tmp_path, folds, embeddings)
@@ -133,24 +134,26 @@ def test_a_second_run_writes_the_same_bytes(tmp_path, vectors):
 def test_a_failure_leaves_no_file_behind(tmp_path, vectors):
     ids = names(40)
     vectors[3, 1] = np.nan
-    embeddings = {"net": [write_embedding(tmp_path / "e" / "all.parquet", "net", ids, vectors)]}
+    embeddings = {"net": [write_embedding(tmp_path / "net" / "all.parquet", "net", ids, vectors)]}
     folds = write_folds(tmp_path / "folds.parquet", ids)
     with pytest.raises(PhenoloomError, match="first 'i03#0001' in net_0001"):
         collected(tmp_path, folds, embeddings)
-    assert {path.name for path in tmp_path.iterdir()} == {"e", "folds.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {"net", "folds.parquet"}
 
 
 def test_a_row_that_is_embedded_twice_is_refused(tmp_path, vectors):
     ids = [*names(39), "i00#0001"]
-    embeddings = {"net": [write_embedding(tmp_path / "e" / "all.parquet", "net", ids, vectors)]}
+    embeddings = {"net": [write_embedding(tmp_path / "net" / "all.parquet", "net", ids, vectors)]}
     with pytest.raises(PhenoloomError, match="'i00#0001' is embedded twice"):
         collected(tmp_path, write_folds(tmp_path / "folds.parquet", names(39)), embeddings)
 
 
-def test_a_missing_representation_is_refused(tmp_path):
-    choices = CollectSettings(algorithm=1, study="s", representations=["net"], map_points=10, seed=0)
-    with pytest.raises(PhenoloomError, match="Embeddings of net are expected, found none"):
-        collect(choices, tmp_path / "folds.parquet", {}, tmp_path / "embeddings.h5ad")
+@pytest.mark.parametrize(
+    ("tables", "found"), [([], "none"), ([Path("net/all.parquet"), Path("other/all.parquet")], ".*other")]
+)
+def test_a_missing_or_foreign_representation_is_refused(tables, found, tmp_path):
+    with pytest.raises(PhenoloomError, match=f"Embeddings of net are expected, .* found {found}"):
+        collect(["net"], tables, tmp_path / "folds.parquet", Map(10, seed=0), tmp_path / "e.h5ad", made_by("s"))
 
 
 def test_separated_clusters_stay_separated_on_the_map_and_the_seed_repeats_it():

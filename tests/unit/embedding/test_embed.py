@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 
-from phenoloom.config.rule_settings import EmbedSettings
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.embed import embed
+from phenoloom.embedding.representation import Concatenation, Descriptors, Encoder, Representation
 from phenoloom.embedding.table import read_embedding
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.training.pretrain import pretrain
@@ -31,11 +33,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
     return study
 
 
-def run(study: StudyOnDisk, settings: EmbedSettings, output: Path, **given: Any) -> pd.DataFrame:
-    stores = study.tiles if settings.view == "tiles" else study.shapes
-    values: dict[str, Any] = {"index": study.index, "folds": study.folds, "stores": stores, "descriptors": []}
-    values |= {"model": study.folder / "models" / settings.view / "model.yaml", "threads": 1, **given}
-    embed(settings, output=output, **values)
+def run(study: StudyOnDisk, representation: Representation, output: Path, **changes: Any) -> pd.DataFrame:
+    threads, origin = changes.pop("threads", 1), representation.origin
+    shapes = isinstance(origin, Encoder) and origin.model.name == "shapes"
+    given = replace(study.input("shapes" if shapes else "tiles"), **changes)
+    embed(representation, given, output, made_by(), threads)
     return pd.read_parquet(output)
 
 
@@ -43,14 +45,22 @@ def facts(path: Path) -> dict[str, Any]:
     return json.loads(pq.read_schema(path).metadata[b"phenoloom"])
 
 
-TILES = embed_settings("vq", split="fold-0", model_name="vqvae-resnet18")
-SHAPES = embed_settings("ae", split="fold-0", model_name="shape-ae", view="shapes")
+def tiles(study: StudyOnDisk, split: str = "fold-0", *, untrained: bool = False) -> Representation:
+    return Representation("vq", Encoder(study.folder / "models" / "tiles", split, untrained))
+
+
+def shapes(study: StudyOnDisk, *, untrained: bool = False) -> Representation:
+    return Representation("ae", Encoder(study.folder / "models" / "shapes", "fold-0", untrained))
+
+
+def descriptors(name: str, *tables: Path, called: str = "props") -> Representation:
+    return Representation(called, Descriptors(name, tables))  # type: ignore[arg-type]
 
 
 def test_one_row_a_tile_in_the_order_of_the_index_with_its_metadata_and_role(
     study: StudyOnDisk, tmp_path: Path
 ) -> None:
-    table, index = run(study, TILES, tmp_path / "e.parquet"), pd.read_parquet(study.index)
+    table, index = run(study, tiles(study), tmp_path / "e.parquet"), pd.read_parquet(study.index)
     assert table.columns.tolist() == [
         *(
             f"Metadata_{name}"
@@ -78,7 +88,7 @@ def test_one_row_a_tile_in_the_order_of_the_index_with_its_metadata_and_role(
 
 
 def test_vectors_are_those_of_the_model_one_by_one(study: StudyOnDisk, tmp_path: Path) -> None:
-    table = run(study, SHAPES, tmp_path / "e.parquet")
+    table = run(study, shapes(study), tmp_path / "e.parquet")
     folder = study.folder / "models" / "shapes"
     objective = load_objective(folder, read_card(folder))
     import zarr
@@ -94,15 +104,14 @@ def test_vectors_are_those_of_the_model_one_by_one(study: StudyOnDisk, tmp_path:
             assert row["Metadata_scale"] == pytest.approx(np.log(scale), rel=1e-6)
 
 
-@pytest.mark.parametrize("settings", [TILES, SHAPES], ids=["tiles", "shapes"])
-def test_the_same_bytes_twice_whatever_threads_and_folder_or_card(
-    settings: EmbedSettings, study: StudyOnDisk, tmp_path: Path
+@pytest.mark.parametrize("kind", [tiles, shapes], ids=["tiles", "shapes"])
+def test_the_same_bytes_twice_whatever_threads(
+    kind: Callable[[StudyOnDisk], Representation], study: StudyOnDisk, tmp_path: Path
 ) -> None:
-    run(study, settings, tmp_path / "a" / "e.parquet")
-    run(study, settings, tmp_path / "b" / "e.parquet", threads=3, model=study.folder / "models" / settings.view)
-    assert (tmp_path / "a" / "e.parquet").read_bytes() == (tmp_path / "b" / "e.parquet").read_bytes()
+    run(study, kind(study), tmp_path / "a" / "e.parquet")
+    run(study, kind(study), tmp_path / "b" / "e.parquet", threads=3)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == (["e.parquet"] if settings.view == "tiles" else ["e.parquet", "e.shapes.npz"])
+    assert names == (["e.parquet"] if kind is tiles else ["e.parquet", "e.shapes.npz"])
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -111,37 +120,32 @@ def test_shapes_are_summarised_for_trained_models_of_contours_and_no_old_summary
     study: StudyOnDisk, tmp_path: Path
 ) -> None:
     summary = tmp_path / "e.shapes.npz"
-    run(study, SHAPES, tmp_path / "e.parquet")
+    run(study, shapes(study), tmp_path / "e.parquet")
     with np.load(summary, allow_pickle=False) as arrays:
         roles = pd.read_parquet(tmp_path / "e.parquet")["Metadata_role"]
         assert arrays["mode_rows"].sum() == (roles == "train").sum()
         assert len(arrays["decoded_errors"]) == (roles == "test").sum()
-    run(study, SHAPES.model_copy(update={"untrained": True}), tmp_path / "e.parquet")
+    run(study, shapes(study, untrained=True), tmp_path / "e.parquet")
     assert not summary.exists()
 
 
 def test_vectors_do_not_depend_on_the_number_of_shards(study: StudyOnDisk, tmp_path: Path) -> None:
     other = StudyOnDisk(tmp_path / "study", wells=8, per_well=3, shards=4)
-    first = run(study, TILES, tmp_path / "a.parquet").set_index("Metadata_id").sort_index()
-    second = run(other, TILES, tmp_path / "b.parquet", model=study.folder / "models" / "tiles")
+    first = run(study, tiles(study), tmp_path / "a.parquet").set_index("Metadata_id").sort_index()
+    second = run(other, tiles(study), tmp_path / "b.parquet")
     pd.testing.assert_frame_equal(first, second.set_index("Metadata_id").sort_index(), check_exact=True)
 
 
 def test_the_untrained_encoder_has_other_vectors_that_follow_from_the_seed(study: StudyOnDisk, tmp_path: Path) -> None:
-    untrained = TILES.model_copy(update={"untrained": True})
+    untrained = tiles(study, untrained=True)
     table = run(study, untrained, tmp_path / "u.parquet").filter(like="vq_")
-    assert not np.allclose(table, run(study, TILES, tmp_path / "t.parquet").filter(like="vq_"))
+    assert not np.allclose(table, run(study, tiles(study), tmp_path / "t.parquet").filter(like="vq_"))
     pd.testing.assert_frame_equal(table, run(study, untrained, tmp_path / "v.parquet").filter(like="vq_"))
 
 
 def test_a_model_of_another_split_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
     with pytest.raises(PhenoloomError, match="was trained for split fold-0, expected fold-1"):
-        run(study, TILES.model_copy(update={"split": "fold-1"}), tmp_path / "e.parquet")
-
-
-def test_a_model_that_was_not_given_is_asked_for(study: StudyOnDisk, tmp_path: Path) -> None:
-    with pytest.raises(PhenoloomError, match="needs a trained model"):
-        run(study, TILES, tmp_path / "e.parquet", model=None)
+        run(study, tiles(study, "fold-1"), tmp_path / "e.parquet")
 
 
 def index_with_a_rejected_object(study: StudyOnDisk, folder: Path) -> Path:
@@ -153,8 +157,8 @@ def index_with_a_rejected_object(study: StudyOnDisk, folder: Path) -> Path:
 
 def test_rows_without_a_contour_are_left_out_and_counted(study: StudyOnDisk, tmp_path: Path) -> None:
     index = index_with_a_rejected_object(study, tmp_path)
-    table = run(study, SHAPES, tmp_path / "e.parquet", index=index)
-    pd.testing.assert_frame_equal(table, run(study, SHAPES, tmp_path / "f.parquet"))
+    table = run(study, shapes(study), tmp_path / "e.parquet", index=index)
+    pd.testing.assert_frame_equal(table, run(study, shapes(study), tmp_path / "f.parquet"))
     assert (facts(tmp_path / "e.parquet")["missing"], facts(tmp_path / "e.parquet")["rows"]) == (1, 24)
 
 
@@ -171,10 +175,9 @@ def descriptor_tables(study: StudyOnDisk, folder: Path, bad: float = 2.0) -> lis
 
 
 def test_descriptors_are_gathered_by_name_and_joined_by_id(study: StudyOnDisk, tmp_path: Path) -> None:
-    settings = embed_settings("props", descriptors="regionprops", view="shapes")
     index = index_with_a_rejected_object(study, tmp_path)
-    tables = descriptor_tables(study, tmp_path)
-    result = run(study, settings, tmp_path / "e.parquet", descriptors=tables, model=None, stores=[], index=index)
+    props = descriptors("regionprops", *descriptor_tables(study, tmp_path))
+    result = run(study, props, tmp_path / "e.parquet", stores=[], index=index)
     assert result["Metadata_id"].tolist() == [row["id"] for row in study.rows]
     assert result["props_0000"].tolist() == [row["object"] for row in study.rows]
     assert result["props_0001"].tolist() == [2.0 if i % 2 else 1.0 for i in range(24)]
@@ -184,22 +187,20 @@ def test_descriptors_are_gathered_by_name_and_joined_by_id(study: StudyOnDisk, t
 
 
 def test_a_feature_that_is_not_finite_is_named_with_its_row(study: StudyOnDisk, tmp_path: Path) -> None:
-    settings = embed_settings("props", descriptors="regionprops", view="shapes")
     tables, first = descriptor_tables(study, tmp_path, bad=np.nan), study.rows[1]["id"]
-    with pytest.raises(PhenoloomError, match=f"regionprops_eccentricity of {first} is nan"):
-        run(study, settings, tmp_path / "e.parquet", descriptors=tables, model=None)
+    with pytest.raises(PhenoloomError, match=f"regionprops_eccentricity of {first} is nan.*in 12 of 24 rows"):
+        run(study, descriptors("regionprops", *tables), tmp_path / "e.parquet")
     assert not (tmp_path / "e.parquet").exists()
 
 
 def test_a_descriptor_that_no_shard_has_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
-    settings = embed_settings("f", descriptors="fourier", view="shapes")
+    fourier = descriptors("fourier", *descriptor_tables(study, tmp_path))
     with pytest.raises(PhenoloomError, match=r"0000.parquet must have the same `fourier_\*` columns"):
-        run(study, settings, tmp_path / "e.parquet", descriptors=descriptor_tables(study, tmp_path), model=None)
+        run(study, fourier, tmp_path / "e.parquet")
 
 
 def test_intensity_is_mean_and_spread_of_each_channel(study: StudyOnDisk, tmp_path: Path) -> None:
-    settings = embed_settings("light", descriptors="intensity")
-    result = run(study, settings, tmp_path / "e.parquet", model=None, stores=[])
+    result = run(study, descriptors("intensity", called="light"), tmp_path / "e.parquet", stores=[])
     for i, name in enumerate(("channel_mean", "channel_std")):
         expected = np.stack([row[name] for row in study.rows]).astype(np.float32)
         assert np.array_equal(result[[f"light_{2 * i:04d}", f"light_{2 * i + 1:04d}"]].to_numpy(), expected)
@@ -208,17 +209,16 @@ def test_intensity_is_mean_and_spread_of_each_channel(study: StudyOnDisk, tmp_pa
 def test_large_tables_are_written_in_blocks_of_the_same_content(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(study, TILES, tmp_path / "a.parquet")
+    whole = run(study, tiles(study), tmp_path / "a.parquet")
     monkeypatch.setattr("phenoloom.embedding.table.ROWS_A_GROUP", 5)
-    pd.testing.assert_frame_equal(run(study, TILES, tmp_path / "b.parquet"), whole)
+    pd.testing.assert_frame_equal(run(study, tiles(study), tmp_path / "b.parquet"), whole)
     assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 5
 
 
 def test_a_transductive_model_says_that_it_has_seen_the_test_groups(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = shape_settings("all", training={"epochs": 1})
-    pretrain(settings, [study.input("shapes")], tmp_path / "model")
-    entry = SHAPES.model_copy(update={"split": "all", "transductive": True})
-    table = run(study, entry, tmp_path / "e.parquet", model=tmp_path / "model")
+    pretrain(settings, [study.input("shapes")], tmp_path / "shapes")
+    table = run(study, Representation("ae", Encoder(tmp_path / "shapes", "all")), tmp_path / "e.parquet")
     assert facts(tmp_path / "e.parquet")["seen_test_groups"] is True
     assert set(table["Metadata_role"]) == {"all"}
 
@@ -227,14 +227,13 @@ def joined(study: StudyOnDisk, folder: Path, split: str = "fold-0") -> tuple[Pat
     """Tables of a model of shapes and of descriptors, each where the workflow puts it."""
     learned, props = folder / "ae" / f"{split}.parquet", folder / "props" / "all.parquet"
     index = index_with_a_rejected_object(study, folder)
-    run(study, SHAPES, learned, index=index)
-    tables = descriptor_tables(study, folder)
-    settings = embed_settings("props", descriptors="regionprops", view="shapes")
-    run(study, settings, props, descriptors=tables[:1], model=None)
+    run(study, shapes(study), learned, index=index)
+    run(study, descriptors("regionprops", descriptor_tables(study, folder)[0]), props)
     return learned, props
 
 
-BOTH = embed_settings("both", split="fold-0", concatenate=["ae", "props"], view="shapes")
+def both(*parts: Path) -> Representation:
+    return Representation("both", Concatenation(["ae", "props"], parts, "fold-0"))
 
 
 def test_concatenated_vectors_stand_side_by_side_for_the_rows_that_all_parts_have(
@@ -242,7 +241,7 @@ def test_concatenated_vectors_stand_side_by_side_for_the_rows_that_all_parts_hav
 ) -> None:
     learned, props = joined(study, tmp_path)
     # Whatever order the files come in, the vector has that of the study.
-    result = run(study, BOTH, tmp_path / "both.parquet", model=None, parts=[props, learned])
+    result = run(study, both(props, learned), tmp_path / "both.parquet")
     ae, rp = (pd.read_parquet(path).set_index("Metadata_id") for path in (learned, props))
     assert result["Metadata_id"].tolist() == [row["id"] for row in study.rows[::2]]
     rows = result["Metadata_id"]
@@ -258,12 +257,12 @@ def test_concatenated_vectors_stand_side_by_side_for_the_rows_that_all_parts_hav
     assert read_embedding(learned, "ae").parts == (8,)
 
 
-def test_a_part_that_has_seen_the_test_groups_is_told_by_the_whole(study: StudyOnDisk, tmp_path: Path) -> None:
+def test_the_whole_states_that_a_part_has_seen_the_test_groups(study: StudyOnDisk, tmp_path: Path) -> None:
     learned, props = joined(study, tmp_path)
     table = pq.read_table(learned)
-    told = facts(learned) | {"seen_test_groups": True}
-    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps(told)}), learned)
-    result = run(study, BOTH, tmp_path / "both.parquet", model=None, parts=[learned, props])
+    stated = facts(learned) | {"seen_test_groups": True}
+    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps(stated)}), learned)
+    result = run(study, both(learned, props), tmp_path / "both.parquet")
     assert facts(tmp_path / "both.parquet")["seen_test_groups"] is True
     assert set(result["Metadata_role"]) == {"all"}
 
@@ -272,7 +271,7 @@ def test_a_missing_or_foreign_part_is_refused(study: StudyOnDisk, tmp_path: Path
     learned, props = joined(study, tmp_path)
     for parts in ([learned], [learned, props, props], [learned, tmp_path / "efd" / "all.parquet"]):
         with pytest.raises(PhenoloomError, match="Tables of ae, props are to be concatenated"):
-            run(study, BOTH, tmp_path / "both.parquet", model=None, parts=parts)
+            run(study, both(*parts), tmp_path / "both.parquet")
 
 
 def test_descriptors_need_no_torch_and_models_no_lightning() -> None:

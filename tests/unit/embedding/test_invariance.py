@@ -1,4 +1,4 @@
-"""How far vectors move when the same outline is told otherwise."""
+"""How far vectors move when the same outline is described in another way."""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.studies import made_by
 
-from phenoloom.config.rule_settings import CompareSettings
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.evaluation.compare import compare
-from phenoloom.evaluation.scores import SCHEMA, read_scores
+from phenoloom.evaluation.compare import Compared, compare, means_of
+from phenoloom.evaluation.scores import SCHEMA
 
 NAMES = ["one", "two", "three"]
 
@@ -26,9 +26,8 @@ def write_scores(path, values, probe="logistic", metric="macro_f1", folds="diges
 def compared(tmp_path, files, names=None, families=None):
     names = names or [file.stem for file in files]
     # The settings reach the step as sorted JSON: no order of a mapping may matter.
-    text = CompareSettings(algorithm=1, study="s", representations=names, families=families or {}).canonical()
-    choices = CompareSettings.parse(text)
-    compare(choices, files, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet")
+    chosen = Compared(names, dict(sorted((families or {}).items())))
+    compare(chosen, files, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet", made_by("s"))
     table = pq.read_table(tmp_path / "comparisons.parquet").to_pandas()
     return table.set_index(["kind", "representation", "other"]), pq.read_table(tmp_path / "scores.parquet").to_pandas()
 
@@ -179,7 +178,10 @@ def test_a_second_run_writes_the_same_bytes(tmp_path):
     assert written[0] == written[1]
 
 
-def test_scores_are_read_with_their_facts(tmp_path):
-    rows, facts = read_scores(write_scores(tmp_path / "one.parquet", [0.5], folds="abc"))
-    assert rows["value"].tolist() == [0.5]
-    assert facts == {"folds": "abc"}
+def test_means_are_those_of_the_representations_and_whole_families_that_have_scores(tmp_path):
+    files, members = draws(tmp_path, [0, 1, 2])
+    table, scores = compared(tmp_path, files, families={"net": members})
+    chosen = Compared(["absent", *members], {"net": members, "half": {"absent": 0, **members}})
+    found = means_of(scores, chosen).set_index("representation")
+    assert found.index.tolist() == [*members, "net"]
+    assert found.loc["net", "value"] == table.loc[("mean", "net", ""), "value"]

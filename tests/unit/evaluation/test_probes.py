@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from phenoloom.evaluation.probes import Part, ProbeSettings, probe, wants_reduction
+from phenoloom.evaluation.probes import FeatureBlock, ProbeSettings, probe, wants_reduction
 
 PROBES = ["knn", "logistic", "forest"]
 
 
-def probe_settings(parts=((6, False),), **changes):
-    found = tuple(Part(*part) for part in parts)
-    return ProbeSettings(**({"neighbours": 3, "trees": 25, "seed": 0, "parts": found} | changes))
+def probe_settings(blocks=((6, False),), **changes):
+    found = tuple(FeatureBlock(*block) for block in blocks)
+    return ProbeSettings(**({"neighbours": 3, "trees": 25, "seed": 0, "blocks": found} | changes))
 
 
 def clusters(number=120, features=6, classes=3, distance=8.0, seed=0):
@@ -73,15 +73,15 @@ def test_a_long_representation_does_not_drown_a_short_one(name):
     noise = np.random.default_rng(1).normal(size=(240, 2000)).astype(np.float32)
     both = np.hstack([noise, vectors])
     apart, together = (
-        (probe(name, both[:160], codes[:160], both[160:], probe_settings(parts)).labels == codes[160:]).mean()
-        for parts in ([(2000, True), (6, False)], [(2006, True)])
+        (probe(name, both[:160], codes[:160], both[160:], probe_settings(blocks)).labels == codes[160:]).mean()
+        for blocks in ([(2000, True), (6, False)], [(2006, True)])
     )
     assert apart > together + 0.1
 
 
-def test_parts_that_are_not_all_features_are_refused():
+def test_blocks_that_are_not_all_features_are_refused():
     vectors, codes = clusters()
-    with pytest.raises(ValueError, match="5 features in parts, found vectors of 6"):
+    with pytest.raises(ValueError, match="5 features in blocks, found vectors of 6"):
         probe("knn", vectors[:80], codes[:80], vectors[80:], probe_settings([(2, False), (3, False)]))
 
 
@@ -117,7 +117,7 @@ def test_the_dummy_scores_every_unit_with_the_share_of_each_class():
     assert found.labels.tolist() == [[True, False]] * 2
 
 
-def test_a_fit_that_stops_at_the_limit_of_iterations_is_told(monkeypatch):
+def test_a_fit_that_stops_at_the_limit_of_iterations_is_counted(monkeypatch):
     monkeypatch.setattr("phenoloom.evaluation.probes.MOST_ITERATIONS", 1)
     vectors, codes = clusters(distance=0.5)
     with pytest.warns(match="failed to converge"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from phenoloom.config.rule_settings import TransferSettings
 from phenoloom.config.study import Classify
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.sources import TileSource
 from phenoloom.embedding.embed import embed
-from phenoloom.embedding.table import read_embedding, seen_test_groups
+from phenoloom.embedding.representation import Concatenation, Descriptors, Encoder, Guest, Representation
+from phenoloom.embedding.table import read_embedding
+from phenoloom.evaluation.cross_validation import Evaluation
 from phenoloom.evaluation.scores import read_scores
 from phenoloom.evaluation.transfer import StudyTables, transfer
 from phenoloom.models.checkpoint import load_objective, read_card
@@ -78,7 +80,7 @@ class Made:
             files.append(self.folder / f"{stem}.parquet")
             role = ["test" if one == number else "train" for one in fold] if roles == "of folds" else roles
             self._write(files[-1], values, role)
-        return StudyTables(index, folds, files)
+        return StudyTables(self.folder.name, index, folds, files)
 
     def _write(self, path: Path, vectors: np.ndarray, role: str | list[str]) -> None:
         none = pa.nulls(len(self.ids), pa.string())
@@ -91,22 +93,14 @@ class Made:
         pq.write_table(pa.table(columns), path)
 
 
-def settings(**changes: Any) -> TransferSettings:
+def evaluation(**changes: Any) -> Evaluation:
     section = {"probes": ["dummy", "logistic"], "shuffled_labels": False, "forest_trees": 5} | changes
-    return TransferSettings(
-        algorithm=1,
-        study="there",
-        source="here",
-        representation="rep",
-        folds=FOLDS,
-        classify=Classify(**section),
-        seed=0,
-    )
+    return Evaluation("rep", Classify(**section), FOLDS, seed=0)
 
 
 def scores(source: StudyTables, target: StudyTables, **changes: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     output = source.index.parent.parent / "scores.parquet"
-    transfer(settings(**changes), source, target, output, 2)
+    transfer(evaluation(**changes), source, target, output, made_by("there"), 2)
     return read_scores(output)
 
 
@@ -206,7 +200,7 @@ def test_copies_of_images_of_the_source_are_left_out_with_their_groups_and_count
     assert sum(here for _, here in facts["classes"].values()) == 36
 
 
-def test_units_without_a_vector_are_counted_and_groups_of_one_name_are_told(tmp_path: Path) -> None:
+def test_units_without_a_vector_are_counted_and_groups_of_one_name_are_counted(tmp_path: Path) -> None:
     source, target = source_of(tmp_path, group="group", prefix="p"), target_of(tmp_path, 0.0, group="group", prefix="p")
     tables = target.tables()
     pq.write_table(pq.read_table(tables.embeddings[0]).slice(0, 37), tables.embeddings[0])
@@ -223,7 +217,7 @@ def test_each_fold_takes_the_vectors_of_its_own_encoder_on_both_sides(tmp_path: 
     there = target.tables("new", [target.vectors, -target.vectors])
     table, _ = scores(here, there)
     assert values(table, "macro_f1") == [1, 1]
-    turned, _ = scores(here, StudyTables(there.index, there.folds, list(_renamed(there.embeddings))))
+    turned, _ = scores(here, replace(there, embeddings=_renamed(there.embeddings)))
     assert values(turned, "balanced_accuracy") == [0, 0]
 
 
@@ -289,13 +283,15 @@ def test_vectors_of_an_encoder_that_has_seen_the_target_are_refused(tmp_path: Pa
         scores(here, there)
     there = target.tables("new", [target.vectors] * 2)
     with pytest.raises(PhenoloomError, match="encoder and folds do not belong together"):
-        scores(StudyTables(here.index, here.folds, _renamed(here.embeddings)), there)
+        scores(replace(here, embeddings=_renamed(here.embeddings)), there)
 
 
 def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
     target = target_of(tmp_path, 0.0)
     target.vectors = np.hstack([target.vectors] * 2)
-    with pytest.raises(PhenoloomError, match=r"rep has 1 features in .*here/all.parquet and 2 in .*there/all.parquet"):
+    with pytest.raises(
+        PhenoloomError, match=r"here/all.parquet has vectors of 1 features and .*there/all.parquet of 2;"
+    ):
         scores(source_of(tmp_path).tables(), target.tables())
 
 
@@ -340,12 +336,12 @@ class NoUnsignedPicking(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def carried(study: StudyOnDisk, model: Path, output: Path, **changes: Any) -> np.ndarray:
-    values = {"split": "fold-2", "model_name": "vqvae-resnet18", "study": "guest", "source": "toy"} | changes
-    chosen = embed_settings("rep").model_copy(update=values)
-    stores = study.shapes if chosen.view == "shapes" else study.tiles
+def carried(study: StudyOnDisk, model: Path, output: Path, source: str = "toy", **changes: Any) -> np.ndarray:
+    """Vectors of the rows of a guest by a model of another study."""
+    view = changes.pop("view", "tiles")
+    encoder = replace(Encoder(model, "fold-2", guest=Guest("guest", source)), **changes)
     with NoUnsignedPicking():
-        embed(chosen, study.index, study.folds, stores, [], model, output, 1)
+        embed(Representation("rep", encoder), study.input(view, "guest"), output, made_by("guest"), 1)
     return read_embedding(output, "rep").vectors
 
 
@@ -359,7 +355,7 @@ def test_an_encoder_of_another_study_sees_its_own_channels_by_its_own_statistics
     assert set(rows["role"]) == {"new"}
     assert set(rows["study"]) == {"guest"}
     assert rows["group"].tolist() == [f"Q/{row['well']}" for row in study.rows]
-    assert not seen_test_groups(tmp_path / "fold-2.parquet")
+    assert not read_embedding(tmp_path / "fold-2.parquet", "rep").seen_test_groups
     card = read_card(model)
     view = TileSource(pd.DataFrame(study.rows), study.tiles)
     tiles = np.empty((len(view), *view.item), view.dtype)
@@ -392,13 +388,14 @@ def test_what_is_concatenated_of_another_studys_encoder_is_new_too_and_no_space_
     pretrain(shape_settings("fold-2", training={"epochs": 1}), [toy.input("shapes")], tmp_path / "m")
     study = guest(tmp_path / "guest", ("DNA", "actin"))
     part = tmp_path / "rep" / "fold-2.parquet"
-    shapes = carried(study, tmp_path / "m", part, model_name="shape-ae", view="shapes")
+    shapes = carried(study, tmp_path / "m", part, view="shapes")
     assert not list(part.parent.glob("*.npz"))
     descriptors = tmp_path / "intensity" / "all.parquet"
-    embed(embed_settings("intensity", descriptors="intensity"), study.index, study.folds, [], [], None, descriptors, 1)
-    both = embed_settings("both", split="fold-2", concatenate=["rep", "intensity"], source="toy")
+    intensity = Representation("intensity", Descriptors("intensity"))
+    embed(intensity, study.input(name="guest"), descriptors, made_by("guest"), 1)
+    both = Representation("both", Concatenation(["rep", "intensity"], [part, descriptors], "fold-2", new=True))
     output = tmp_path / "both" / "fold-2.parquet"
-    embed(both, study.index, study.folds, [], [], None, output, 1, [part, descriptors])
+    embed(both, study.input(name="guest"), output, made_by("guest"), 1)
     found = read_embedding(output, "both")
     assert set(found.rows["role"]) == {"new"}
     assert found.parts == (8, 4)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.helpers.python import run_module
-from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 from tests.helpers.training import Killed, kill_after, train
 
 from phenoloom.config.image_objectives import DINO, Contrast
@@ -24,6 +24,7 @@ from phenoloom.config.training import Collapse, RunOptions, Training
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.loader import Loader
 from phenoloom.embedding.embed import embed
+from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.objectives.contrast import Contrasted
 from phenoloom.objectives.mae import MAE
@@ -158,8 +159,7 @@ def test_the_average_of_the_weights_is_validated_saved_and_embedded_with_and_mov
         assert float(objective(inputs).loss) == pytest.approx(card.validation_loss, rel=1e-5)
         vectors = objective.embed(inputs).numpy()
     output = tmp_path / "vectors.parquet"
-    entry = embed_settings("v", split="fold-0", model_name="mae")
-    embed(entry, study.index, study.folds, study.tiles, [], tmp_path / "with", output, 1)
+    embed(Representation("v", Encoder(tmp_path / "with", "fold-0")), study.input(), output, made_by(), 1)
     table = pd.read_parquet(output).set_index("Metadata_id").filter(regex=r"^v_\d")
     np.testing.assert_allclose(table.loc[data.table["id"].iloc[data.validation]], vectors, atol=1e-4)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 from tests.helpers.training import Killed, kill_after, train
 
 from phenoloom.config.rule_settings import Mixture, PretrainSettings
@@ -21,7 +21,8 @@ from phenoloom.data.domain import domain_of
 from phenoloom.data.mixed_source import MixedSource
 from phenoloom.data.study_input import StudyInput, staged_studies
 from phenoloom.embedding.embed import embed
-from phenoloom.embedding.table import seen_test_groups
+from phenoloom.embedding.representation import Encoder, Representation
+from phenoloom.embedding.table import read_embedding
 from phenoloom.models.checkpoint import read_card
 from phenoloom.training import module as training
 from phenoloom.training.batches import preparation
@@ -248,8 +249,7 @@ def test_the_study_is_embedded_by_its_own_statistics_and_channels(
     folder = tmp_path / "model"
     run(mixed(channels=channels), toy, read(other), folder)
     output = tmp_path / "embeddings" / "m.parquet"
-    settings = embed_settings("m", split="fold-0", model_name="mixed")
-    embed(settings, toy.index, toy.folds, toy.tiles, [], folder, output, 1)
+    embed(Representation("m", Encoder(folder, "fold-0")), toy.input(), output, made_by(), 1)
     table = pq.read_table(output)
     assert sum(name.startswith("m_") for name in table.column_names) == (16 if channels is NAMES else 32)
     assert set(table["Metadata_role"].to_pylist()) == {"train", "test"}
@@ -263,8 +263,8 @@ def test_one_encoder_of_another_study_serves_all_folds_and_has_seen_none(
     vectors = {}
     for split in ("fold-0", "fold-1"):
         output = tmp_path / "embeddings" / f"{split}.parquet"
-        embed(embed_settings("m", split=split, model_name="o"), toy.index, toy.folds, toy.tiles, [], folder, output, 1)
-        assert not seen_test_groups(output)
+        embed(Representation("m", Encoder(folder, split)), toy.input(), output, made_by(), 1)
+        assert not read_embedding(output, "m").seen_test_groups
         table = pq.read_table(output).to_pandas()
         wells = {"fold-0": {"W00", "W04"}, "fold-1": {"W01", "W05"}}[split]
         assert set(table.loc[table["Metadata_role"] == "test", "Metadata_well"]) == wells
@@ -280,16 +280,8 @@ def test_contours_of_several_studies_train_one_model(toy: StudyOnDisk, other: St
     train(settings, toy, tmp_path / "m", others=[foreign])
     card = read_card(tmp_path / "m")
     assert (card.points, card.train_rows) == (32, 29)
-    embed(
-        embed_settings("m", split="fold-0", model_name="o", view="shapes"),
-        toy.index,
-        toy.folds,
-        toy.shapes,
-        [],
-        tmp_path / "m",
-        tmp_path / "e.parquet",
-        1,
-    )
+    contours = Representation("m", Encoder(tmp_path / "m", "fold-0"))
+    embed(contours, toy.input("shapes"), tmp_path / "e.parquet", made_by(), 1)
     assert pq.read_table(tmp_path / "e.parquet").num_rows == 32
 
 

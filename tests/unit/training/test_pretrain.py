@@ -14,13 +14,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from tests.helpers.python import run_module
-from tests.helpers.studies import StudyOnDisk, embed_settings, image_settings, shape_settings
+from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 from tests.helpers.training import OUTPUTS, Killed, kill_after, train
 
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.embed import embed
+from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.training import module as training
 from phenoloom.training import pretrain as room
@@ -281,9 +282,9 @@ def test_training_beats_the_untrained_encoder_on_two_textures(tmp_path: Path) ->
     train(settings, study, tmp_path / "model")
     scores = {}
     for untrained in (True, False):
-        entry = embed_settings("v", split="fold-0", model_name="vqvae-resnet18", untrained=untrained)
+        encoder = Encoder(tmp_path / "model", "fold-0", untrained)
         output = tmp_path / f"{untrained}.parquet"
-        embed(entry, study.index, study.folds, study.tiles, [], tmp_path / "model", output, 1)
+        embed(Representation("v", encoder), study.input(), output, made_by(), 1)
         table = pd.read_parquet(output)
         vectors = table.filter(regex=r"^v_\d").to_numpy()
         seen = (table["Metadata_role"] == "train").to_numpy()

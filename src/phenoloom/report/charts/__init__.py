@@ -1,1 +1,1 @@
-"""Charts and pictures of the report."""
+"""Pictures of the report: SVG charts and tiles."""

@@ -1,3 +1,5 @@
+"""The chapter on encoders and probes of other studies."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.page import Page
-from tests.helpers.report_results import MadeUp, read_results, write_results
+from tests.helpers.report_results import MadeUp, write_results
+from tests.unit.report.test_report import Page
 
 from phenoloom.config.rule_settings import ReportSettings, TransferSource
 from phenoloom.evaluation.probes import Prediction
-from phenoloom.evaluation.scores import Scores, fold_scores
+from phenoloom.evaluation.scores import Score, fold_scores, write_scores
 from phenoloom.report.report import make_report
+from phenoloom.report.results import Results
 from phenoloom.report.scoreboard import Scoreboard
-from phenoloom.report.sections.transfer import TransferContent, transfers
+from phenoloom.report.sections.transfer import Transfer, transfers
 
 CLASSES = ["elongated", "round"]
 TRAIN_SETS = 3
@@ -38,24 +41,23 @@ def settings(**changes: Any) -> ReportSettings:
     return MadeUp().settings.model_copy(update={"transfer": {"elsewhere": source}})
 
 
-def write_scores(folder: Path, facts: dict[str, Any] = FACTS, missing: int = 0) -> None:
+def put_scores(folder: Path, facts: dict[str, Any] = FACTS, missing: int = 0) -> None:
     """Twenty units; of fold k the classifier errs on k round ones (vqvae), or on all of them (regionprops)."""
     true = np.repeat([0, 1], 10)
     for name in SOURCE["representations"]:
-        tables = []
+        folds = []
         for fold in range(TRAIN_SETS):
             found = true.copy()
             found[10 : 10 + (fold if name == "vqvae" else 10)] = 0
-            scores = Scores("made-up", name, fold)
+            scores: list[Score] = []
             for probe, labels in (("logistic", found), ("dummy", np.zeros(20, np.int64))):
-                for row in fold_scores(true, Prediction(labels, None, 0), CLASSES):
-                    scores.add(probe, *row)
+                scores += fold_scores(probe, true, Prediction(labels, None, 0), CLASSES)
                 for metric, value in (("units_train", 40 + fold), ("units_test", 20), ("groups_test", 4)):
-                    scores.add(probe, metric, value, 20)
-                scores.add(probe, "units_missing", missing, 20)
-            scores.add("logistic-shuffled", "macro_f1", 0.5, 20)
-            tables.append(scores)
-        Scores.write(tables, facts, folder / "transfer" / "elsewhere" / f"{name}.parquet")
+                    scores.append(Score(probe, metric, value, 20))
+                scores.append(Score(probe, "units_missing", missing, 20))
+            scores.append(Score("logistic-shuffled", "macro_f1", 0.5, 20))
+            folds.append(scores)
+        write_scores(folder / "transfer" / "elsewhere" / f"{name}.parquet", "made-up", name, folds, facts)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_results(MadeUp(tiles=False, shapes=False, models=False, maps=False), tmp_path_factory.mktemp("r"))
 
 
-def shown(folder: tuple[Path, Path], **changes: Any) -> TransferContent:
-    results = read_results(*folder)
+def shown(folder: tuple[Path, Path], **changes: Any) -> Transfer:
+    results = Results(*folder)
     assert results.scores is not None
     assert results.comparisons is not None
     board = Scoreboard(results.scores, results.comparisons, MadeUp().settings.representations)
@@ -73,7 +75,7 @@ def shown(folder: tuple[Path, Path], **changes: Any) -> TransferContent:
 
 
 def test_scores_are_means_over_train_sets_with_the_studys_own_below_them(folder: tuple[Path, Path]) -> None:
-    write_scores(folder[0])
+    put_scores(folder[0])
     found = shown(folder)
     main = found.tables[0]
     assert main.caption == "Macro-F1, mean ± sd over train sets of elsewhere"
@@ -88,7 +90,7 @@ def test_scores_are_means_over_train_sets_with_the_studys_own_below_them(folder:
     assert main.rows[0][1].strong
     assert not main.rows[1][1].strong
     assert main.rows[1][1].sort == pytest.approx(1 / 3)
-    own = read_results(*folder).scores
+    own = Results(*folder).scores
     assert own is not None
     of_class = own[(own["metric"] == "f1") & own["class"].isin(CLASSES)]
     of_class = of_class[(of_class["representation"] == "vqvae") & (of_class["probe"] == "logistic")]
@@ -98,7 +100,7 @@ def test_scores_are_means_over_train_sets_with_the_studys_own_below_them(folder:
 
 
 def test_classes_have_their_units_on_both_sides_and_those_left_out_no_score(folder: tuple[Path, Path]) -> None:
-    write_scores(folder[0])
+    put_scores(folder[0])
     rows = [[cell.text for cell in row] for row in shown(folder).per_class.rows]
     f1 = np.mean([2 * (10 - k) / (20 - k) for k in range(TRAIN_SETS)])
     assert rows[1] == ["round", "20", "10", f"{f1:.3f}", "0.000"]
@@ -106,26 +108,25 @@ def test_classes_have_their_units_on_both_sides_and_those_left_out_no_score(fold
 
 
 def test_what_was_left_out_and_what_is_not_comparable_is_said(folder: tuple[Path, Path]) -> None:
-    write_scores(folder[0], missing=3)
-    said = " ".join(shown(folder).sentences).replace("\N{NO-BREAK SPACE}", " ")
+    put_scores(folder[0], missing=3)
+    told = " ".join(shown(folder).sentences).replace("\N{NO-BREAK SPACE}", " ")
     for sentence in (
-        "n = 20 objects of made-up in 4 groups, tested with each of the 3 train sets of elsewhere (40 to 42 labelled",
+        "n = 20 objects of made-up in 4 groups, tested by each of the 3 train sets of elsewhere (40 to 42 labelled",
         "Units of made-up without a vector, which were not tested: regionprops 3 and vqvae 3.",
-        "Classes left out in both studies, because one of them has none or too few: spiky (0 there, 7 here).",
-        "2 objects of made-up left out: their groups contain images that are pixel for pixel equal to an image of "
-        "elsewhere.",
-        "1 group of made-up named like a group of elsewhere",
+        "Classes left out on both sides, as one of the studies has none or too few of them: spiky (0 there, 7 here).",
+        "2 objects of made-up left out: their groups hold images whose pixels equal those of an image of elsewhere.",
+        "1 group of made-up called like a group of elsewhere",
         "Not tested: shape-ae (not declared there).",
         "The pixel size of elsewhere is not known",
-        "above labels shuffled between groups of elsewhere (logistic regression), so nothing that was learned there "
-        "is visible here: regionprops.",
+        "above labels shuffled between groups of elsewhere (logistic regression), so nothing of what was learned there "
+        "shows here: regionprops.",
         "Windows are 112 px in elsewhere and 64 px here; models see both resized",
     ):
-        assert sentence in said
-    said = " ".join(shown(folder, pixel_size_um=(0.25, 0.5)).sentences)
-    assert "Pixels are 0.25 µm in elsewhere and 0.5 µm here: lengths in px" in said
-    assert "(28 and 32 µm)" in said
-    write_scores(folder[0], FACTS | {"left_out": {}, "copies": 0, "groups_alike": 0})
+        assert sentence in told
+    told = " ".join(shown(folder, pixel_size_um=(0.25, 0.5)).sentences)
+    assert "Pixels are 0.25 µm in elsewhere and 0.5 µm here: lengths in px" in told
+    assert "(28 and 32 µm)" in told
+    put_scores(folder[0], FACTS | {"left_out": {}, "copies": 0, "groups_alike": 0})
     quiet = shown(folder, left_out={}, pixel_size_um=(0.5, 0.5), window_px=(64, 64))
     assert len(quiet.sentences) == 2
     both = shown(folder, pixel_size_um=(None, None)).sentences
@@ -133,7 +134,7 @@ def test_what_was_left_out_and_what_is_not_comparable_is_said(folder: tuple[Path
 
 
 def test_the_page_has_the_chapter_where_the_study_names_others(folder: tuple[Path, Path], tmp_path: Path) -> None:
-    write_scores(folder[0])
+    put_scores(folder[0])
     for changed, anchors in ((settings(), 1), (MadeUp().settings, 0)):
         make_report(changed, *folder, tmp_path / "index.html")
         page = Page((tmp_path / "index.html").read_text())
