@@ -30,16 +30,18 @@ import tifffile
 import zarr
 from scipy.ndimage import gaussian_filter
 
-from phenoloom.config.rule_settings import ConvertSettings
+from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.study import Tiles
 from phenoloom.core.parallel import AHEAD_PER_THREAD
-from phenoloom.images.formats import read_image
+from phenoloom.images.reader import ImageFiles, Reader
 from phenoloom.tiles.convert import convert_shard
-from phenoloom.tiles.crop import cut, grid
+from phenoloom.tiles.crop import crop, grid_windows
 from phenoloom.tiles.shard_file import Layout, better_shuffle
 from phenoloom.tiles.store import TileWriter
+from phenoloom.tiles.tiler import Conversion
 
 CHANNELS, SIZE, TILE = 4, 1080, 216
+READER = Reader(CHANNELS)
 KINDS = {"raw": None, "deflate": "zlib", "lzw": "lzw"}
 OURS, STORE = "phenoloom convert", "phenoloom, the store alone"
 LIMIT, ENCODE = "limit: decode + memcpy", "decode + encode, no writing"
@@ -87,17 +89,9 @@ def make_study(folder: Path, kind: str, images: int) -> list[Path]:
 
 
 def phenoloom(folder: Path, out: Path, threads: int) -> None:
-    settings = ConvertSettings(
-        algorithm=1,
-        study="bench",
-        root=str(folder),
-        channels=[f"c{i}" for i in range(CHANNELS)],
-        pixel_size_um=None,
-        masks=None,
-        tiles=Tiles(size=TILE),
-        max_rejected_fraction=0,
-    )
-    convert_shard(settings, folder / "sheet.parquet", "0000", out / "0000.json", threads)
+    conversion = Conversion(folder, [f"c{i}" for i in range(CHANNELS)], READER, Tiles(size=TILE))
+    made_by = Provenance("bench", {}, "")
+    convert_shard(conversion, folder / "sheet.parquet", "0000", out / "0000.json", made_by, threads)
 
 
 def store_alone(files: list[Path], out: Path, threads: int) -> None:
@@ -110,8 +104,8 @@ def store_alone(files: list[Path], out: Path, threads: int) -> None:
     ):
 
         def work(file: Path) -> list[dict[str, bytes]]:
-            image = read_image([file], CHANNELS)
-            return [store.encode(cut(image, place, TILE)) for place in grid(SIZE, SIZE, TILE, TILE)]
+            image = READER.read(ImageFiles([file]))
+            return [store.encode(crop(image, window, TILE)) for window in grid_windows(SIZE, SIZE, TILE, TILE)]
 
         waiting: deque[Future[list[dict[str, bytes]]]] = deque()
         for file in files:
@@ -133,7 +127,7 @@ def decode_and_copy(files: list[Path], threads: int) -> None:
 
     def work(file: Path) -> None:
         target = targets.pop()
-        np.copyto(target, read_image([file], CHANNELS))
+        np.copyto(target, READER.read(ImageFiles([file])))
         targets.append(target)
 
     in_threads(work, files, threads)
@@ -143,7 +137,7 @@ def decode_and_encode(files: list[Path], threads: int) -> None:
     encode = layout().encode
 
     def work(file: Path) -> None:
-        image = read_image([file], CHANNELS)
+        image = READER.read(ImageFiles([file]))
         for y in range(0, SIZE, TILE):
             for x in range(0, SIZE, TILE):
                 encode(image[:, y : y + TILE, x : x + TILE])
@@ -199,7 +193,7 @@ def with_tensorstore(files: list[Path], out: Path, threads: int) -> None:
     ).result()
 
     def work(number: int) -> None:
-        image = read_image([files[number]], CHANNELS).reshape(CHANNELS, side, TILE, side, TILE)
+        image = READER.read(ImageFiles([files[number]])).reshape(CHANNELS, side, TILE, side, TILE)
         tiles = image.transpose(1, 3, 0, 2, 4).reshape(side * side, *tile)
         array[number * side * side : (number + 1) * side * side].write(tiles).result()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .command import CONFIG, SHARD, THREADS, Argument, command, path, paths, rule, scratch
 
@@ -10,19 +11,25 @@ from .command import CONFIG, SHARD, THREADS, Argument, command, path, paths, rul
 @rule(path("--folder"))
 def simulate(a: argparse.Namespace) -> None:
     """Make the raw files of a simulated study."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import SimulateSettings
     from ..study.simulate import simulate_study
 
-    simulate_study(SimulateSettings.parse(a.settings), a.folder, a.output)
+    settings = SimulateSettings.parse(a.settings)
+    simulate_study(settings.simulation, settings.seed, a.folder, a.output, Provenance.of(settings))
 
 
 @rule(path("--sheet"))
 def sheet(a: argparse.Namespace) -> None:
     """List the images of a study with their labels and shards."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import SheetSettings
     from ..study.sheet import make_sheet
 
-    make_sheet(SheetSettings.parse(a.settings), a.sheet, a.output)
+    settings = SheetSettings.parse(a.settings)
+    source = settings.source.model_copy(update={"root": settings.root})
+    rejected, made_by = settings.max_rejected_fraction, Provenance.of(settings)
+    make_sheet(source, settings.shards, rejected, a.sheet, a.output, made_by)
 
 
 @rule(
@@ -33,14 +40,27 @@ def sheet(a: argparse.Namespace) -> None:
 )
 def convert(a: argparse.Namespace) -> None:
     """Tile one shard's raw images into the Zarr store."""
+    from ..artifacts.provenance import Provenance
     from ..artifacts.scratch import scratch_folder, staged_output
     from ..config.rule_settings import ConvertSettings
+    from ..images.reader import Reader
     from ..study.shards import raw_bytes
     from ..tiles.convert import convert_shard
+    from ..tiles.tiler import Conversion
 
+    settings = ConvertSettings.parse(a.settings)
+    conversion = Conversion(
+        root=Path(settings.root),
+        channels=settings.channels,
+        reader=Reader(len(settings.channels), settings.planes),
+        tiles=settings.tiles,
+        masks=settings.masks,
+        pixel_size_um=settings.pixel_size_um,
+        max_rejected_fraction=settings.max_rejected_fraction,
+    )
     folder = scratch_folder(a.scratch)
     with staged_output(a.output, folder, raw_bytes(a.sheet, a.shard) if folder else 0) as output:
-        convert_shard(ConvertSettings.parse(a.settings), a.sheet, a.shard, output, a.threads)
+        convert_shard(conversion, a.sheet, a.shard, output, Provenance.of(settings), a.threads)
 
 
 @rule(
@@ -51,10 +71,12 @@ def convert(a: argparse.Namespace) -> None:
 )
 def index(a: argparse.Namespace) -> None:
     """Join all shards into the study's index and quarantine table."""
+    from ..artifacts.provenance import Provenance
     from ..config.rule_settings import IndexSettings
     from ..study.index import make_index
 
-    make_index(IndexSettings.parse(a.settings), a.sheet, a.shards, a.index, a.output, a.quarantine)
+    made_by = Provenance.of(IndexSettings.parse(a.settings))
+    make_index(a.sheet, a.shards, a.index, a.quarantine, a.output, made_by)
 
 
 @command(

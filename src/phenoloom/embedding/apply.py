@@ -136,10 +136,12 @@ def print_result(applied: Applied, output: Path) -> None:
 
 def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     sheet, tiles, shapes = folder / "sheet.parquet", None, None
-    make_sheet(steps.sheet, sheet, sheet.with_suffix(".json"))
-    if steps.convert:
+    raw = steps.sheet.source.model_copy(update={"root": steps.sheet.root})
+    rejected, made_by = steps.sheet.max_rejected_fraction, Provenance.of(steps.sheet)
+    make_sheet(raw, steps.sheet.shards, rejected, sheet, sheet.with_suffix(".json"), made_by)
+    if steps.convert and steps.conversion:
         tiles = folder / "tiles" / f"{SHARD}.json"
-        convert_shard(steps.convert, sheet, SHARD, tiles, threads, steps.reading)
+        convert_shard(steps.conversion, sheet, SHARD, tiles, Provenance.of(steps.convert), threads)
     if steps.contours:
         shapes = folder / "shapes" / f"{SHARD}.json"
         s = steps.contours
@@ -150,7 +152,7 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     rows = tiles or shapes
     assert rows is not None
     settings = IndexSettings(algorithm=ALGORITHM["index"], study=study)
-    make_index(settings, sheet, [rows], index, manifest, quarantine)
+    make_index(sheet, [rows], index, quarantine, manifest, Provenance.of(settings))
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
     return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from ..config.rule_settings import ALGORITHM, ContoursSettings, ConvertSettings, SheetSettings
 from ..config.source import Masks, Outlines, Source
 from ..core.errors import PhenoloomError
-from ..images.reader import AS_THE_STUDY, Reading
+from ..images.reader import Reader
 from ..models.preprocessing import Preparation
 from ..study.images import CHANNEL
 from ..study.patterns import Pattern
+from ..tiles.tiler import Conversion
 
 ANY_IMAGE = "{image}.{kind:(?i:tiff?|png|jpe?g|bmp)}"
 """Files of one folder that hold all channels of an image each."""
@@ -46,7 +47,22 @@ class Steps:
     sheet: SheetSettings
     convert: ConvertSettings | None
     contours: ContoursSettings | None
-    reading: Reading = AS_THE_STUDY
+    reader: Reader | None = None
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """How the new images become tiles."""
+        if self.convert is None or self.reader is None:
+            return None
+        return Conversion(
+            root=Path(self.convert.root),
+            channels=self.convert.channels,
+            reader=self.reader,
+            tiles=self.convert.tiles,
+            masks=self.convert.masks,
+            pixel_size_um=self.convert.pixel_size_um,
+            max_rejected_fraction=self.convert.max_rejected_fraction,
+        )
 
 
 def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:
@@ -71,7 +87,7 @@ def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
         raise PhenoloomError("The model looks at pixels, which `--outlines` lack; give images")
     assert made.convert is not None
     pattern = Pattern(new.files or ANY_IMAGE)
-    named, reading = _channels(made.convert.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
+    named, in_file, select = _channels(made.convert.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
     masks = _masks(made.convert.masks, new)
     convert = made.convert.model_copy(
         update={
@@ -87,9 +103,8 @@ def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
     contours = made.contours and made.contours.model_copy(
         update={"study": study, "max_rejected_fraction": new.max_rejected_fraction}
     )
-    type_of_pixels = made.dtype if contours is None else None
-    reading = Reading(reading.pages, reading.of_pages, type_of_pixels)
-    return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reading)
+    reader = Reader(in_file, convert.planes, select, made.dtype if contours is None else None)
+    return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reader)
 
 
 def _of_outlines(trained: ContoursSettings, new: NewImages, study: str) -> Steps:
@@ -160,8 +175,8 @@ def _masks(trained: Masks | None, new: NewImages) -> Masks | None:
 
 def _channels(
     needed: Sequence[str], given: Sequence[str], channelled: bool, pattern: str
-) -> tuple[list[str] | dict[str, str], Reading]:
-    """Channels in the model's order as a study names them, and which pages of a file they are."""
+) -> tuple[list[str] | dict[str, str], int, tuple[int, ...] | None]:
+    """Return channels in the model's order, the number of channels in the files, and which of these to read."""
     texts: dict[str, str] = {}
     for entry in given:
         name, equals, text = entry.partition("=")
@@ -179,11 +194,11 @@ def _channels(
             "channel that was not recorded cannot be made up: use a model that was trained without it"
         )
     if channelled:
-        return {name: texts.get(name, name) for name in needed}, AS_THE_STUDY
+        return {name: texts.get(name, name) for name in needed}, len(needed), None
     if not texts or list(texts) == list(needed):
-        return list(needed), AS_THE_STUDY
+        return list(needed), len(needed), None
     order = list(texts)
-    return list(needed), Reading(tuple(order.index(name) for name in needed), len(order))
+    return list(needed), len(order), tuple(order.index(name) for name in needed)
 
 
 def _of_pixel_size(trained: ConvertSettings, pixel_size_um: float | None) -> ConvertSettings:

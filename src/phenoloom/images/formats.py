@@ -1,8 +1,7 @@
-"""Image files to arrays: TIFF (see `tiff.py`), PNG, JPEG and BMP, told apart by their first bytes.
+"""Read image files of any format as planes and their axes.
 
-A TIFF's colour table is a display setting of the microscope, so its indices are the intensities; the palettes of PNG
-and BMP are colours, and are expanded. A fully opaque alpha channel is dropped. Three equal colours where one channel is
-expected are one grey channel: nothing is lost.
+The formats are the entries of one table, `FORMATS`: a new one is a function that reads it and an entry there, and no
+other module learns of it. Formats are known by the first bytes of a file, whatever its name ends with.
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import imagecodecs
 import numpy as np
@@ -22,9 +22,6 @@ from PIL import Image
 
 from ..core.errors import ImageError
 from .tiff import TIFF_MAGIC, Axes, read_tiff, tiff_axes
-
-PIXELS: tuple[str, ...] = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
-"""Pixel types that the store holds without loss."""
 
 LIBRARY_ERRORS = (
     ArithmeticError,
@@ -42,114 +39,72 @@ LIBRARY_ERRORS = (
 )
 """What tifffile, imagecodecs and Pillow raise on damaged files."""
 
-_KINDS: dict[bytes, str] = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
+_HEAD = 8
 _PNG_COLOUR_TYPE = 25
 _PNG_PALETTE = 3
 
 
-def read_image(files: Sequence[Path], channels: int) -> NDArray[Any]:
-    """Read one image as (c, h, w) in the camera's dtype, C-contiguous.
+@dataclass(frozen=True)
+class Format:
+    """A format of image files.
 
-    `files` is one file per channel in channel order, or one file that holds all channels as pages or colours. Raises
-    ImageError with the reason if a file is missing, empty, truncated or no image, if files differ in shape or dtype, if
-    the number of channels or the dtype is not as expected, or if a pixel is NaN or infinite.
+    Attributes:
+        name: Its name, for error messages.
+        starts: The first bytes of its files, one of several.
+        read: Planes (planes, h, w) and axes of an open file with a name; where the last argument is true, pixels of a
+            palette are its indices and not its colours.
+        axes: Axes of an open file with a name, without reading a pixel; None: they are known by reading.
     """
-    if len(files) == 1:
-        image = _planes(files[0], channels)
-    elif len(files) == channels:
-        image = _stack([_planes(file, 1) for file in files], files)
-    else:
-        raise ImageError(f"expected one file or one file for each of {channels} channels, found {len(files)} files")
-    if image.dtype.name not in PIXELS:
-        raise ImageError(f"expected pixels of type {', '.join(PIXELS)}, found {image.dtype.name} in {files[0].name}")
-    _refuse_empty(image, files[0])
-    _refuse_not_finite(image, files)
-    return image
+
+    name: str
+    starts: tuple[bytes, ...]
+    read: Callable[[IO[bytes], str, bool], tuple[NDArray[Any], Axes]]
+    axes: Callable[[IO[bytes], str], Axes] | None = None
 
 
-def read_mask(file: Path) -> NDArray[Any]:
-    """Read a mask as (h, w) integers, values as they are in the file; a palette PNG gives its indices.
+def read_file(file: Path, *, palette_indices: bool = False) -> tuple[NDArray[Any], Axes]:
+    """Read all planes of an image file.
 
-    A colour file whose colours are equal is one plane (alpha ignored); true colours raise ImageError, and so do
-    values that are not whole numbers.
+    Args:
+        file: Path of the file.
+        palette_indices: Give the indices of a palette and not its colours. The colour table of a TIFF is a setting of
+            the display, so its indices are given always.
+
+    Returns:
+        Planes (planes, h, w), whatever their number and dtype, and the axes that they lie along.
+
+    Raises:
+        ImageError: There is no such file, or it is empty, truncated, damaged, of no known format, or without pixels.
     """
-    planes = _read(file, palette_indices=True)
-    if len(planes) in (2, 4):
-        planes = planes[:-1]
-    if len(planes) > 1 and not (planes[1:] == planes[0]).all():
-        raise ImageError(
-            f"expected a mask of one plane, found {len(planes)} different planes or colours in {file.name}"
-        )
-    mask = np.ascontiguousarray(planes[0])
-    _refuse_empty(mask, file)
-    if mask.dtype == bool:
-        return mask.astype(np.uint8)
-    if mask.dtype.kind in "iu":
-        return mask
-    if mask.dtype.kind == "f" and np.isfinite(mask).all() and (mask == np.trunc(mask)).all():
-        return mask.astype(np.int64)
-    raise ImageError(f"expected whole numbers in a mask, found {mask.dtype.name} values in {file.name}")
-
-
-def _planes(file: Path, channels: int) -> NDArray[Any]:
-    """Planes of a file, exactly `channels` of them."""
-    planes = _read(file, palette_indices=False)
-    found = len(planes)
-    if found == channels:
-        return planes
-    if found in (2, 4) and found - 1 in (channels, 3) and not _is_tiff(file) and _opaque(planes[-1]):
-        planes = planes[:-1]
-    if len(planes) == channels:
-        return np.ascontiguousarray(planes)
-    if channels == 1 and len(planes) == 3 and (planes[1:] == planes[0]).all():
-        return np.ascontiguousarray(planes[:1])
-    raise ImageError(f"expected {channels} channels, found {found} pages or colours in {file.name}")
-
-
-def read_pages(file: Path) -> tuple[NDArray[Any], Axes]:
-    """All planes of a file, (planes, h, w), and the axes that they lie along, slowest first (`tiff.read_tiff`)."""
-    planes, axes = _read_with_axes(file, palette_indices=False, stack=True)
-    if planes.dtype.name not in PIXELS:
-        raise ImageError(f"expected pixels of type {', '.join(PIXELS)}, found {planes.dtype.name} in {file.name}")
-    _refuse_empty(planes, file)
-    _refuse_not_finite(planes, [file])
+    with _damage_as_image_error(file), file.open("rb") as opened:
+        planes, axes = _format_of(opened, file.name).read(opened, file.name, palette_indices)
+    if planes.size == 0:
+        raise ImageError(f"expected pixels, found an image of {planes.shape[-2]} x {planes.shape[-1]} px: {file.name}")
     return planes, axes
 
 
-def page_axes(file: Path) -> Axes:
-    """The axes that `read_pages` gives; of a TIFF from its header, without reading a pixel."""
-    with _damage_told(file), file.open("rb") as opened:
-        if opened.read(4).startswith(TIFF_MAGIC):
-            return tiff_axes(opened, file.name)
-    return read_pages(file)[1]
+def file_axes(file: Path) -> Axes:
+    """Return the axes that `read_file` gives, from the header alone where the format allows it."""
+    with _damage_as_image_error(file), file.open("rb") as opened:
+        kind = _format_of(opened, file.name)
+        return kind.axes(opened, file.name) if kind.axes else kind.read(opened, file.name, False)[1]
 
 
-def _read(file: Path, *, palette_indices: bool) -> NDArray[Any]:
-    """All planes of a file, (planes, h, w), whatever their number and dtype."""
-    return _read_with_axes(file, palette_indices=palette_indices, stack=False)[0]
-
-
-def _read_with_axes(file: Path, *, palette_indices: bool, stack: bool) -> tuple[NDArray[Any], Axes]:
-    with _damage_told(file):
-        with file.open("rb") as opened:
-            magic = opened.read(8)
-            if not magic:
-                raise ImageError(f"expected an image, found a file of zero bytes: {file.name}")
-            if magic.startswith(TIFF_MAGIC):
-                return read_tiff(opened, file.name, stack=stack)
-            kind = next((kind for start, kind in _KINDS.items() if magic.startswith(start)), None)
-            if kind is None:
-                raise ImageError(
-                    f"expected a TIFF, PNG, JPEG or BMP image, found bytes {magic!r} at the start of {file.name}"
-                )
-            data = magic + opened.read()
-        planes = _DECODERS[kind](data, palette_indices)
-        return planes, [("C", len(planes))]
+def _format_of(file: IO[bytes], name: str) -> Format:
+    head = file.read(_HEAD)
+    file.seek(0)
+    if not head:
+        raise ImageError(f"expected an image, found a file of zero bytes: {name}")
+    for kind in FORMATS:
+        if head.startswith(kind.starts):
+            return kind
+    *others, last = (kind.name for kind in FORMATS)
+    raise ImageError(f"expected a {', '.join(others)} or {last} image, found bytes {head!r} at the start of {name}")
 
 
 @contextmanager
-def _damage_told(file: Path) -> Iterator[None]:
-    """Turn what the libraries say of a file that is not there or is damaged into an ImageError."""
+def _damage_as_image_error(file: Path) -> Iterator[None]:
+    """Turn what libraries raise for a file that is missing or damaged into an ImageError."""
     try:
         yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -165,70 +120,35 @@ def _damage_told(file: Path) -> Iterator[None]:
         raise ImageError(f"expected a whole image, found a damaged or truncated file: {file.name} ({reason})") from None
 
 
-def _decode_png(data: bytes, palette_indices: bool) -> NDArray[Any]:
+def _read_tiff(file: IO[bytes], name: str, _palette_indices: bool) -> tuple[NDArray[Any], Axes]:
+    return read_tiff(file, name)
+
+
+def _read_png(file: IO[bytes], _name: str, palette_indices: bool) -> tuple[NDArray[Any], Axes]:
+    data = file.read()
     if palette_indices and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
-        return _planes_first(np.asarray(Image.open(io.BytesIO(data))))
-    return _planes_first(imagecodecs.png_decode(data))
+        return _picture(np.asarray(Image.open(io.BytesIO(data))))
+    return _picture(imagecodecs.png_decode(data))
 
 
-def _decode_with_pillow(data: bytes, palette_indices: bool) -> NDArray[Any]:
+def _read_with_pillow(file: IO[bytes], _name: str, palette_indices: bool) -> tuple[NDArray[Any], Axes]:
     # Pillow, because libjpeg itself fills the missing half of a truncated JPEG with grey and says nothing.
-    image = Image.open(io.BytesIO(data), formats=("JPEG", "BMP"))
+    image = Image.open(io.BytesIO(file.read()), formats=("JPEG", "BMP"))
     if image.mode == "P" and not palette_indices:
-        return _planes_first(np.asarray(image.convert("RGB")))
-    return _planes_first(np.asarray(image))
+        return _picture(np.asarray(image.convert("RGB")))
+    return _picture(np.asarray(image))
 
 
-_DECODERS: dict[str, Callable[[bytes, bool], NDArray[Any]]] = {
-    "PNG": _decode_png,
-    "JPEG": _decode_with_pillow,
-    "BMP": _decode_with_pillow,
-}
+def _picture(pixels: NDArray[Any]) -> tuple[NDArray[Any], Axes]:
+    """Return (h, w) or (h, w, colours) as planes (colours, h, w) along one axis of colours."""
+    planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    return planes, [("S", len(planes))]
 
 
-def _planes_first(pixels: NDArray[Any]) -> NDArray[Any]:
-    """(h, w) or (h, w, colours) to (planes, h, w)."""
-    if pixels.ndim == 2:
-        return pixels[None]
-    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-
-
-def _stack(planes: list[NDArray[Any]], files: Sequence[Path]) -> NDArray[Any]:
-    first = planes[0]
-    for plane, file in zip(planes[1:], files[1:], strict=True):
-        if plane.shape != first.shape or plane.dtype != first.dtype:
-            raise ImageError(
-                f"expected all channels like {files[0].name} ({_describe(first)}), "
-                f"found {file.name} ({_describe(plane)})"
-            )
-    return np.concatenate(planes)
-
-
-def _describe(plane: NDArray[Any]) -> str:
-    return f"{plane.shape[-2]} x {plane.shape[-1]} px, {plane.dtype.name}"
-
-
-def _is_tiff(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(4).startswith(TIFF_MAGIC)
-
-
-def _opaque(alpha: NDArray[Any]) -> bool:
-    return alpha.dtype.kind == "u" and bool((alpha == np.iinfo(alpha.dtype).max).all())
-
-
-def _refuse_empty(image: NDArray[Any], file: Path) -> None:
-    if image.size == 0:
-        raise ImageError(f"expected pixels, found an image of {image.shape[-2]} x {image.shape[-1]} px: {file.name}")
-
-
-def _refuse_not_finite(image: NDArray[Any], files: Sequence[Path]) -> None:
-    if image.dtype.kind != "f" or (np.isfinite(image.min()) and np.isfinite(image.max())):
-        return
-    bad = np.argwhere(~np.isfinite(image))
-    channel, y, x = (int(i) for i in bad[0])
-    name = files[channel if len(files) > 1 else 0].name
-    raise ImageError(
-        f"expected finite pixels, found {len(bad)} NaN or infinite ones in {name}, "
-        f"the first in channel {channel} at y {y}, x {x}"
-    )
+FORMATS = (
+    Format("TIFF", TIFF_MAGIC, _read_tiff, tiff_axes),
+    Format("PNG", (b"\x89PNG\r\n\x1a\n",), _read_png),
+    Format("JPEG", (b"\xff\xd8\xff",), _read_with_pillow),
+    Format("BMP", (b"BM",), _read_with_pillow),
+)
+"""All formats that can be read."""

@@ -1,8 +1,9 @@
-"""Objects of a label image: boxes and areas."""
+"""Objects of a label image: areas, bounding boxes, and the reasons why one is left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,32 @@ from numpy.typing import NDArray
 from .labels import Labels
 
 
+class LeftOut(StrEnum):
+    """Why an object, a tile or an image without objects is left out; manifests count them by these texts."""
+
+    NO_OBJECTS = "image without objects"
+    TOO_SMALL = "object smaller than min_area_px"
+    TOO_LARGE = "object larger than the tile"
+    AT_IMAGE_BORDER = "object touches the image border"
+    BACKGROUND = "tile with less foreground than min_foreground"
+    EMPTY_MASK = "mask without foreground"
+    AT_BORDER = "object touches the border"
+    TOO_FEW_POINTS = "outline with fewer than min_points distinct points"
+    NO_AREA = "outline that encloses no area"
+
+
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Objects of one label image in order of their labels; every array is (n,).
+    """Objects of one label image in the order of their labels; every array is (n,).
 
-    `area_px` counts pixels; the bounding box is `y0 <= y < y1`, `x0 <= x < x1`; centres are centroids in px.
+    Attributes:
+        label: Value in the label image.
+        area_px: Number of pixels.
+        y0: First row of the bounding box, in px.
+        x0: First column.
+        y1: Row behind the last one.
+        x1: Column behind the last one.
+        touches_border: Whether the object touches the border of the image.
     """
 
     label: NDArray[np.int32]
@@ -24,17 +46,15 @@ class Objects:
     y1: NDArray[np.int32]
     x1: NDArray[np.int32]
     touches_border: NDArray[np.bool_]
-    centre_y: NDArray[np.float64]
-    centre_x: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.label)
 
 
 def objects(labels: Labels) -> Objects:
-    """Area, bounding box, centroid and contact with the image border of every object in (h, w) labels.
+    """Measure area, bounding box and contact with the image border of every object in labels (h, w).
 
-    Works on runs of equal labels along rows, of which an image has far fewer than pixels.
+    Works on runs of equal labels along rows: an image has far fewer runs than pixels.
     """
     height, width = labels.shape
     flat = np.ascontiguousarray(labels).ravel()
@@ -58,15 +78,13 @@ def objects(labels: Labels) -> Objects:
         y1=y1,
         x1=x1,
         touches_border=(y0 == 0) | (x0 == 0) | (y1 == height) | (x1 == width),
-        centre_y=np.bincount(index, length * y, len(values)) / area,
-        centre_x=np.bincount(index, length * (left + right - 1) / 2, len(values)) / area,
     )
 
 
 def _extent(
     index: NDArray[np.intp], low: NDArray[np.intp], high: NDArray[np.intp], n: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Least `low` and greatest `high` of the runs of each of n objects."""
+    """Return the least `low` and the greatest `high` of the runs of each of n objects."""
     least, greatest = np.full(n, np.iinfo(np.int32).max, np.int32), np.zeros(n, np.int32)
     np.minimum.at(least, index, low.astype(np.int32))
     np.maximum.at(greatest, index, high.astype(np.int32))
@@ -74,7 +92,7 @@ def _extent(
 
 
 def _compact(values: Labels) -> tuple[Labels, NDArray[np.intp]]:
-    """Distinct values in rising order, and the position of each value among them."""
+    """Return the distinct values in rising order, and the position of each value among them."""
     top = int(values.max(initial=0))
     if top > 4 * values.size + 1024:
         distinct, index = np.unique(values, return_inverse=True)

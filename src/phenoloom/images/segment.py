@@ -12,31 +12,34 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
 from ..config.source import Masks
-from .labels import Labels, _components
+from .labels import Labels, components
 from .threshold import otsu
 
 
 def segment(plane: NDArray[Any], masks: Masks) -> Labels:
-    """Labels (h, w) of bright objects in one channel (h, w).
+    """Segment the bright objects of one channel (h, w) as labels (h, w).
 
-    Gaussian smoothing, the threshold of Otsu (IEEE Trans. SMC 9, 1979), holes filled, and a watershed of the distance
-    to the background that separates objects which touch. A plane of one value has no objects.
+    The plane is smoothed by a Gaussian, thresholded (Otsu, IEEE Trans. SMC 9, 1979) and its holes are filled; a
+    watershed of the distance to the background separates objects that touch. A plane of one value has no objects.
+
+    Args:
+        plane: Pixels (h, w) of any type.
+        masks: Smoothing in px, what an object is, and the least distance between two objects in px.
     """
     smooth = ndimage.gaussian_filter(plane, masks.smoothing_px, output=np.float32, mode="nearest")
     if masks.objects == "one":
         return _threshold(smooth).astype(np.int32)
     foreground = ndimage.binary_fill_holes(_threshold(smooth))
     if masks.objects == "components" or not foreground.any():
-        return _components(foreground)
+        return components(foreground)
     # Zero rows beyond the image would pull seeds away from objects that the border cuts: do not pad.
     depth = cv2.distanceTransform(foreground.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Outlines are rough at the scale of the smoothing, and each bump of an outline makes a ridge in the depth.
     depth = ndimage.gaussian_filter(depth, masks.smoothing_px, mode="nearest")
-    components = _components(foreground)
     seeds = peak_local_max(
         depth,
         min_distance=max(round(masks.split_distance_px), 1),
-        labels=components,
+        labels=components(foreground),
         exclude_border=False,
     )
     markers = np.zeros(plane.shape, np.int32)

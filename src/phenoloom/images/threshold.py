@@ -1,4 +1,4 @@
-"""Otsu thresholds of images."""
+"""Find thresholds of Otsu (IEEE Trans. SMC 9, 1979)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from skimage.filters import threshold_otsu
 THRESHOLD_ROWS = 4
 """The threshold of an image is that of every fourth row."""
 
-
 _MOST_COUNTED = 1 << 16
-
-
 _OPENCV_OTSU = (np.uint8, np.uint16)
 
 
 def foreground_threshold(plane: NDArray[Any]) -> Any:
-    """The threshold of Otsu (IEEE Trans. SMC 9, 1979) of a channel (h, w): foreground is above it.
+    """Return the threshold of Otsu of a channel (h, w), in its dtype; foreground is above it.
 
-    It has the type of the pixels; it is the channel's largest value where all are equal, so that nothing is above.
+    A channel of one value has that value as threshold, so that nothing is above.
     """
     rows = np.ascontiguousarray(plane[::THRESHOLD_ROWS])
     if rows.min() == rows.max():
@@ -37,7 +34,7 @@ def foreground_threshold(plane: NDArray[Any]) -> Any:
 
 
 def otsu(values: NDArray[Any]) -> float:
-    """The threshold of Otsu of values that are not all equal."""
+    """Return the threshold of Otsu of values of any shape that are not all equal."""
     if values.dtype.kind in "iu" and int(values.max()) - int(values.min()) > _MOST_COUNTED:
         # Whole numbers are counted one by one, however many lie between the least and the largest.
         values = values.astype(np.float64)

@@ -19,13 +19,10 @@ import xxhash
 from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
 from ..artifacts.provenance import Provenance
 from ..core.progress import progress
+from ..images.objects import LeftOut
 from .polygons import Floats, Polygons, centred, perimeters, resample, signed_areas, standard_order, without_repeats
 from .sources import Batch, OutlineSource
 from .store import CONVENTIONS, TABLE, ArrayWriter, write_table
-
-AT_BORDER = "object touches the border"
-TOO_FEW_POINTS = "outline with fewer than min_points distinct points"
-NO_AREA = "outline that encloses no area"
 
 # An area below this share of the squared perimeter is rounding, or a curve that runs back along itself.
 _LEAST_AREA = 1e-9
@@ -130,12 +127,12 @@ def _accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tu
         keep[where] = False
 
     if policy.border == "drop":
-        drop(np.asarray(batch.columns["border"], bool), AT_BORDER)
-    drop(polygons.counts < policy.min_points, TOO_FEW_POINTS)
+        drop(np.asarray(batch.columns["border"], bool), LeftOut.AT_BORDER)
+    drop(polygons.counts < policy.min_points, LeftOut.TOO_FEW_POINTS)
     some = polygons.select(keep)
     flat = np.zeros(len(polygons), bool)
     flat[keep] = np.abs(signed_areas(some)) <= _LEAST_AREA * perimeters(some) ** 2
-    drop(flat, NO_AREA)
+    drop(flat, LeftOut.NO_AREA)
     contours, centres, scales = standard_contours(polygons.select(keep), policy.points)
     columns = {name: pa.array(values).filter(pa.array(keep)) for name, values in batch.columns.items()}
     columns |= {

@@ -19,14 +19,12 @@ from ..config.source import Masks, Outlines
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..images.labels import read_labels
+from ..images.objects import LeftOut
 from ..study.files import Root
 from ..study.outline_files import read_outlines
 from ..tiles.store import TileStore
 from .polygons import Polygons
 from .tracing import Traced, trace_labels, trace_masks
-
-EMPTY = "mask without foreground"
-TOO_SMALL = "object smaller than min_area_px"
 
 _PIXELS_A_BATCH = 1 << 24
 _MOST_TILES_A_BATCH = 4096
@@ -163,11 +161,11 @@ class MaskFiles:
         rejected: Counter[str] = Counter()
         if not len(traced.objects):
             if self.masks.objects == "one":
-                raise ImageError(EMPTY)
-            rejected[EMPTY] += 1
+                raise ImageError(LeftOut.EMPTY_MASK)
+            rejected[LeftOut.EMPTY_MASK] += 1
         large = traced.area_px >= self.masks.min_area_px
         if small := int(np.count_nonzero(~large)):
-            rejected[TOO_SMALL] += small
+            rejected[LeftOut.TOO_SMALL] += small
         digest = xxhash.xxh3_128(np.array(labels.shape, np.int64).tobytes())
         digest.update(np.ascontiguousarray(labels).data)
         n = int(large.sum())
@@ -213,7 +211,7 @@ def _of_tiles(store: TileStore, rows: pa.Table, start: int, threads: int) -> Bat
     columns |= _counts(traced) | {"border": traced.border | found["border"].to_numpy()}
     polygons = traced.polygons.shifted(found["x"].to_numpy(), found["y"].to_numpy())
     empty = len(rows) - len(found)
-    return Batch(polygons, columns, Counter({EMPTY: empty} if empty else {}))
+    return Batch(polygons, columns, Counter({LeftOut.EMPTY_MASK: empty} if empty else {}))
 
 
 def _of_points(named: Sequence[tuple[str, NDArray[np.float64]]], file: str) -> Batch:

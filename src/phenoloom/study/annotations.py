@@ -1,4 +1,4 @@
-"""What a study's table and file pattern say about an image: plate, well, field, label, group."""
+"""Look up what a study's table and file pattern say about an image: plate, well, field, label, group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ..config.source import Source
+from ..config.source import Source, Table
 from ..core.errors import PhenoloomError
 from .files import Root
 from .tables import nearest, read_table, require_columns
@@ -21,7 +21,19 @@ Key = tuple[str, ...]
 
 
 class Annotations:
-    """The study's table, joined to the fields of its file pattern, and what each word is called."""
+    """The study's table, joined to the fields of its file pattern, and what each word is called.
+
+    Attributes:
+        path: Path of the table, relative to the root; empty where there is none.
+        columns: Cells of each column, None where empty.
+        rows: Number of rows.
+        multi_label: Whether a cell may hold several labels.
+        by_line: Whether row i belongs to image i.
+        where: For each word that is known, whether it is a field or a column, and its name there.
+
+    Raises:
+        PhenoloomError: The table cannot be read, or does not fit the settings.
+    """
 
     def __init__(self, source: Source, root: Root, fields: Iterable[str]) -> None:
         self.columns: dict[str, list[str | None]] = {}
@@ -33,21 +45,22 @@ class Annotations:
         self._keys: dict[Key, int] = {}
         self._fields = sorted(fields)
         self._source = source
+        self.path = source.table.path if source.table else ""
         if source.table is not None:
             table = read_table(root.path(source.table.path), source.table.header, blank_lines=self.by_line)
-            self._take(table)
+            self._take(table, source.table)
         self.where = {word: place for word in WORDS if (place := self._place(word))}
         if self._join:
             self._index()
 
     def row(self, fields: Mapping[str, str]) -> int | None:
-        """Row of the table (from 0) that the fields of a file belong to, or None."""
+        """Return the row of the table (from 0) that the fields of a file belong to, or None."""
         if not self._join:
             return None
         return self._keys.get(tuple(self._normal(name, fields[name]) for name in self._join))
 
     def word(self, word: Word, fields: Mapping[str, str], row: int | None) -> str | None:
-        """What `plate`, `well`, `label` ... is for an image with these fields and this row of the table."""
+        """Return what `plate`, `well`, `label` ... is for an image with these fields and this row of the table."""
         kind, name = self.where.get(word, ("", ""))
         if kind == "field":
             return fields.get(name) or None
@@ -55,16 +68,16 @@ class Annotations:
 
     @property
     def needed_fields(self) -> frozenset[str]:
-        """Fields on which all files of one image must agree."""
+        """Return the fields on which all files of one image must agree."""
         return frozenset(self._join) | {name for kind, name in self.where.values() if kind == "field"}
 
     def key(self, row: int) -> str:
-        """Text that names a row in a manifest."""
+        """Return a text that names a row in a manifest."""
         names = list(self._join.values()) or list(self.columns)[:1]
         return ", ".join(str(self.columns[name][row]) for name in names)
 
     def labels(self, text: str | None) -> list[str]:
-        """Labels in one cell, renamed by `classes`; a class renamed to nothing is no label."""
+        """Return the labels in one cell, renamed by `classes`; a class renamed to nothing is no label."""
         if text is None:
             return []
         separator = self._source.label_separator
@@ -72,13 +85,10 @@ class Annotations:
         renamed = (self._source.classes.get(part, part) for part in parts)
         return list(dict.fromkeys(name for name in renamed if name))
 
-    def _take(self, table: pd.DataFrame) -> None:
-        assert self._source.table is not None
-        path = self._source.table.path
+    def _take(self, table: pd.DataFrame, settings: Table) -> None:
         if table.empty:
-            raise PhenoloomError(f"The table {path} has no rows")
-        settings = self._source.table
-        require_columns(table, [*settings.join.values(), *settings.zero_pad], f"The table {path}")
+            raise PhenoloomError(f"The table {self.path} has no rows")
+        require_columns(table, [*settings.join.values(), *settings.zero_pad], f"The table {self.path}")
         for field in settings.join:
             if field not in self._fields:
                 raise PhenoloomError(
@@ -87,7 +97,7 @@ class Annotations:
                 )
         files = self._source.files
         paths = set(files.values()) if isinstance(files, dict) else set()
-        require_columns(table, sorted(paths), f"The table {path}")
+        require_columns(table, sorted(paths), f"The table {self.path}")
         self._twice = set(table.columns[table.columns.duplicated()])
         for name, column in table.items():
             cells = column.astype(object).where(column.notna(), None)
@@ -99,7 +109,7 @@ class Annotations:
         self._join = dict(settings.join)
 
     def _place(self, word: Word) -> tuple[Literal["field", "column"], str] | None:
-        """Where a word is found: files know best what they are, tables what it means."""
+        """Return where a word is found: files know best what they are, tables what it means."""
         name = self._source.columns.get(word, word)
         places: list[tuple[Literal["field", "column"], bool]] = [
             ("field", name in self._fields),
@@ -112,7 +122,7 @@ class Annotations:
                 return place, name
         if word not in self._source.columns:
             return None
-        table = f"the table {self._source.table.path}" if self._source.table else "a table (there is none)"
+        table = f"the table {self.path}" if self.path else "a table (there is none)"
         raise PhenoloomError(
             f"`columns.{word}` is {name!r}, which is neither a column of {table} nor a field of the file pattern; "
             f"{nearest(name, [*self.columns, *self._fields])}"
@@ -121,12 +131,11 @@ class Annotations:
     def _refuse_twice(self, name: str) -> None:
         if name in self._twice:
             raise PhenoloomError(
-                f"The table {self._source.table and self._source.table.path} has several columns {name!r}, of which "
-                "one is needed; rename the others"
+                f"The table {self.path} has several columns {name!r} and one is needed; rename the others"
             )
 
     def _index(self) -> None:
-        """Rows by key; rows that say the same about images count as one, others with one key are refused."""
+        """Index rows by key; rows that say the same about images count as one, others with one key are refused."""
         used = [name for kind, name in self.where.values() if kind == "column"]
         for row in range(self.rows):
             cells = [self.columns[column][row] for column in self._join.values()]
@@ -136,8 +145,8 @@ class Annotations:
             first = self._keys.setdefault(key, row)
             if differing := [name for name in used if self.columns[name][first] != self.columns[name][row]]:
                 raise PhenoloomError(
-                    f"Rows {first + 1} and {row + 1} of the table {self._source.table and self._source.table.path} are "
-                    f"both about {self.key(row)}, but differ in {differing[0]!r}; join on more columns"
+                    f"Rows {first + 1} and {row + 1} of the table {self.path} are both about {self.key(row)}, but "
+                    f"differ in {differing[0]!r}; join on more columns"
                 )
 
     def _normal(self, field: str, text: str) -> str:

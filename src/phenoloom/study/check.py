@@ -1,4 +1,4 @@
-"""`phenoloom check`: what can be found wrong with studies and their models without running anything."""
+"""Check studies and their models without running anything."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..artifacts.manifest import read_manifest
+from ..artifacts.provenance import Provenance
 from ..config import RuleSettings, check_mixtures, check_transfers, load_config, load_study, read_yaml
 from ..config.load import Lazy
 from ..config.run import Config
@@ -15,7 +16,7 @@ from .sheet import make_sheet
 
 
 def check(studies: Sequence[str], config_dir: Path, data_root: str | None) -> None:
-    """Validate the configuration, every study (or those named) and its sheet; raises PhenoloomError after telling all.
+    """Validate the configuration, every study (or those named) and its sheet; raises PhenoloomError after printing all.
 
     No pixel is read: the files are listed, the tables joined and the labels counted, in a temporary folder.
     """
@@ -51,7 +52,9 @@ def _check_study(name: str, config: Config, config_dir: Path) -> str:
         )
     with tempfile.TemporaryDirectory() as folder:
         manifest_path = Path(folder) / "sheet.json"
-        make_sheet(settings, Path(folder) / "sheet.parquet", manifest_path)
+        source = settings.source.model_copy(update={"root": settings.root})
+        rejected, made_by = settings.max_rejected_fraction, Provenance.of(settings)
+        make_sheet(source, settings.shards, rejected, Path(folder) / "sheet.parquet", manifest_path, made_by)
         manifest = read_manifest(manifest_path)
     found = ", ".join(f"{count} {what}" for what, count in manifest["found"].items())
     return f"valid; {found}, {len(manifest['quarantine'])} quarantined, {study.shards} shards"

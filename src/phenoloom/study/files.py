@@ -1,4 +1,4 @@
-"""Files of a study: found below its root by pattern, in a listing, or named in a table; never outside the root."""
+"""Find the files of a study below its root, by pattern, in a listing, or by name; never outside the root."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Root:
         self._resolve = lru_cache(maxsize=4096)(lambda folder: (self.folder / folder).resolve())
 
     def path(self, relative: str) -> Path:
-        """Absolute or working-directory path of a relative one; refuses `..`, absolute paths and links that escape."""
+        """Return the path of a file relative to the root; refuse `..`, absolute paths and links out of the root."""
         pure = PurePosixPath(relative)
         if pure.is_absolute() or ".." in pure.parts or "\0" in relative:
             raise PhenoloomError(
@@ -46,7 +46,7 @@ class Root:
         return path
 
     def size(self, relative: str) -> int:
-        """Bytes of a file; ImageError where there is none."""
+        """Return the bytes of a file; raise ImageError where there is none."""
         try:
             found = self.path(relative).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -62,7 +62,7 @@ class Root:
         return found.st_size
 
     def examples(self, count: int = 3) -> list[str]:
-        """The first files below the root, for complaints."""
+        """Return the first files below the root, for error messages."""
         return list(islice(self._files(self.folder), count))
 
     def _files(self, folder: Path) -> Iterator[str]:
@@ -74,7 +74,7 @@ class Root:
 
 
 def walk(root: Root, pattern: Pattern) -> Iterator[Match]:
-    """Every file below the root that fits the pattern, folders in the order of their names.
+    """Yield every file below the root that fits the pattern, folders in the order of their names.
 
     Only folders that fit the pattern so far are opened; names are compared, never expanded, so brackets, quotes and
     spaces mean nothing special.
@@ -97,7 +97,7 @@ def _walk(folder: Path, prefix: str, fields: dict[str, str], depth: int, pattern
 
 
 def listed(root: Root, listing: str, pattern: Pattern) -> Iterator[Match]:
-    """Every line of a listing (one path a line, relative to the root) that fits the pattern."""
+    """Yield every line of a listing (one path a line, relative to the root) that fits the pattern."""
     for path in read_listing(root, listing):
         found = pattern.match(path)
         if found is not None:
@@ -105,7 +105,7 @@ def listed(root: Root, listing: str, pattern: Pattern) -> Iterator[Match]:
 
 
 def read_listing(root: Root, listing: str) -> list[str]:
-    """Paths of a listing, without `./` and blank lines."""
+    """Read the paths of a listing, without `./` and blank lines."""
     path = root.path(listing)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -117,7 +117,7 @@ def read_listing(root: Root, listing: str) -> list[str]:
 
 
 def natural(text: str) -> tuple[list[str | int], str]:
-    """Sorting key in which "s2" comes before "s10"; equal numbers fall back on the text."""
+    """Return a sorting key in which "s2" comes before "s10"; equal numbers fall back on the text."""
     parts = re.split(r"(\d+)", text)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], text
 

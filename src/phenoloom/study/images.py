@@ -1,4 +1,4 @@
-"""Files to images: the files of all channels of one field of view, and its mask."""
+"""Group files into images: the files of all channels of one field of view, and its mask."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ CHANNEL = "channel"
 
 @dataclass(slots=True)
 class Image:
-    """One field of view: the file of each channel (one entry "" for a file that holds all), its row of the table."""
+    """One field of view.
+
+    Attributes:
+        image_id: Its id.
+        fields: Fields of the file pattern that all of its files share.
+        row: Its row in the study's table; None: it has none.
+        files: The file of each channel; one entry "" for a file that holds all.
+        stack: Where the pattern tells planes apart: the file of each time point, focal plane and channel.
+        whole: Id of the stack or film that the image is a plane of.
+    """
 
     image_id: str
     fields: dict[str, str]
     row: int | None
     files: dict[str, str] = field(default_factory=dict)
     stack: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    """Where the pattern tells planes apart: the file of each time point, focal plane and channel."""
     whole: str | None = None
-    """Id of the stack or film that the image is a plane of."""
 
 
 def file_pattern(source: Source) -> Pattern | None:
-    """The pattern of the image files, with `{channel}` limited to the study's channels; None for other sources."""
+    """Return the pattern of the image files, `{channel}` limited to the study's channels; None for other sources."""
     if not isinstance(source.files, str):
         if source.table and source.table.join:
             raise PhenoloomError("`files` names table columns, so each row is an image already; remove `table.join`")
@@ -49,44 +56,65 @@ def file_pattern(source: Source) -> Pattern | None:
 
 
 def channel_texts(source: Source) -> dict[str, str]:
-    """Text of `{channel}` in a file's name -> name of the channel."""
+    """Return the name of the channel for each text of `{channel}` in a file's name."""
     if isinstance(source.channels, dict):
         return {text: name for name, text in source.channels.items()}
     return {name: name for name in source.channels}
 
 
 def gather_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
-    """All images in natural order of their ids, complete or not; refuses two files for one channel of one image."""
+    """Return all images in natural order of their ids, complete or not.
+
+    Raises:
+        PhenoloomError: Two files are one channel of one image, or no file fits the pattern.
+    """
     masks = Pattern(source.masks.files).fields if source.masks and source.masks.files else frozenset()
     if pattern is None:
-        images = _from_table(source, annotations, masks)
+        images = _from_table(source.files if isinstance(source.files, dict) else {}, annotations, masks)
     else:
         matches = find_files(source, root, pattern)
         images = _from_files(matches, source, annotations, annotations.needed_fields | masks, CHANNEL in pattern.fields)
         if not images:
-            found = ", ".join(map(repr, root.examples())) or "none"
-            if source.listing:
-                lines = ", ".join(map(repr, read_listing(root, source.listing)[:3])) or "none"
-                raise PhenoloomError(
-                    f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for "
-                    f"example: {lines}. They must be paths relative to {root.folder}"
-                )
-            raise PhenoloomError(
-                f"No file below {root.folder} fits the pattern {pattern.text!r}; files there are for example: {found}"
-            )
+            raise _nothing_found(source, root, pattern)
     return sorted(images, key=lambda image: natural(image.image_id))
 
 
+def _nothing_found(source: Source, root: Root, pattern: Pattern) -> PhenoloomError:
+    if source.listing:
+        lines = ", ".join(map(repr, read_listing(root, source.listing)[:3])) or "none"
+        return PhenoloomError(
+            f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for example: "
+            f"{lines}. They must be paths relative to {root.folder}"
+        )
+    found = ", ".join(map(repr, root.examples())) or "none"
+    return PhenoloomError(
+        f"No file below {root.folder} fits the pattern {pattern.text!r}; files there are for example: {found}"
+    )
+
+
 def find_files(source: Source, root: Root, pattern: Pattern) -> Iterator[Match]:
-    """Files that fit a pattern, in the listing if the study has one, else below the root."""
+    """Yield files that fit a pattern, in the listing if the study has one, else below the root."""
     return listed(root, source.listing, pattern) if source.listing else walk(root, pattern)
 
 
-def mask_files(source: Source, root: Root, fields: Iterable[str]) -> tuple[list[str], dict[tuple[str, ...], str]]:
-    """Names of the fields that images and masks share, and the mask file for each combination of them."""
-    assert source.masks is not None
-    assert source.masks.files is not None
-    pattern = Pattern(source.masks.files)
+def mask_files(
+    source: Source, text: str, root: Root, fields: Iterable[str]
+) -> tuple[list[str], dict[tuple[str, ...], str]]:
+    """Find the mask files of a study.
+
+    Args:
+        source: Its section of raw data.
+        text: Pattern of the mask files.
+        root: Folder of the raw data.
+        fields: Fields that images have.
+
+    Returns:
+        Names of the fields that images and masks share, and the mask file for each combination of their texts.
+
+    Raises:
+        PhenoloomError: No field is shared, or two masks belong to one image.
+    """
+    pattern = Pattern(text)
     shared = sorted((pattern.fields & frozenset(fields)) - {CHANNEL})
     if not shared:
         raise PhenoloomError(
@@ -117,7 +145,7 @@ def _from_files(
         if not image_id:
             raise PhenoloomError(
                 f"The pattern {source.files!r} finds one file per channel, but neither its fields nor the table have "
-                f"plate, well, field or image, which would tell what belongs together; add one, or use `columns`"
+                f"plate, well, field or image, so it is unknown which files belong together; add one, or use `columns`"
             )
         kept = {name: text for name, text in fields.items() if name in needed and name != CHANNEL}
         whole = image_id
@@ -135,9 +163,10 @@ def _from_files(
 
 
 def _plane(source: Source, fields: dict[str, str]) -> tuple[tuple[str, str] | None, str]:
-    """Time point and focal plane of a file where the study projects them, and what an id ends with where it keeps all.
+    """Return time point and focal plane of a file where the study projects them, and the end of its id where it keeps
+    all planes.
 
-    None where the pattern tells no such thing, or the study says nothing of it.
+    The former is None where the pattern has no such field, or the study no policy for it.
     """
     texts, suffix, projected = {"t": "", "z": ""}, "", False
     for axis in texts:
@@ -160,24 +189,23 @@ def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
 
 
 def _without_suffix(path: str) -> str:
-    # A cell that holds "." names no file and has no suffix; its image is told with those whose files are not there.
+    # A cell that holds "." names no file and has no suffix; its image is reported with those that lack files.
     return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).name else path
 
 
-def _from_table(source: Source, annotations: Annotations, masks: frozenset[str]) -> list[Image]:
-    """One image a row; the files' paths are cells of the table."""
-    assert isinstance(source.files, dict)
+def _from_table(columns: dict[str, str], annotations: Annotations, masks: frozenset[str]) -> list[Image]:
+    """Return one image a row of the table; `columns` holds the column of each channel's paths."""
     images: dict[str, Image] = {}
     for row in range(annotations.rows):
-        paths = {channel: annotations.columns[column][row] for channel, column in source.files.items()}
+        paths = {channel: annotations.columns[column][row] for channel, column in columns.items()}
         first = next((path for path in paths.values() if path), None)
         image_id = _image_id(annotations, {}, row) or (first and _without_suffix(first))
         if not image_id:
-            raise PhenoloomError(f"Row {row + 1} of the table {source.table and source.table.path} names no file")
+            raise PhenoloomError(f"Row {row + 1} of the table {annotations.path} names no file")
         fields = {name: text for name in masks & annotations.columns.keys() if (text := annotations.columns[name][row])}
         if image_id in images:
             raise PhenoloomError(
-                f"Two rows of the table {source.table and source.table.path} are image {image_id!r}: its files are "
+                f"Two rows of the table {annotations.path} are image {image_id!r}: its files are "
                 f"{next(iter(images[image_id].files.values()), None)!r} and {first!r}; ids must be unique"
             )
         files = {channel: path for channel, path in paths.items() if path}
@@ -186,7 +214,7 @@ def _from_table(source: Source, annotations: Annotations, masks: frozenset[str])
 
 
 def _image_id(annotations: Annotations, fields: dict[str, str], row: int | None) -> str:
-    """Plate, well and field as far as known, joined by "/"; `image` stands in for a field; "" if nothing is known."""
+    """Join what is known of plate, well and field by "/"; `image` replaces a field; "" where nothing is known."""
     image, plate, well, site = (annotations.word(word, fields, row) for word in IDENTITY)
     return "/".join(part for part in (plate, well, site or image) if part)
 

@@ -1,4 +1,4 @@
-"""The index: all tiles or contours of a study, with what the sheet says about their images."""
+"""Make the index: all tiles or contours of a study, with what the sheet says about their images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ..artifacts.manifest import Manifest, file_digest, read_manifest, write_manifest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import IndexSettings
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
 
@@ -31,7 +30,15 @@ Stated = dict[str, Any]
 
 @dataclass(slots=True)
 class Totals:
-    """What is counted while shards pass: classes, images that have rows, and a hash of every id."""
+    """What is counted while shards are joined.
+
+    Attributes:
+        rows: Number of rows.
+        images: Images that have rows.
+        unlabelled: Rows without a label.
+        classes: Rows of each class.
+        hashes: A 64-bit hash of the id of every row.
+    """
 
     rows: int = 0
     images: int = 0
@@ -41,12 +48,21 @@ class Totals:
 
 
 def make_index(
-    settings: IndexSettings, sheet: Path, shards: list[Path], index: Path, manifest: Path, quarantine: Path
+    sheet: Path, shards: list[Path], index: Path, quarantine: Path, manifest: Path, made_by: Provenance
 ) -> None:
-    """Write the index, the quarantine table and the manifest; one shard is in memory at a time.
+    """Join the tables of all shards with the sheet; one shard is in memory at a time.
 
-    `shards` are the manifests of `tiles/` or of `shapes/`, each with its Parquet table beside it. Refuses shards that
-    disagree on channels, dtype or shape, a shard of the sheet that is missing, ids that occur twice, and zero rows.
+    Args:
+        sheet: The sheet of the study, with its manifest beside it.
+        shards: Manifests of `tiles/` or of `shapes/`, each with its Parquet table beside it.
+        index: Where the rows of all shards are written.
+        quarantine: Where the images that cannot be used are written, with their reasons.
+        manifest: Where the manifest is written, last.
+        made_by: Study and settings, for the manifest.
+
+    Raises:
+        PhenoloomError: Shards disagree on channels, dtype or shape, a shard of the sheet is missing, an id occurs
+            twice, or no row is left.
     """
     manifest.unlink(missing_ok=True)
     ordered = sorted(shards, key=lambda path: path.stem)
@@ -65,7 +81,7 @@ def make_index(
         manifest,
         Manifest(
             "index",
-            Provenance.of(settings),
+            made_by,
             expected={"images": int(sheet_manifest["expected"]["images"]), "shards": len(ordered)},
             found={"images": totals.images, "shards": len(ordered), "rows": totals.rows},
             rejected=rejected,
@@ -128,7 +144,7 @@ def _read_rows(path: Path, manifest: Stated) -> pa.Table:
 
 
 def _join(rows: pa.Table, images: pa.Table, path: Path) -> pa.Table:
-    """Rows of one shard with the sheet's columns, `shard` and `position`."""
+    """Return the rows of one shard with the sheet's columns, `shard` and `position`."""
     at = pc.index_in(rows["image_id"].cast(pa.string()), value_set=images["image_id"].combine_chunks())
     shard = path.stem
     found = images.take(at)
@@ -176,7 +192,7 @@ def _refuse_other_shards(images: pa.Table, shards: list[Path]) -> None:
 
 
 def _merged_arrays(paths: Sequence[Path], manifests: Sequence[Stated]) -> dict[str, dict[str, Any]]:
-    """Arrays of all shards as if they were one; refuses shards that differ in more than their number of rows."""
+    """Describe the arrays of all shards as one; refuse shards that differ in more than their number of rows."""
     # The dtype of a shard without rows is a default, since no image of it was read: compare with one that has rows.
     start = next((i for i, manifest in enumerate(manifests) if _filled(manifest)), 0)
     first = manifests[start]

@@ -1,4 +1,4 @@
-"""Outlines given as points instead of images."""
+"""Read files of outlines given as points."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .tables import read_table, require_columns
 
 
 def read_outlines(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndarray]]:
-    """Ids and points `(k, 2)` float64 in px, (x, y), one entry an outline in the order of the file.
+    """Read ids and points `(k, 2)` float64 in px, (x, y), one entry an outline in the order of the file.
 
     Outlines of format `blocks` have no names: their ids are their positions from 1, padded with zeros. Points are
     returned as they are written, whatever their number, `nan` and `inf` too: one such outline is quarantined later and
-    stops no other. Only text that is no number is refused, since then the file is not what it is taken for.
+    stops no other. Only text that is no number is refused, since then the file is something else than outlines.
     """
     ids, points = _read_table(path, outlines) if outlines.format == "table" else _read_blocks(path)
     if not ids:
@@ -63,7 +63,7 @@ def _read_table(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndar
 
 
 def _numbers(cells: list[str], lines: np.ndarray, path: Path, cells_a_line: int = 2) -> np.ndarray:
-    """Parse numbers; `lines` are the line numbers (from 0) that the cells stand on, for the complaint."""
+    """Parse numbers; `lines` are the line numbers (from 0) of the cells, for the error message."""
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:

@@ -1,4 +1,4 @@
-r"""Patterns of file paths with named fields: `{plate}/{well}_s{site:\d+}_{channel}.tif`."""
+r"""Match file paths with named fields: `{plate}/{well}_s{site:\d+}_{channel}.tif`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ANYTHING = r"[^/]+?"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One folder or file name of a pattern; `literal` where it holds no field."""
+    """One folder or file name of a pattern; `literal` is its text where it holds no field."""
 
     regex: re.Pattern[str]
     literal: str | None
 
 
 class Pattern:
-    """A path relative to the root, folder by folder, in which `{name}` and `{name:regex}` stand for fields.
+    """A path relative to the root, folder by folder, in which `{name}` and `{name:regex}` are fields.
 
     A field never spans folders, and does not match a leading dot (hidden files, resource forks), as in a shell. A
     field that occurs twice must hold the same text; `{{` and `}}` are braces. Names are compared in Unicode form NFC,
@@ -34,7 +34,7 @@ class Pattern:
         self.fields = frozenset(name for segment in self.segments for name in segment.regex.groupindex)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Fields of a relative path with `/` between folders, or None where it does not fit."""
+        """Return the fields of a relative path with `/` between folders, or None where it does not fit."""
         names = path.split("/")
         if len(names) != len(self.segments):
             return None
@@ -44,7 +44,7 @@ class Pattern:
         return fields
 
     def extend(self, fields: dict[str, str], depth: int, name: str) -> dict[str, str] | None:
-        """`fields` of the folders above plus those of one more name, or None where it does not fit."""
+        """Return `fields` of the folders above plus those of one more name, or None where it does not fit."""
         found = self.segments[depth].regex.fullmatch(unicodedata.normalize("NFC", name))
         if found is None:
             return None
@@ -74,7 +74,7 @@ class Pattern:
         return tokens
 
     def _tokens(self) -> Iterator[tuple[str, str]]:
-        """Pairs (field name, regex) and ("", literal text)."""
+        """Yield pairs (field name, regex) and ("", literal text)."""
         literal, i = "", 0
         while i < len(self.text):
             character = self.text[i]

@@ -1,4 +1,4 @@
-"""Shards: blocks of whole plates, balanced by bytes, one job each; and what a sheet tells of one."""
+"""Divide a study into shards: blocks of whole plates, balanced by bytes, one job each."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from .files import natural
 def assign_shards(
     plates: Sequence[str | None], wells: Sequence[str | None], sizes: Sequence[int], count: int
 ) -> list[str]:
-    """The shard ("0000" ...) of each image.
+    """Return the shard ("0000" ...) of each image.
 
     Whole plates stay together; where there are fewer plates than shards, whole wells do; where there are fewer wells,
     or none are known, images are dealt one by one. Blocks go to the emptiest shard in order of falling size (LPT rule:
     Graham, SIAM J. Appl. Math. 17, 1969: at most 4/3 of the best balance). Shards are numbered in the order of their
     first image.
+
+    Args:
+        plates: Plate of each image; None where it is unknown.
+        wells: Well of each image.
+        sizes: Bytes of each image.
+        count: Number of shards.
     """
     if count > len(sizes):
         raise PhenoloomError(f"`shards` is {count}, but there are only {len(sizes)} images; lower `shards`")
@@ -41,7 +47,7 @@ def assign_shards(
 
 
 def _blockings(plates: Sequence[str | None], wells: Sequence[str | None]) -> list[list[str]]:
-    """Ways to cut the study into blocks, the coarsest first."""
+    """Return ways to divide the study into blocks, the coarsest first."""
     by_image = [str(i) for i in range(len(plates))]
     by_plate = [plate if plate is not None else "" for plate in plates]
     by_well = [f"{plate}/{well}" for plate, well in zip(by_plate, wells, strict=True)]
@@ -53,10 +59,10 @@ def _blockings(plates: Sequence[str | None], wells: Sequence[str | None]) -> lis
 
 
 def shard_rows(sheet: Path, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one shard in the order of the sheet, with all columns or those named."""
+    """Read the rows of one shard in the order of the sheet, with all columns or those named."""
     return pq.read_table(sheet, columns=columns, filters=[("shard", "=", shard)])
 
 
 def raw_bytes(sheet: Path, shard: str) -> int:
-    """Bytes of a shard's raw files: its store is about as large."""
+    """Return the bytes of a shard's raw files: its store is about as large."""
     return int(pc.sum(shard_rows(sheet, shard, ["bytes"])["bytes"]).as_py() or 0)

@@ -1,4 +1,4 @@
-"""The sheet: the table of a study's images, with files per channel, labels, groups and shards."""
+"""Make the sheet: the table of a study's images, with files per channel, labels, groups and shards."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from ..artifacts.manifest import Manifest, Quarantine, file_digest, refuse_too_many, write_manifest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import SheetSettings
-from ..config.source import Source
+from ..config.source import Outlines, Source
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
-from ..images.projection import stack_size
+from ..images.reader import Reader
 from .annotations import Annotations
 from .files import Root, natural
 from .images import Image, file_pattern, gather_images, mask_files
@@ -34,7 +33,14 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of the sheet, images that cannot be used, and rows of the table that an image belongs to."""
+    """What was found of a study.
+
+    Attributes:
+        used: Rows of the sheet.
+        quarantine: Images that cannot be used.
+        table_rows: Rows of the study's table that belong to an image.
+        unannotated: Ids of images without a row in the table.
+    """
 
     used: list[Row] = field(default_factory=list)
     quarantine: Quarantine = field(default_factory=list)
@@ -43,10 +49,13 @@ class Rows:
 
 
 def sheet_schema(multi_label: bool, planes: bool = False) -> pa.Schema:
-    """Columns of every sheet, whatever is null in it; where the study says what becomes of `planes`, three more.
+    """Return the columns of a sheet, the same whatever is null in it.
 
-    These are the id of the stack that the image is a plane of, the number of time points and focal planes that its
-    files spread over, and the time point and focal plane that are meant (-1: by the study's policy).
+    Args:
+        multi_label: Whether an image may have several labels.
+        planes: Whether the study says what becomes of focal planes and time points. The sheet then has three columns
+            more: the id of the stack that the image is a plane of, the number of time points and focal planes that its
+            files spread over, and the time point and focal plane that are meant (-1: by the study's policy).
     """
     text, texts = pa.string(), pa.list_(pa.string())
     names = ["image_id", "plate", "well", "row", "column", "field"]
@@ -58,31 +67,41 @@ def sheet_schema(multi_label: bool, planes: bool = False) -> pa.Schema:
     )
 
 
-def make_sheet(settings: SheetSettings, sheet: Path, manifest: Path) -> None:
-    """Write the sheet in natural order of the image ids, and its manifest last.
+def make_sheet(
+    source: Source, shards: int, max_rejected_fraction: float, sheet: Path, manifest: Path, made_by: Provenance
+) -> None:
+    """Find the images of a study, and write the sheet in natural order of their ids and its manifest last.
 
     Images without a file for every channel, or without the mask that the study expects, are quarantined. `line` is the
     row of the table, or the position of the outline in its file, from 0; -1 where there is none.
+
+    Args:
+        source: Where the raw data lies; `root` must be the folder itself, not relative to `data_root`.
+        shards: Number of shards to divide the images into.
+        max_rejected_fraction: Fraction of images that may be unusable.
+        sheet: Where the sheet is written.
+        manifest: Where the manifest is written.
+        made_by: Study and settings, for the manifest.
+
+    Raises:
+        PhenoloomError: Files, table and patterns do not fit together, or too many images cannot be used.
     """
-    root, source = Root(settings.root), settings.source
+    root = Root(source.root)
     manifest.unlink(missing_ok=True)
-    if source.outlines:
-        annotations, rows = _outline_rows(source, root)
-    else:
-        annotations, rows = _image_rows(source, root)
+    annotations, rows = _outline_rows(source, source.outlines, root) if source.outlines else _image_rows(source, root)
     total = len(rows.used) + len(rows.quarantine)
-    refuse_too_many(rows.quarantine, total, settings.max_rejected_fraction, f"The sheet of {settings.root}")
+    refuse_too_many(rows.quarantine, total, max_rejected_fraction, f"The sheet of {source.root}")
     _refuse_strangers(annotations, rows, total)
     _refuse_two_spellings(rows.used)
     rows.used.sort(key=lambda row: natural(row["image_id"]))
     columns = {name: [row[name] for row in rows.used] for name in ("plate", "well", "bytes")}
-    shards = assign_shards(columns["plate"], columns["well"], columns["bytes"], settings.shards)
-    for row, shard in zip(rows.used, shards, strict=True):
+    assigned = assign_shards(columns["plate"], columns["well"], columns["bytes"], shards)
+    for row, shard in zip(rows.used, assigned, strict=True):
         row["shard"] = shard
     table = pa.Table.from_pylist(rows.used, sheet_schema(source.label_separator is not None, source.planes is not None))
     with atomic_path(sheet) as temporary:
         pq.write_table(table, temporary)
-    _write_manifest(settings, manifest, sheet, annotations, rows)
+    write_manifest(manifest, _manifest(sheet, annotations, rows, made_by))
 
 
 def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
@@ -93,7 +112,8 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     if pattern and annotations.by_line:
         _number_lines(images, annotations, source)
     fields = pattern.fields if pattern else annotations.columns
-    shared, masks = mask_files(source, root, fields) if source.masks and source.masks.files else ([], {})
+    pattern_of_masks = source.masks and source.masks.files
+    shared, masks = mask_files(source, pattern_of_masks, root, fields) if pattern_of_masks else ([], {})
     rows = Rows()
     for image in images:
         row = _row(annotations, rows, image.image_id, image.fields, image.row)
@@ -111,11 +131,10 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     return annotations, rows
 
 
-def _outline_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
-    assert source.outlines is not None
-    ids, points = read_outlines(root.path(source.outlines.path), source.outlines)
+def _outline_rows(source: Source, outlines: Outlines, root: Root) -> tuple[Annotations, Rows]:
+    ids, points = read_outlines(root.path(outlines.path), outlines)
     if twice := [name for name, times in Counter(ids).items() if times > 1]:
-        raise PhenoloomError(f"The outline {twice[0]!r} occurs twice in {source.outlines.path}; ids must be unique")
+        raise PhenoloomError(f"The outline {twice[0]!r} occurs twice in {outlines.path}; ids must be unique")
     annotations = Annotations(source, root, ["object"])
     annotations.check_classes()
     images = [Image(name, {"object": name}, annotations.row({"object": name})) for name in ids]
@@ -155,7 +174,7 @@ def _number_lines(images: list[Image], annotations: Annotations, source: Source)
     if len(images) != annotations.rows:
         what = "outlines" if source.outlines else "images"
         raise PhenoloomError(
-            f"The table {source.table and source.table.path} has {annotations.rows} rows, but there are {len(images)} "
+            f"The table {annotations.path} has {annotations.rows} rows, but there are {len(images)} "
             f"{what}; without `table.join`, row i belongs to number i, so both must have the same number"
         )
     for line, image in enumerate(images):
@@ -181,7 +200,7 @@ def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
     if image.stack or not any(kept):
         return [row]
     files = [root.path(file) for file in row["files"]]
-    counts = stack_size(files, len(source.channels), source.planes)
+    counts = Reader(len(source.channels), source.planes).stack_size(files)
     points = [range(n) if keep and n > 1 else [-1] for n, keep in zip(counts, kept, strict=True)]
     places = list(itertools.product(*points))
     if len(places) == 1:
@@ -207,7 +226,7 @@ def _grid(image: Image) -> list[int]:
 
 
 def _stack_files(image: Image, channels: Sequence[str]) -> list[str]:
-    """The files of a stack, channels of the first focal plane of the first time point first."""
+    """Return the files of a stack, the channels of the first focal plane of the first time point first."""
     times, depths = (sorted({place[axis] for place in image.stack}, key=natural) for axis in (0, 1))
     wanted = list(itertools.product(times, depths, channels))
     if missing := [place for place in wanted if place not in image.stack]:
@@ -226,7 +245,7 @@ def _mask(image: Image, shared: list[str], masks: dict[tuple[str, ...], str], ro
 
 
 def _refuse_strangers(annotations: Annotations, rows: Rows, total: int) -> None:
-    """A table of which nothing fits the images is a wrong join, not a study without labels."""
+    """Refuse a table in which no row fits an image: it is a wrong join, not a study without labels."""
     if annotations.rows and not rows.table_rows:
         raise PhenoloomError(
             f"None of {total} images has a row in the table: the images are for example {rows.unannotated[0]!r}, the "
@@ -241,32 +260,29 @@ def _refuse_two_spellings(rows: list[Row]) -> None:
         if well and spelling.setdefault((row["plate"], same_well(well)), well) != well:
             other = spelling[row["plate"], same_well(well)]
             raise PhenoloomError(
-                f"{other!r} and {well!r} are one well of plate {row['plate']!r}, whose "
-                f"fields could then get into two folds; give each well one name"
+                f"{other!r} and {well!r} are one well of plate {row['plate']!r}, and "
+                f"its fields could get into two folds; give each well one name"
             )
 
 
-def _write_manifest(settings: SheetSettings, manifest: Path, sheet: Path, annotations: Annotations, rows: Rows) -> None:
+def _manifest(sheet: Path, annotations: Annotations, rows: Rows, made_by: Provenance) -> Manifest:
     lost = [row for row in range(annotations.rows) if row not in rows.table_rows]
     shards: Counter[str] = Counter(row["shard"] for row in rows.used)
-    write_manifest(
-        manifest,
-        Manifest(
-            "sheet",
-            Provenance.of(settings),
-            expected={"images": len(rows.used) + len(rows.quarantine), "table_rows": annotations.rows},
-            found={"images": len(rows.used), "table_rows": len(rows.table_rows)},
-            quarantine=rows.quarantine,
-            content=file_digest([sheet]),
-            facts={
-                "plates": len({row["plate"] for row in rows.used} - {None}),
-                "wells": len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
-                "shards": dict(sorted(shards.items())),
-                "unlabelled": sum(row["label"] is None for row in rows.used),
-                "images_without_table_row": _some(rows.unannotated),
-                "table_rows_without_image": _some([annotations.key(row) for row in lost]),
-            },
-        ),
+    return Manifest(
+        "sheet",
+        made_by,
+        expected={"images": len(rows.used) + len(rows.quarantine), "table_rows": annotations.rows},
+        found={"images": len(rows.used), "table_rows": len(rows.table_rows)},
+        quarantine=rows.quarantine,
+        content=file_digest([sheet]),
+        facts={
+            "plates": len({row["plate"] for row in rows.used} - {None}),
+            "wells": len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
+            "shards": dict(sorted(shards.items())),
+            "unlabelled": sum(row["label"] is None for row in rows.used),
+            "images_without_table_row": _some(rows.unannotated),
+            "table_rows_without_image": _some([annotations.key(row) for row in lost]),
+        },
     )
 
 

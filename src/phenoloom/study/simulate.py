@@ -1,4 +1,4 @@
-"""The demo study: plates of model cells, filed as a microscope and an archive would file them."""
+"""Simulate the demo study: plates of synthetic cells, filed as a microscope and an archive would file them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ..artifacts.manifest import Manifest, file_digest, write_manifest
 from ..artifacts.provenance import Provenance
-from ..config.rule_settings import SimulateSettings
 from ..config.source import Simulation
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
@@ -41,7 +40,15 @@ DAMAGES = ("truncated", "zero bytes", "text instead of an image")
 
 @dataclass(frozen=True, slots=True)
 class Well:
-    """What was done to the cells of one well."""
+    """What was done to the cells of one well.
+
+    Attributes:
+        plate: Name of the plate.
+        name: Name of the well, as "A01".
+        phenotype: What the compound does to cells.
+        compound: Name of the compound.
+        strength: Strength of the phenotype; 1 is the usual one.
+    """
 
     plate: str
     name: str
@@ -50,18 +57,27 @@ class Well:
     strength: float
 
 
-def simulate_study(settings: SimulateSettings, folder: Path, manifest: Path) -> None:
+def simulate_study(simulation: Simulation, seed: int, folder: Path, manifest: Path, made_by: Provenance) -> None:
     """Write `<plate>/<well>_s<field>_<channel>.tif`, the annotation table and the truth, and the manifest last.
 
     Every field draws from its own random stream, so its picture depends on the seed and its place only. Some files are
     damaged on purpose.
+
+    Args:
+        simulation: Sizes of the study.
+        seed: Decides everything that is random.
+        folder: Where the files are written; what an earlier simulation left there is removed.
+        manifest: Where the manifest is written.
+        made_by: Study and settings, for the manifest.
+
+    Raises:
+        PhenoloomError: The folder holds other files, or the sizes do not fit together.
     """
-    simulation = settings.simulation
-    wells = [well for plate in range(simulation.plates) for well in lay_out_plate(simulation, settings.seed, plate)]
-    damages = _damages(simulation, settings.seed, wells)
+    wells = [well for plate in range(simulation.plates) for well in lay_out_plate(simulation, seed, plate)]
+    damages = _damages(simulation, seed, wells)
     manifest.unlink(missing_ok=True)
     _clear(folder)
-    truth = _write_fields(folder, simulation, settings.seed, wells, damages)
+    truth = _write_fields(folder, simulation, seed, wells, damages)
     write_atomically(folder / ANNOTATION, lambda file: file.write(_annotation(wells)))
     with atomic_path(folder / TRUTH) as temporary:
         pq.write_table(pa.Table.from_pylist(truth), temporary)
@@ -71,7 +87,7 @@ def simulate_study(settings: SimulateSettings, folder: Path, manifest: Path) -> 
         manifest,
         Manifest(
             "simulate",
-            Provenance.of(settings),
+            made_by,
             expected={"images": images, "files": images * len(CHANNELS)},
             found={"images": images, "files": len(files) - 2},
             content=file_digest(files),
@@ -81,7 +97,7 @@ def simulate_study(settings: SimulateSettings, folder: Path, manifest: Path) -> 
 
 
 def lay_out_plate(simulation: Simulation, seed: int, plate: int) -> list[Well]:
-    """Wells of one plate: positions at random, phenotypes in equal numbers (the rest are controls)."""
+    """Return the wells of one plate: positions at random, phenotypes in equal numbers (the rest are controls)."""
     rows, columns = next((s for s in PLATE_SHAPES if s[0] * s[1] >= simulation.wells), PLATE_SHAPES[-1])
     if simulation.wells > rows * columns:
         raise PhenoloomError(
@@ -106,7 +122,7 @@ def lay_out_plate(simulation: Simulation, seed: int, plate: int) -> list[Well]:
 def _write_fields(
     folder: Path, simulation: Simulation, seed: int, wells: list[Well], damages: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """Write all fields of view; returns a row of the truth for each cell."""
+    """Write all fields of view; return a row of the truth for each cell."""
     truth: list[dict[str, Any]] = []
     fields = _fields(simulation, seed, wells)
     for well, site, image, centres in progress(fields, len(wells) * simulation.fields, "simulate", "field"):
@@ -154,11 +170,11 @@ def _file(well: Well, site: int, channel: str) -> str:
 
 
 def _damages(simulation: Simulation, seed: int, wells: list[Well]) -> dict[str, str]:
-    """File -> what is done to it; at most one file of an image."""
+    """Choose the files to damage, at most one of an image, and how each is damaged."""
     images = [(well, site) for well in wells for site in range(1, simulation.fields + 1)]
     if simulation.broken_files > len(images):
         raise PhenoloomError(
-            f"`simulate.broken_files` is {simulation.broken_files}, but the study has {len(images)} images, of which "
+            f"`simulate.broken_files` is {simulation.broken_files}, but the study has {len(images)} images and "
             f"each may have one broken file; lower it"
         )
     rng = _stream(seed)
@@ -181,7 +197,7 @@ def _write_tiff(path: Path, plane: NDArray[np.uint16], options: dict[str, Any], 
 
 
 def _annotation(wells: list[Well]) -> bytes:
-    """The well table, with the columns and habits of an archive's: unused cells, decimal commas."""
+    """Return the table of wells, with the columns and habits of an archive: unused cells, decimal commas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["Plate", "Well", "Compound", "Compound Concentration (microMolar)", "Control Type", "Phenotype"])

@@ -1,4 +1,4 @@
-"""Model cells and a model camera: fields of view whose truth is known.
+"""Draw synthetic cells and photograph them with a model camera: fields of view with a known truth.
 
 Four phenotypes differ in outline, in texture, or in where a protein sits, but not in area or in total light: each
 cell's area and its light in each channel are drawn from one distribution for all phenotypes.
@@ -32,7 +32,13 @@ CAMERA_OFFSET, READ_NOISE, LIGHT_SPREAD = 100.0, 3.0, 0.22
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """What differs between plates and tells nothing about phenotypes: gain and offset a channel, tilt of the light."""
+    """What differs between plates whatever their cells are.
+
+    Attributes:
+        gain: Gain of each channel, (3,).
+        offset: Offset of each channel in counts, (3,).
+        tilt: Slope of the light along y and x, (2,).
+    """
 
     gain: Floats
     offset: Floats
@@ -40,13 +46,19 @@ class Plate:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Plate:
-        """A plate at random."""
+        """Draw a plate at random."""
         return Plate(2.0 * rng.uniform(0.75, 1.3, 3), rng.uniform(0, 40, 3), rng.uniform(-0.15, 0.15, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells of one field: centres (n, 2) as (y, x) px, pitch of their grid in px, radii (n, ANGLES) px."""
+    """Cells of one field.
+
+    Attributes:
+        centres: Centres as (y, x) in px, (n, 2).
+        pitch: Pitch of their grid in px.
+        radii: Distance from the centre to the outline by angle in px, (n, ANGLES).
+    """
 
     centres: Floats
     pitch: float
@@ -56,14 +68,26 @@ class Cells:
 def render_field(
     rng: np.random.Generator, phenotype: Phenotype, strength: float, plate: Plate, cells: int, size: int
 ) -> tuple[NDArray[np.uint16], Floats]:
-    """One field of view (3, size, size) of channels DNA, body, protein, and the cells' centres (n, 2) as (y, x) px."""
+    """Render one field of view.
+
+    Args:
+        rng: Source of everything random.
+        phenotype: What all cells of the field are.
+        strength: How strong the phenotype is; 1 is the usual.
+        plate: Gain, offset and light of the plate.
+        cells: Number of cells.
+        size: Height and width in px.
+
+    Returns:
+        Pixels (3, size, size) of channels DNA, body, protein, and the cells' centres (n, 2) as (y, x) in px.
+    """
     placed = place_cells(rng, phenotype, strength, cells, size)
     photons = _photons(rng, phenotype, strength, placed, size)
     return _camera(rng, photons, plate), placed.centres
 
 
 def place_cells(rng: np.random.Generator, phenotype: Phenotype, strength: float, cells: int, size: int) -> Cells:
-    """Cells on a jittered grid, apart from each other; the grid is shifted so that the border cuts some."""
+    """Place cells on a jittered grid, apart from each other; the grid is shifted so that the border cuts some."""
     columns = int(np.ceil(np.sqrt(cells)))
     rows = -(-cells // columns)
     pitch = size / columns
@@ -83,7 +107,7 @@ def place_cells(rng: np.random.Generator, phenotype: Phenotype, strength: float,
 
 
 def _outlines(rng: np.random.Generator, phenotype: Phenotype, strength: float, n: int, radius: float) -> Floats:
-    """Distance from the centre to the outline for each angle; the area does not depend on the phenotype."""
+    """Return the distance from the centre to the outline for each angle; the area does not depend on the phenotype."""
     theta = np.arange(ANGLES) * (2 * np.pi / ANGLES)
     turned = theta + rng.uniform(0, 2 * np.pi, (n, 1))
     stretched = phenotype == "shape"
@@ -102,7 +126,7 @@ def _outlines(rng: np.random.Generator, phenotype: Phenotype, strength: float, n
 
 
 def _photons(rng: np.random.Generator, phenotype: Phenotype, strength: float, cells: Cells, size: int) -> Floats:
-    """Light before optics, (3, size, size), in photons a pixel."""
+    """Return the light before optics, (3, size, size), in photons a pixel."""
     n, half = len(cells.centres), int(np.ceil(cells.pitch / 2)) + 2
     corner = np.floor(cells.centres).astype(int) - half
     steps = np.arange(2 * half)
@@ -120,7 +144,7 @@ def _photons(rng: np.random.Generator, phenotype: Phenotype, strength: float, ce
         [
             nucleus * (1 + 0.22 * rough[1]).clip(0.2),
             inside * (0.75 + 0.5 * np.exp(-((depth / 3.0) ** 2)) + 0.08 * rough[1]),
-            _protein(rng, phenotype, strength, inside, nucleus, nucleus_depth, rough),
+            _protein(rng, phenotype, strength, inside, nucleus_depth, rough),
         ]
     )
     total = area * np.exp(rng.normal(0, LIGHT_SPREAD, (3, n))) * np.array(PHOTONS_PER_PX)[:, None]
@@ -134,7 +158,7 @@ def _photons(rng: np.random.Generator, phenotype: Phenotype, strength: float, ce
 
 
 def _nuclei(rng: np.random.Generator, y: Floats, x: Floats, cells: Cells) -> Floats:
-    """Depth below the surface of each cell's nucleus in px, (n, k, k)."""
+    """Return the depth below the surface of each cell's nucleus in px, (n, k, k)."""
     n = len(cells.radii)
     radius = 0.5 * np.sqrt((cells.radii**2).mean(axis=1)) * rng.uniform(0.9, 1.1, n)
     offset = rng.normal(0, 0.12, (2, n)) * radius
@@ -151,12 +175,11 @@ def _protein(
     phenotype: Phenotype,
     strength: float,
     inside: Floats,
-    nucleus: Floats,
     nucleus_depth: Floats,
     rough: list[Floats],
 ) -> Floats:
-    """Where the protein is, up to its amount: spread in the cytoplasm, in puncta, or in and around the nucleus."""
-    n = len(inside)
+    """Distribute the protein, up to its amount: in the cytoplasm, in puncta, or in and around the nucleus."""
+    n, nucleus = len(inside), np.clip(nucleus_depth + 0.5, 0, 1) * inside
 
     def share(low: float, high: float) -> Floats:
         return rng.uniform(low, high, (n, 1, 1)) * np.ones((n, 1, 1))
@@ -177,14 +200,14 @@ def _unit(light: Floats) -> Floats:
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Floats:
-    """Smooth noise of mean 0 and standard deviation 1 in each patch."""
+    """Draw smooth noise of mean 0 and standard deviation 1 in each patch."""
     noise: Floats = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), (0, sigma, sigma), mode="wrap")
     noise /= noise.std(axis=(1, 2), keepdims=True)
     return noise
 
 
 def _camera(rng: np.random.Generator, photons: Floats, plate: Plate) -> NDArray[np.uint16]:
-    """Blur, uneven light, shot noise, gain, read noise and offset: what a 16-bit camera writes."""
+    """Return what a 16-bit camera writes: blur, uneven light, shot noise, gain, read noise and offset."""
     size = photons.shape[-1]
     grid = np.linspace(-1, 1, size)
     shading = 1 - 0.18 * (grid[:, None] ** 2 + grid**2) + plate.tilt[0] * grid[:, None] + plate.tilt[1] * grid

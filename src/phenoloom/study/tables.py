@@ -1,4 +1,4 @@
-"""Tables of labels, metadata and points: CSV, TSV and Parquet with every cell as text."""
+"""Read tables of labels, metadata and points: CSV, TSV and Parquet with every cell as text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_table(path: Path, header: Sequence[str] | None = None, blank_lines: boo
 
 
 def _read_text(path: Path, separator: str, blank_lines: bool) -> pd.DataFrame:
-    """All lines as rows, the header too: as a header, pandas would cut what the first row has beyond it."""
+    """Read all lines as rows, the header too: as a header, pandas would cut what the first row has beyond it."""
 
     def read(**more: Any) -> pd.DataFrame:
         table: pd.DataFrame = pd.read_csv(
@@ -82,7 +82,7 @@ def _read_text(path: Path, separator: str, blank_lines: bool) -> pd.DataFrame:
 
 
 def _widths(path: Path, separator: str) -> tuple[int, int]:
-    """Cells of the first line and of the longest one; what is beyond the first line's must be empty."""
+    """Count cells of the first line and of the longest one; cells beyond those of the first line must be empty."""
     opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
     with opened or path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=separator)
@@ -103,11 +103,11 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> 
         if column not in table.columns:
             raise PhenoloomError(f"{where} has no column {column!r}; {nearest(column, list(table.columns))}")
         if list(table.columns).count(column) > 1:
-            raise PhenoloomError(f"{where} has several columns {column!r}, of which one is needed; rename the others")
+            raise PhenoloomError(f"{where} has several columns {column!r}, and one is needed; rename the others")
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
-    """A hint for a wrong name: the nearest valid ones, or all of them."""
+    """Return a hint for a wrong name: the nearest valid ones, or all of them."""
     lower = {candidate.lower(): candidate for candidate in valid}
     close = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""Names of wells: "A1", "A01", "a001" and "r01c01" are the same well."""
+"""Compare names of wells: "A1", "A01", "a001" and "r01c01" are the same well."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NUMBERS = re.compile(r"[Rr]0*([1-9]\d*)[-_ ]?[Cc]0*([1-9]\d*)")
 
 @lru_cache(maxsize=4096)
 def row_and_column(well: str) -> tuple[str, str] | tuple[None, None]:
-    """Row ("A" ... "Z", "AA" ...) and column ("1" ...) of a well, or two Nones where its name tells neither."""
+    """Return row ("A" ... "Z", "AA" ...) and column ("1" ...) of a well, or two Nones where its name holds neither."""
     if found := _NUMBERS.fullmatch(well):
         return row_letters(int(found[1]) - 1), found[2]
     if found := _LETTERS.fullmatch(well):
@@ -20,11 +20,11 @@ def row_and_column(well: str) -> tuple[str, str] | tuple[None, None]:
 
 
 def row_letters(row: int) -> str:
-    """Letters of a row counted from 0: "A" ... "Z", then "AA" as on plates of 1536 wells."""
+    """Return the letters of a row counted from 0: "A" ... "Z", then "AA" as on plates of 1536 wells."""
     return chr(ord("A") + row) if row < 26 else row_letters(row // 26 - 1) + row_letters(row % 26)
 
 
 def same_well(well: str) -> str:
-    """One spelling for all names of a well; other text as it is."""
+    """Return one spelling for all names of a well; other text as it is."""
     row, column = row_and_column(well)
     return f"{row}{column}" if row is not None else well

@@ -1,4 +1,4 @@
-"""Open files shared by a whole process, a bounded number of them: clusters allow a process about a thousand."""
+"""Keep a bounded number of files open for a whole process: clusters allow a process about a thousand."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class OpenFiles:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, path: Path) -> IO[bytes]:
-        """The open file of `key`, opened from `path` if it is not open.
+        """Return the open file of `key`; open `path` if there is none.
 
-        A file that drops out is closed when the last thread that still reads it lets go of it, so no thread can read
-        from a descriptor that was closed and given to another file.
+        A file that drops out is closed when the last thread that reads it is done, so no thread can read from a
+        descriptor that was closed and given to another file.
         """
         with self._lock:
             file = self._files.get(key)

@@ -1,4 +1,4 @@
-"""Measures of images and tiles: foreground, focus, saturation, intensities, and the digest that finds duplicates.
+"""Measure tiles (focus, saturation, intensities), and digest images to find duplicates.
 
 All pixels are measured, except that the threshold of an image and the focus of a tile come from every fourth row.
 """
@@ -22,12 +22,18 @@ _OPENCV_SUMS = (np.uint8, np.uint16, np.int8, np.int16, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
-    """Measures of the tiles of one image: (t,) or (t, c) float64, `pixels` (t,) int64.
+class Measurements:
+    """Measurements of the t tiles of one image with c channels.
 
-    `focus` is the Brenner gradient along x of every fourth row divided by the mean square intensity, averaged over
-    channels: unchanged by the gain (J. F. Brenner et al., J. Histochem. Cytochem. 24, 1976). `saturation` is the
-    fraction of pixels at the largest value of an integer type.
+    Attributes:
+        focus: Brenner gradient along x of every fourth row divided by the mean square intensity, averaged over
+            channels, which the gain does not change (J. F. Brenner et al., J. Histochem. Cytochem. 24, 1976); (t,).
+        saturation: Fraction of pixels at the largest value of an integer type, (t,).
+        mean: Mean intensity, (t, c).
+        std: Standard deviation, (t, c).
+        low: Least intensity, (t, c).
+        high: Largest intensity, (t, c).
+        pixels: Number of pixels inside the image, (t,).
     """
 
     focus: NDArray[np.float64]
@@ -39,8 +45,8 @@ class Measures:
     pixels: NDArray[np.int64]
 
 
-class Measuring:
-    """Collects sums tile by tile, and turns them into measures of all tiles of an image at once."""
+class Measurer:
+    """Sums over tiles one by one, and turns the sums into measurements of all tiles of an image at once."""
 
     def __init__(self) -> None:
         self._sums: list[list[tuple[float, float, float, float, float]]] = []
@@ -63,8 +69,8 @@ class Measuring:
         self._sums.append(sums)
         self._sizes.append((height * width, math.ceil(height / FOCUS_ROWS) * max(width - 2, 1), saturated))
 
-    def finish(self, channels: int) -> Measures:
-        """Measures of the tiles taken so far, in their order."""
+    def finish(self, channels: int) -> Measurements:
+        """Return measurements of the tiles taken so far, in their order."""
         total, squares, gradient, low, high = (
             np.array(self._sums, np.float64).reshape(-1, channels, 5).transpose(2, 0, 1)
         )
@@ -73,17 +79,17 @@ class Measuring:
         # Sums of whole numbers are exact in float64; rounding can make a variance of floats slightly negative.
         std = np.sqrt(np.maximum(power - mean * mean, 0.0))
         focus = (gradient / pairs[:, None] / np.where(power > 0, power, 1.0)).mean(axis=1)
-        return Measures(focus, saturated / (pixels * channels), mean, std, low, high, pixels)
+        return Measurements(focus, saturated / (pixels * channels), mean, std, low, high, pixels)
 
 
 @cache
 def _traits(dtype: np.dtype[Any]) -> tuple[int | None, bool]:
-    """The largest value of an integer type, and whether OpenCV sums over the type as it is."""
+    """Return the largest value of an integer type, and whether OpenCV sums over the type as it is."""
     return None if dtype.kind == "f" else int(np.iinfo(dtype).max), dtype in _OPENCV_SUMS
 
 
 def image_digest(image: NDArray[Any]) -> str:
-    """xxh3-128 of an image (c, h, w) as hex; empty if each channel is constant, as all such images are alike."""
+    """Return xxh3-128 of an image (c, h, w) as hex; empty if each channel is constant, as all such images are alike."""
     # The first row settles nearly every image; only a constant one is compared whole.
     first = image[:, :1, :1]
     if not (image[:, 0] != first[:, 0]).any() and not (image != first).any():
@@ -99,7 +105,7 @@ class ChannelStatistics:
         self._sum, self._squares = np.zeros(channels), np.zeros(channels)
         self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
 
-    def add(self, tiles: Measures) -> None:
+    def add(self, tiles: Measurements) -> None:
         """Add the tiles of one image; the order of images matters to the last bit."""
         if len(tiles.pixels) == 0:
             return
@@ -111,7 +117,7 @@ class ChannelStatistics:
         self._high = np.maximum(self._high, tiles.high.max(axis=0))
 
     def summary(self) -> list[dict[str, float | int]]:
-        """One mapping a channel: mean, std, min, max, count (pixels)."""
+        """Return one mapping a channel: mean, std, min, max, count (pixels)."""
         mean = self._sum / self._count
         std = np.sqrt(np.maximum(self._squares / self._count - mean**2, 0.0))
         columns = zip(mean.tolist(), std.tolist(), self._low.tolist(), self._high.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""The shard file of Zarr v3: compressed items one after another, then a checksummed index of where each one lies.
+"""Write and read shard files of Zarr v3: compressed items one after another, then an index with a checksum.
 
 Format: Zarr v3 core specification and its `sharding_indexed` codec, version 1.0. Written and read by hand because that
 is several times faster than a general reader; any Zarr reader reads the same numbers.
@@ -50,10 +50,14 @@ _REMEDY = "delete the shard's manifest and convert it again"
 
 @dataclass(frozen=True)
 class Layout:
-    """One array of a store: items of equal shape along the first axis, `per_file` of them in each shard file.
+    """One array of a store: items of equal shape along the first axis.
 
-    `item` is the shape of one item, which is one inner chunk; `compression` is the codec inside Blosc, and `shuffle`
-    one of `SHUFFLES` (see `better_shuffle`).
+    Attributes:
+        item: Shape of one item, which is one inner chunk.
+        dtype: Type of its elements.
+        per_file: Items in one shard file.
+        compression: Codec inside Blosc, `lz4` or `zstd`.
+        shuffle: One of `SHUFFLES` (see `better_shuffle`).
     """
 
     item: tuple[int, ...]
@@ -64,20 +68,20 @@ class Layout:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of one item."""
+        """Return the bytes of one item."""
         return math.prod(self.item) * self.dtype.itemsize
 
     @property
     def index_bytes(self) -> int:
-        """Bytes at the end of a shard file: offset and length of each item, and a checksum."""
+        """Return the bytes of the index: offset and length of each item, and a checksum."""
         return 16 * self.per_file + _CRC_BYTES
 
     @cached_property
     def blosc(self) -> dict[str, Any]:
-        """The configuration of the Blosc codec.
+        """Return the configuration of the Blosc codec.
 
         Bits are shuffled only where the number of elements is a multiple of 8: elsewhere Blosc leaves them as they are
-        without a word, and shuffled bytes compress better.
+        in silence, and shuffled bytes compress better.
         """
         shuffle = self.shuffle if math.prod(self.item) % 8 == 0 else BYTES
         return {
@@ -91,7 +95,7 @@ class Layout:
     def encode(self, item: NDArray[Any]) -> bytes:
         """Compress one item; safe to call from many threads."""
         blosc = self.blosc
-        # The element size comes from the array: imagecodecs does not heed `typesize` for arrays and bytes.
+        # The element size comes from the array: imagecodecs ignores `typesize` for arrays and bytes.
         encoded: bytes = _codec.blosc_encode(
             np.ascontiguousarray(item, self.dtype),
             level=blosc["clevel"],
@@ -109,12 +113,12 @@ class Layout:
             raise ValueError(f"expected {self.nbytes} bytes, found {len(decoded)}")
 
     def file_name(self, number: int) -> str:
-        """Name of shard file `number`; all files of an array lie in one flat folder."""
+        """Return the name of a shard file; all files of an array lie in one flat folder."""
         return ".".join(["c", str(number)] + ["0"] * len(self.item))
 
 
 def better_shuffle(sample: NDArray[Any], compression: str) -> str:
-    """How items that look like `sample` (any shape) are better shuffled: `shuffle` (bytes) or `bitshuffle`.
+    """Return how items that look like `sample` (any shape) are better shuffled: `shuffle` (bytes) or `bitshuffle`.
 
     Bytes are decoded 1.3 to 2 times as fast, so that bits must save a share of the sample's size that is worth it, as
     they do where a camera of 12 bits fills the upper ones of 16.
@@ -181,8 +185,8 @@ class ShardWriter:
 class ShardReader:
     """Reads items of one array; safe to use from many threads.
 
-    Each shard's index is parsed once; an item is one `pread` into a buffer of the thread and one decompression into the
-    caller's array.
+    Each index is parsed once. An item is one `pread` into a buffer of the thread, and is decompressed into the array of
+    the caller.
     """
 
     _files = OpenFiles()
@@ -247,7 +251,7 @@ class ShardReader:
 
 
 def read_index(file: IO[bytes], layout: Layout, path: Path) -> NDArray[np.uint64]:
-    """Offsets and lengths, (per_file, 2), of a shard file; raises PhenoloomError where it is cut off or damaged."""
+    """Read offsets and lengths, (per_file, 2), of a shard file; PhenoloomError where it is cut off or damaged."""
     descriptor = file.fileno()
     size = os.fstat(descriptor).st_size
     data = os.pread(descriptor, layout.index_bytes, max(size - layout.index_bytes, 0))

@@ -1,7 +1,7 @@
 """The tile store: a Zarr v3 group with `tiles (n, c, y, x)` and, where the study has masks, `masks (n, y, x)`.
 
-Inner chunk = one tile, so that a random read decodes nothing else. Stores written here are read by hand (see
-`shardfile.py`); stores written by other programs are read by zarr-python, more slowly.
+Inner chunk = one tile, so that a random read decodes nothing else. `tiles.shard_file` writes and reads the files; any
+Zarr reader reads the same pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import xxhash
@@ -28,6 +28,7 @@ SCHEMA = 1
 """Version of the layout, in the group's attributes as `phenoloom`."""
 
 DIMENSIONS = {"tiles": ("tile", "channel", "y", "x"), "masks": ("tile", "y", "x")}
+_REMEDY = "convert the shard again"
 _KEYS = {"name": "default", "configuration": {"separator": "."}}
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 
@@ -38,8 +39,20 @@ class TileWriter:
     """Writes a store tile by tile, in order; `encode` may run in many threads, `append` in one.
 
     The store cannot be opened before `close`, which writes the metadata with the attributes given to it. As a context
-    manager it lets go of its files when something fails before that. `shuffle` is that of the tiles
-    (`shardfile.better_shuffle`); masks are so small that they are better read fast.
+    manager it closes its files when something fails before that.
+
+    Args:
+        path: Folder of the store; it must not exist.
+        tile: Shape (c, h, w) of a tile.
+        dtype: Type of the pixels.
+        per_file: Tiles in one shard file.
+        compression: Codec inside Blosc, `lz4` or `zstd`.
+        shuffle: How bytes of tiles are shuffled (`shard_file.better_shuffle`); masks are so small that they are better
+            read fast.
+        mask_dtype: Type of the masks; None: there are none.
+
+    Raises:
+        PhenoloomError: The folder cannot be made or written.
     """
 
     def __init__(
@@ -88,7 +101,7 @@ class TileWriter:
             writer.extend([item[name] for item in encoded])
 
     def close(self, attributes: dict[str, Any]) -> str:
-        """Finish the files and write the metadata; returns xxh3-128 over the encoded items of all arrays as hex."""
+        """Finish the files and write the metadata; return xxh3-128 over the encoded items of all arrays as hex."""
         content = xxhash.xxh3_128()
         group = zarr.create_group(self.path, zarr_format=3, attributes={"phenoloom": SCHEMA, **attributes})
         for name, writer in self._writers.items():
@@ -109,56 +122,59 @@ class TileWriter:
         return content.hexdigest()
 
     def arrays(self) -> dict[str, dict[str, Any]]:
-        """Shape and dtype by array name, for the manifest."""
+        """Return shape and dtype by array name, for the manifest."""
         return {
             name: {"shape": [writer.count, *writer.layout.item], "dtype": writer.layout.dtype.name}
             for name, writer in self._writers.items()
         }
 
 
-class _Array(Protocol):
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def read(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None: ...
-
-
 class TileStore:
-    """Reads a store; one instance may be shared by threads and sent to other processes.
+    """Reads a store; threads may share one instance.
 
-    Raises PhenoloomError for a store that is missing or damaged.
+    Attributes:
+        path: Folder of the store.
+        attrs: Attributes of the store: names of channels, size of a pixel, statistics.
+        shape: Shape (n, c, h, w) of its tiles.
+        dtype: Type of the pixels.
+
+    Raises:
+        PhenoloomError: The store is missing, damaged, or written by another program.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         metadata = _metadata(path)
         self.attrs: dict[str, Any] = metadata.get("attributes", {})
-        self._tiles = _open_array(path, "tiles", self.attrs)
-        self._masks = _open_array(path, "masks", self.attrs) if (path / "masks" / "zarr.json").is_file() else None
+        if self.attrs.get("phenoloom") != SCHEMA:
+            raise PhenoloomError(
+                f"{path}: expected a tile store of schema {SCHEMA}, found {self.attrs.get('phenoloom')!r}; {_REMEDY}"
+            )
+        self._tiles = _open_array(path, "tiles")
+        self._masks = _open_array(path, "masks") if (path / "masks" / "zarr.json").is_file() else None
         self.shape, self.dtype = self._tiles.shape, self._tiles.dtype
-
-    def __reduce__(self) -> tuple[type[TileStore], tuple[Path]]:
-        return TileStore, (self.path,)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def read(self, rows: Rows, out: NDArray[Any] | None = None, threads: int = 1) -> NDArray[Any]:
-        """Tiles `rows`, in the order asked for, as (b, c, y, x) in the camera's dtype.
+        """Read tiles as (b, c, h, w) in the camera's dtype.
 
-        Decodes straight into `out` if given, outside the interpreter lock; a reused `out` is 2 to 3 times faster than
-        a fresh one.
+        Args:
+            rows: Positions of b tiles in the store, in any order.
+            out: C-contiguous array to decode into; reusing one is 2 to 3 times faster than a fresh one.
+            threads: Threads that decode, outside the interpreter lock.
         """
-        return _read(self._tiles, rows, out, threads)
+        return _read_rows(self._tiles, rows, out, threads)
 
     def read_masks(self, rows: Rows, out: NDArray[Any] | None = None, threads: int = 1) -> NDArray[Any]:
-        """Masks of tiles `rows` as (b, y, x): 1 for the tile's own object (uint8), or the labels of a grid tile."""
+        """Read masks of tiles as (b, h, w): 1 for the tile's own object (uint8), or the labels of a grid tile."""
         if self._masks is None:
             raise PhenoloomError(f"{self.path} holds no masks; set `source.masks` in the study and convert again")
-        return _read(self._masks, rows, out, threads)
+        return _read_rows(self._masks, rows, out, threads)
 
 
-def _read(array: _Array, rows: Rows, out: NDArray[Any] | None, threads: int) -> NDArray[Any]:
+def _read_rows(array: ShardReader, rows: Rows, out: NDArray[Any] | None, threads: int) -> NDArray[Any]:
     wanted = np.asarray(rows, np.int64)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= array.shape[0]):
         raise IndexError(f"expected rows from 0 to {array.shape[0] - 1}, found {wanted.min()} to {wanted.max()}")
@@ -183,28 +199,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="tiles")
 
 
-class _ForeignArray:
-    """An array that zarr-python reads, whatever its chunks and codecs."""
-
-    def __init__(self, array: zarr.Array[Any]) -> None:
-        self._array = array
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype).newbyteorder("=")
-
-    def read(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-        for place, row in enumerate(rows.tolist()):
-            out[place] = self._array[row]
-
-
-def _open_array(path: Path, name: str, attributes: dict[str, Any]) -> _Array:
+def _open_array(path: Path, name: str) -> ShardReader:
     metadata = _metadata(path / name)
-    layout = _layout(metadata) if attributes.get("phenoloom") == SCHEMA else None
-    if layout is not None:
-        return ShardReader(path / name, tuple(metadata["shape"]), layout)
-    array = zarr.open_array(path / name, mode="r")
-    if array.ndim != len(DIMENSIONS[name]):
-        raise PhenoloomError(f"{path}: expected {name} with axes {DIMENSIONS[name]}, found shape {array.shape}")
-    return _ForeignArray(array)
+    layout = _layout(metadata)
+    if layout is None:
+        raise PhenoloomError(
+            f"{path}: expected {name} with the chunks and codecs of a tile store, found others; {_REMEDY}"
+        )
+    return ShardReader(path / name, tuple(metadata["shape"]), layout)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -214,12 +216,12 @@ def _metadata(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PhenoloomError(f"expected a Zarr v3 store, found no {file}; run `convert` for this shard") from None
     except json.JSONDecodeError as error:
-        raise PhenoloomError(f"{file}: expected JSON, found {error}; convert the shard again") from None
+        raise PhenoloomError(f"{file}: expected JSON, found {error}; {_REMEDY}") from None
     return metadata
 
 
 def _layout(metadata: dict[str, Any]) -> Layout | None:
-    """The layout that the metadata describes, or None if it is none that `TileWriter` writes."""
+    """Return the layout that the metadata describes, or None where `TileWriter` writes no such metadata."""
     shard = metadata["chunk_grid"]["configuration"].get("chunk_shape", [0])
     inner = metadata["codecs"][0].get("configuration", {}).get("codecs", [{}])[-1]
     blosc = inner.get("configuration", {})
@@ -227,7 +229,7 @@ def _layout(metadata: dict[str, Any]) -> Layout | None:
     if compression not in LEVELS or shuffle not in SHUFFLES:
         return None
     layout = Layout(tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"]), shard[0], compression, shuffle)
-    # How hard the writer tried is no matter to the reader: every block of Blosc says itself how it was compressed.
+    # The reader need not know how hard the writer tried: every block of Blosc states how it was compressed.
     effort = {key: blosc.get(key) for key in ("clevel", "blocksize")}
     sharding = {
         "chunk_shape": [1, *layout.item],

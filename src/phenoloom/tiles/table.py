@@ -1,4 +1,4 @@
-"""The table beside a tile store: one row a tile in the order of the store, written as it comes."""
+"""Write the table beside a tile store: one row a tile in the order of the store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .crop import Place
-from .measure import Measures
+from .crop import Window
+from .measure import Measurements
 
 SCHEMA = pa.schema(
     [
@@ -55,26 +55,34 @@ class TileTable:
         self._writer.close()
 
     def append(
-        self, image_id: str, places: Sequence[Place], foreground: Sequence[float], measures: Measures, digest: str
+        self, image_id: str, windows: Sequence[Window], foreground: Sequence[float], measured: Measurements, digest: str
     ) -> None:
-        """Add the rows of one image's tiles."""
+        """Add the rows of one image's tiles.
+
+        Args:
+            image_id: Id of the image.
+            windows: Where each tile lies.
+            foreground: Fraction of each tile that is foreground.
+            measured: Measurements of the tiles.
+            digest: Digest of the image's pixels.
+        """
         columns = {
-            "id": [f"{image_id}#{place.name}" for place in places],
-            "image_id": [image_id] * len(places),
-            "object": [place.object for place in places],
-            "y": [place.y for place in places],
-            "x": [place.x for place in places],
+            "id": [f"{image_id}#{window.name}" for window in windows],
+            "image_id": [image_id] * len(windows),
+            "object": [window.object for window in windows],
+            "y": [window.y for window in windows],
+            "x": [window.x for window in windows],
             "foreground": foreground,
-            "focus": measures.focus,
-            "saturation": measures.saturation,
-            "area_px": [place.area_px for place in places],
-            "border": [place.border for place in places],
-            "channel_mean": list(measures.mean.astype(np.float32)),
-            "channel_std": list(measures.std.astype(np.float32)),
-            "digest": [digest] * len(places),
+            "focus": measured.focus,
+            "saturation": measured.saturation,
+            "area_px": [window.area_px for window in windows],
+            "border": [window.border for window in windows],
+            "channel_mean": list(measured.mean.astype(np.float32)),
+            "channel_std": list(measured.std.astype(np.float32)),
+            "digest": [digest] * len(windows),
         }
         self._batches.append(pa.RecordBatch.from_pydict(columns, SCHEMA))
-        self._held += len(places)
+        self._held += len(windows)
         if self._held >= ROWS_HELD:
             self._flush()
 

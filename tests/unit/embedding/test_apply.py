@@ -15,6 +15,7 @@ import tifffile
 import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
+from tests.helpers.steps import run_convert, run_index, run_sheet
 
 from phenoloom.artifacts.parquet import table_facts
 from phenoloom.artifacts.provenance import Provenance
@@ -35,10 +36,7 @@ from phenoloom.models.checkpoint import CARD, read_card
 from phenoloom.shapes.contours import ContourPolicy, extract_contours
 from phenoloom.shapes.sources import outline_source
 from phenoloom.splits.folds import SplitDesign, make_folds
-from phenoloom.study.index import make_index
 from phenoloom.study.shards import shard_rows
-from phenoloom.study.sheet import make_sheet
-from phenoloom.tiles.convert import convert_shard
 from phenoloom.training.pretrain import pretrain
 
 TRAINING = {"epochs": 1, "batch_size": 8, "warmup_epochs": 0, "threads": 1, "precision": "float32"}
@@ -94,19 +92,19 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     """Run the steps of a study by hand, as the workflow does."""
     settings = RuleSettings("mine", study, Config(data_root=str(raw.parent)), Path("config"))
     sheet, index, folds = (folder / f"{name}.parquet" for name in ("sheet", "index", "folds"))
-    make_sheet(settings.sheet(), sheet, sheet.with_suffix(".json"))
+    run_sheet(settings.sheet(), sheet)
     shards = [f"{number:04d}" for number in range(study.shards)]
     tiles, shapes = ([folder / view / f"{shard}.json" for shard in shards] for view in ("tiles", "shapes"))
     for shard, tile, shape in zip(shards, tiles, shapes, strict=True):
         if study.tiles:
-            convert_shard(settings.convert(), sheet, shard, tile, 1)
+            run_convert(settings.convert(), sheet, tile)
         if study.shapes:
             c = settings.contours()
             source = outline_source(c.source, tile if study.tiles else None, c.root, c.masks, c.outlines)
             policy = ContourPolicy(c.points, c.min_points, c.border, c.max_rejected_fraction)
             extract_contours(source, shard_rows(sheet, shard), policy, shape, 1, Provenance.of(c))
     rows = tiles if study.tiles else shapes
-    make_index(settings.index(), sheet, rows, index, index.with_suffix(".json"), folder / "quarantine.tsv")
+    run_index(settings.index(), sheet, rows, index)
     split = settings.folds()
     design = SplitDesign(split.unit, split.folds, split.seed)
     make_folds(design, index, folds, folds.with_suffix(".json"), Provenance.of(split))

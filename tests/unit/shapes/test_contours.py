@@ -17,8 +17,9 @@ from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ContoursSettings
 from phenoloom.config.source import Masks, Outlines
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.shapes.contours import AT_BORDER, NO_AREA, TOO_FEW_POINTS, ContourPolicy, extract_contours
-from phenoloom.shapes.sources import EMPTY, TOO_SMALL, outline_source
+from phenoloom.images.objects import LeftOut
+from phenoloom.shapes.contours import ContourPolicy, extract_contours
+from phenoloom.shapes.sources import outline_source
 from phenoloom.shapes.store import TABLE
 from phenoloom.study.shards import shard_rows
 from phenoloom.tiles.store import TileWriter
@@ -113,7 +114,7 @@ def test_objects_are_named_by_image_and_label_and_left_out_ones_counted_by_reaso
     _, table, manifest = run(tmp_path, settings_of("masks", tmp_path), sheet)
     assert table["id"] == ["well B#0003", "well B#0012"]
     assert table["object"] == [3, 12]
-    assert manifest["rejected"] == {EMPTY: 1, TOO_SMALL: 1, AT_BORDER: 1}
+    assert manifest["rejected"] == {LeftOut.EMPTY_MASK: 1, LeftOut.TOO_SMALL: 1, LeftOut.AT_BORDER: 1}
     assert manifest["expected"] == {"images": 2, "contours": 5}
     assert manifest["found"] == {"images": 2, "contours": 2}
 
@@ -146,7 +147,7 @@ def test_an_empty_silhouette_is_quarantined_and_so_is_an_unreadable_mask(tmp_pat
     _, table, manifest = run(tmp_path, settings_of("masks", tmp_path, masks=masks), sheet)
     assert table["image_id"] == ["b", "d"]
     assert [row["image_id"] for row in manifest["quarantine"]] == ["a", "c"]
-    assert manifest["quarantine"][0] == {"image_id": "a", "file": "a.png", "reason": EMPTY}
+    assert manifest["quarantine"][0] == {"image_id": "a", "file": "a.png", "reason": LeftOut.EMPTY_MASK}
     assert manifest["found"]["images"] == 2
 
 
@@ -176,7 +177,7 @@ def test_degenerate_outlines_are_left_out_by_reason_and_rough_ones_kept(tmp_path
     contours, table, manifest = run(tmp_path, settings_of("outlines", tmp_path), sheet)
     assert table["id"] == ["1", "2", "6", "7"]
     assert table["vertices"][:3] == [40, 40, 8]
-    assert manifest["rejected"] == {TOO_FEW_POINTS: 2, NO_AREA: 1}
+    assert manifest["rejected"] == {LeftOut.TOO_FEW_POINTS: 2, LeftOut.NO_AREA: 1}
     assert [row["image_id"] for row in manifest["quarantine"]] == ["8"]
     np.testing.assert_array_equal(contours[0], contours[1])
     np.testing.assert_allclose(np.hypot(*contours[3].T), 300, rtol=1e-3)
@@ -263,7 +264,7 @@ def test_contours_of_tiles_have_the_tiles_ids_and_lie_in_the_image(tmp_path: Pat
     assert table["digest"] == ["d0", "d2"]
     np.testing.assert_allclose(table["centre_x"], [10, 9], atol=1e-5)
     np.testing.assert_allclose(table["centre_y"], [16, 214], atol=1e-5)
-    assert manifest["rejected"] == {EMPTY: 1, AT_BORDER: 1}
+    assert manifest["rejected"] == {LeftOut.EMPTY_MASK: 1, LeftOut.AT_BORDER: 1}
     assert manifest["expected"]["contours"] == 4
 
 
@@ -292,7 +293,7 @@ def test_a_shard_without_objects_is_empty_but_finished(tmp_path: Path) -> None:
     contours, table, manifest = run(tmp_path, settings_of("masks", tmp_path), sheet)
     assert contours.shape == (0, 32, 2)
     assert table["id"] == []
-    assert manifest["rejected"] == {EMPTY: 1}
+    assert manifest["rejected"] == {LeftOut.EMPTY_MASK: 1}
 
 
 def test_only_the_rows_of_the_shard_are_read(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.helpers.manifests import put_manifest
+from tests.helpers.steps import run_index
 
 from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.config.rule_settings import IndexSettings
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.study.index import make_index
 from phenoloom.study.sheet import sheet_schema
 
 SETTINGS = IndexSettings(algorithm=1, study="test")
@@ -66,8 +66,8 @@ class Results:
         return self
 
     def make(self) -> list[dict[str, Any]]:
-        make_index(SETTINGS, self.folder / "sheet.parquet", list(self.shards.values()), self.folder / "index.parquet",
-                   self.folder / "index.json", self.folder / "quarantine.tsv")  # fmt: skip
+        shards = list(self.shards.values())
+        run_index(SETTINGS, self.folder / "sheet.parquet", shards, self.folder / "index.parquet")
         rows: list[dict[str, Any]] = pq.read_table(self.folder / "index.parquet").to_pylist()
         return rows
 

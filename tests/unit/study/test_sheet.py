@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from tests.helpers.steps import run_sheet
 
 from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.config import RuleSettings, load_config, load_study
 from phenoloom.config.rule_settings import SheetSettings
 from phenoloom.config.source import Source
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.study.sheet import make_sheet, sheet_schema
+from phenoloom.study.sheet import sheet_schema
 
 CHANNELS = {"DNA": "dna", "actin": "act"}
 
@@ -44,7 +45,7 @@ class Study:
             shards=shards,
             max_rejected_fraction=limit,
         )
-        make_sheet(settings, self.sheet, self.manifest_path)
+        run_sheet(settings, self.sheet)
         table: pd.DataFrame = pq.read_table(self.sheet).to_pandas()
         return table.set_index("image_id", drop=False)
 
@@ -352,7 +353,7 @@ def test_the_sheet_of_a_study_that_we_ship_is_complete(
     images, classes, (label, count) = REAL[name]
     config = load_config({"data_root": str(data_root)})
     settings = RuleSettings(name, load_study(name, repository / "config"), config, repository / "config").sheet()
-    make_sheet(settings, tmp_path / "sheet.parquet", tmp_path / "sheet.json")
+    run_sheet(settings, tmp_path / "sheet.parquet")
     sheet = pq.read_table(tmp_path / "sheet.parquet").to_pandas()
     manifest = read_manifest(tmp_path / "sheet.json")
     assert (len(sheet), sheet["label"].nunique(), (sheet["label"] == label).sum()) == (images, classes, count)

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.helpers.images import read_image
+from tests.helpers.steps import run_sheet, run_simulate
 
 from phenoloom.artifacts.manifest import file_digest, read_manifest
 from phenoloom.config import RuleSettings, load_config, load_study
 from phenoloom.config.rule_settings import SimulateSettings
 from phenoloom.config.source import Masks, Simulation
 from phenoloom.core.errors import ImageError, PhenoloomError
-from phenoloom.images.formats import read_image
 from phenoloom.images.objects import objects
 from phenoloom.images.segment import segment
 from phenoloom.study import simulate
-from phenoloom.study.sheet import make_sheet
-from phenoloom.study.simulate import lay_out_plate, simulate_study
+from phenoloom.study.simulate import lay_out_plate
 from phenoloom.study.synthetic_cells import PHENOTYPES, Plate, place_cells, render_field
 
 SMALL = Simulation(plates=2, wells=8, fields=1, cells=4, image_size=128, broken_files=3)
@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    simulate_study(settings(), folder / "raw", folder / "simulate.json")
+    run_simulate(settings(), folder / "raw", folder / "simulate.json")
     return folder
 
 
@@ -80,15 +80,15 @@ def test_a_run_that_was_killed_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setattr(simulate, "_write_tiff", die)
         with pytest.raises(KeyboardInterrupt):
-            simulate_study(settings(Simulation(plates=3)), folder, manifest)
+            run_simulate(settings(Simulation(plates=3)), folder, manifest)
     assert not manifest.exists()
-    simulate_study(settings(), folder, manifest)
+    run_simulate(settings(), folder, manifest)
     assert contents(folder) == contents(small / "raw")
     assert manifest.read_bytes() == (small / "simulate.json").read_bytes()
 
 
 def test_another_seed_makes_other_pictures_and_another_layout(small: Path, tmp_path: Path) -> None:
-    simulate_study(settings(seed=1), tmp_path / "raw", tmp_path / "simulate.json")
+    run_simulate(settings(seed=1), tmp_path / "raw", tmp_path / "simulate.json")
     ours, other = contents(small / "raw"), contents(tmp_path / "raw")
     assert ours["annotation.csv"] != other["annotation.csv"]
     damaged = {
@@ -99,9 +99,7 @@ def test_another_seed_makes_other_pictures_and_another_layout(small: Path, tmp_p
 
 
 def test_a_picture_depends_on_its_place_only_and_not_on_how_many_others_there_are(small: Path, tmp_path: Path) -> None:
-    simulate_study(
-        settings(SMALL.model_copy(update={"plates": 1, "broken_files": 0})), tmp_path / "raw", tmp_path / "m"
-    )
+    run_simulate(settings(SMALL.model_copy(update={"plates": 1, "broken_files": 0})), tmp_path / "raw", tmp_path / "m")
     ours, other = contents(small / "raw"), contents(tmp_path / "raw")
     damaged = read_manifest(small / "simulate.json")["damaged"]
     shared = [name for name in other if name.endswith(".tif") and name not in damaged]
@@ -114,14 +112,14 @@ def test_plates_of_others_are_not_touched_although_their_names_are_numbers(tmp_p
     picture.parent.mkdir(parents=True)
     picture.write_text("precious")
     with pytest.raises(PhenoloomError, match=r"holds '24277/A01_s1_w1.tif', which no simulation made"):
-        simulate_study(settings(SMALL), tmp_path / "raw", tmp_path / "manifest.json")
+        run_simulate(settings(SMALL), tmp_path / "raw", tmp_path / "manifest.json")
     assert picture.read_text() == "precious"
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(PhenoloomError, match=r"holds 'thesis.tex', which no simulation made"):
-        simulate_study(settings(), tmp_path, tmp_path.parent / "simulate.json")
+        run_simulate(settings(), tmp_path, tmp_path.parent / "simulate.json")
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
@@ -135,7 +133,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
 )
 def test_a_study_that_cannot_be_made_is_refused(tmp_path: Path, change: dict[str, int], complaint: str) -> None:
     with pytest.raises(PhenoloomError, match=complaint):
-        simulate_study(settings(SMALL.model_copy(update=change)), tmp_path / "raw", tmp_path / "simulate.json")
+        run_simulate(settings(SMALL.model_copy(update=change)), tmp_path / "raw", tmp_path / "simulate.json")
 
 
 @pytest.mark.parametrize("wells", [4, 10, 16, 96, 384])
@@ -205,8 +203,8 @@ def test_the_demo_study_makes_a_sheet_of_what_was_simulated(repository: Path, tm
     study = load_study("demo", repository / "config")
     rules = RuleSettings("demo", study, load_config({"results": str(tmp_path)}), repository / "config")
     few = SMALL.model_copy(update={"broken_files": 1})
-    simulate_study(settings(few), tmp_path / "demo" / "raw", tmp_path / "demo" / "simulate.json")
-    make_sheet(rules.sheet(), tmp_path / "demo" / "sheet.parquet", tmp_path / "demo" / "sheet.json")
+    run_simulate(settings(few), tmp_path / "demo" / "raw", tmp_path / "demo" / "simulate.json")
+    run_sheet(rules.sheet(), tmp_path / "demo" / "sheet.parquet")
     sheet = pd.read_parquet(tmp_path / "demo" / "sheet.parquet")
     assert len(sheet) == 16
     assert sheet.groupby("plate")["label"].value_counts().tolist() == [2] * 8

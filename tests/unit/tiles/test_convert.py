@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 import xxhash
+from tests.helpers.steps import run_convert
 
 from phenoloom.config.rule_settings import ConvertSettings
 from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
 from phenoloom.core import parallel
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.tiles.convert import convert_shard
 from phenoloom.tiles.store import TileStore
 
 RNG = np.random.default_rng(0)
@@ -64,7 +64,7 @@ class Study:
         shard: str = "0000",
     ) -> dict[str, Any]:
         pq.write_table(pa.Table.from_pylist(self.rows, SHEET), self.sheet)
-        convert_shard(self.settings(tiles, masks, limit), self.sheet, shard, self.at(shard), threads)
+        run_convert(self.settings(tiles, masks, limit), self.sheet, self.at(shard), threads)
         return json.loads(self.at(shard).read_text())
 
     def settings(self, tiles: Tiles, masks: Masks | None = None, limit: float = 1.0) -> ConvertSettings:
@@ -462,20 +462,18 @@ def test_another_shard_is_left_alone(study: Study) -> None:
 
 KILLED_AFTER_THREE_FILES = """
 import os, signal, sys
-from pathlib import Path
-from phenoloom.tiles import shard_file as shardfile
-from phenoloom.config.rule_settings import ConvertSettings
-from phenoloom.tiles.convert import convert_shard
+from phenoloom.cli.main import main
+from phenoloom.tiles import shard_file
 
-finish = shardfile.ShardWriter.finish_file
+finish = shard_file.ShardWriter.finish_file
 
 def finish_and_die(writer):
     finish(writer)
     if writer.count == 9:
         os.kill(os.getpid(), signal.SIGKILL)
 
-shardfile.ShardWriter.finish_file = finish_and_die
-convert_shard(ConvertSettings.parse(sys.argv[1]), Path(sys.argv[2]), "0000", Path(sys.argv[3]), 2)
+shard_file.ShardWriter.finish_file = finish_and_die
+main(["convert", *sys.argv[1:]])
 """
 
 
@@ -485,7 +483,8 @@ def test_a_killed_run_leaves_no_manifest_and_the_next_run_is_as_if_nothing_had_h
     study.convert(GRID)
     expected = study.files()
     shutil.rmtree(study.manifest.parent)
-    arguments = [study.settings(GRID).canonical(), str(study.sheet), str(study.manifest)]
+    arguments = ["--settings", study.settings(GRID).canonical(), "--sheet", str(study.sheet), "--shard", "0000"]
+    arguments += ["--output", str(study.manifest), "--threads", "2"]
     process = subprocess.run([sys.executable, "-c", KILLED_AFTER_THREE_FILES, *arguments], check=False)
     assert process.returncode == -signal.SIGKILL
     assert len(list((study.manifest.with_suffix(".zarr") / "tiles").iterdir())) == 3

@@ -1,0 +1,159 @@
+"""Turn one image into encoded, measured tiles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.source import Masks
+from ..config.study import Tiles
+from ..core.errors import ImageError, PhenoloomError
+from ..images.labels import Labels, read_labels
+from ..images.objects import LeftOut
+from ..images.reader import ImageFiles, Reader
+from ..images.segment import segment
+from ..images.threshold import foreground_threshold
+from .crop import Window, crop, grid_windows, inside, object_windows
+from .measure import Measurements, Measurer, image_digest
+from .store import TileWriter
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How the images of a study become tiles.
+
+    Attributes:
+        root: Folder that the paths of the sheet are relative to.
+        channels: Names of the channels, in their order.
+        reader: Reads an image.
+        tiles: Size and places of tiles, and how they are stored.
+        masks: Where objects come from; None: there are none.
+        pixel_size_um: Side of a pixel in µm, where it is known.
+        max_rejected_fraction: Fraction of images that may be unusable.
+    """
+
+    root: Path
+    channels: list[str]
+    reader: Reader
+    tiles: Tiles
+    masks: Masks | None = None
+    pixel_size_um: float | None = None
+    max_rejected_fraction: float = 0.0
+
+    def read(self, row: dict[str, Any]) -> NDArray[Any]:
+        """Read the image of a row of the sheet as (c, h, w); raises ImageError where it cannot be used."""
+        return self.reader.read(ImageFiles.of(row, self.root))
+
+
+@dataclass(slots=True)
+class TiledImage:
+    """What one image gives: its tiles in order, or the reason why it gives none.
+
+    Attributes:
+        reason: Why the image cannot be used; empty where it can.
+        digest: Digest of its pixels.
+        windows: Where each tile lies.
+        encoded: Compressed tile and mask, by name of the array.
+        foreground: Fraction of each tile that is foreground.
+        measured: Measurements of the tiles.
+        rejected: Counts of objects and tiles left out, by reason.
+    """
+
+    reason: str = ""
+    digest: str = ""
+    windows: list[Window] = field(default_factory=list)
+    encoded: list[dict[str, bytes]] = field(default_factory=list)
+    foreground: list[float] = field(default_factory=list)
+    measured: Measurements | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class Tiler:
+    """Reads, segments, crops, measures and encodes images; keeps no state, so that they may come in any order.
+
+    Args:
+        conversion: How images become tiles.
+        dtype: Pixel type that all images of the study have.
+        encoder: Compresses tiles.
+    """
+
+    def __init__(self, conversion: Conversion, dtype: np.dtype[Any], encoder: TileWriter) -> None:
+        self.conversion, self.dtype, self.encoder = conversion, dtype, encoder
+        channels, masks = conversion.channels, conversion.masks
+        name = channels[0] if masks is None or masks.channel is None else masks.channel
+        if name not in channels:
+            raise PhenoloomError(
+                f"`source.masks.channel` is {name!r}, but the channels are {', '.join(channels)}; name one of these"
+            )
+        self.foreground_channel = channels.index(name)
+
+    def tile(self, row: dict[str, Any]) -> TiledImage:
+        """Return the tiles of the image in a row of the sheet, or the reason why it cannot be used."""
+        try:
+            image = self.conversion.read(row)
+            if image.dtype != self.dtype:
+                raise ImageError(
+                    f"expected pixels of type {self.dtype.name} like the study's first image, found {image.dtype.name}"
+                )
+            return self._tiles(image, self._labels(row, image))
+        except ImageError as error:
+            return TiledImage(reason=str(error))
+
+    def _labels(self, row: dict[str, Any], image: NDArray[Any]) -> Labels | None:
+        masks = self.conversion.masks
+        if masks is None:
+            return None
+        if masks.files is None:
+            return segment(image[self.foreground_channel], masks)
+        if row["mask"] is None:
+            raise ImageError("expected a mask file, found none in the sheet")
+        try:
+            labels = read_labels(self.conversion.root / row["mask"], masks)
+        except ImageError as error:
+            raise ImageError(f"its mask {row['mask']}: {error}") from None
+        if labels.shape != image.shape[1:]:
+            raise ImageError(
+                f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
+                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
+            )
+        return labels
+
+    def _tiles(self, image: NDArray[Any], labels: Labels | None) -> TiledImage:
+        tiles, result, measurer = self.conversion.tiles, TiledImage(), Measurer()
+        plane = image[self.foreground_channel]
+        # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
+        above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
+        for window in self._windows(image, labels, result.rejected):
+            # The mask of an object's tile shows that object alone; a neighbour in the window is background.
+            mask = None if labels is None else crop(labels, window, tiles.size)
+            if mask is not None and window.object >= 0:
+                mask = (mask == window.object).astype(np.uint8)
+            part = inside(image, window, tiles.size)
+            seen = mask if above is None else inside(above, window, tiles.size)
+            foreground = cv2.countNonZero(seen) / (part.shape[1] * part.shape[2])
+            if window.object < 0 and foreground < tiles.min_foreground:
+                result.rejected[LeftOut.BACKGROUND] += 1
+                continue
+            tile = crop(image, window, tiles.size)
+            result.windows.append(window)
+            result.foreground.append(foreground)
+            # Measured first: the copy of the tile still lies in the cache.
+            measurer.add(tile if part.shape == tile.shape else part)
+            result.encoded.append(self.encoder.encode(tile, mask))
+        result.measured = measurer.finish(len(image))
+        result.digest = image_digest(image) if result.windows else ""
+        return result
+
+    def _windows(self, image: NDArray[Any], labels: Labels | None, rejected: Counter[str]) -> list[Window]:
+        tiles, masks = self.conversion.tiles, self.conversion.masks
+        if tiles.mode == "grid":
+            return grid_windows(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
+        if labels is None or masks is None:
+            raise PhenoloomError("`tiles.mode: objects` needs `source.masks`; `masks: {}` segments the first channel")
+        return object_windows(labels, tiles.size, masks.min_area_px, tiles.border == "keep", rejected)

@@ -1,0 +1,52 @@
+"""Run the steps that bring a study in with the settings of their rules, as the command line does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from phenoloom.artifacts.provenance import Provenance
+from phenoloom.config.rule_settings import ConvertSettings, IndexSettings, SheetSettings, SimulateSettings
+from phenoloom.images.reader import Reader
+from phenoloom.study.index import make_index
+from phenoloom.study.sheet import make_sheet
+from phenoloom.study.simulate import simulate_study
+from phenoloom.tiles.convert import convert_shard
+from phenoloom.tiles.tiler import Conversion
+
+
+def run_simulate(settings: SimulateSettings, folder: Path, manifest: Path) -> None:
+    """Simulate a study in a folder."""
+    simulate_study(settings.simulation, settings.seed, folder, manifest, Provenance.of(settings))
+
+
+def run_sheet(settings: SheetSettings, sheet: Path) -> None:
+    """Make a sheet, and its manifest beside it."""
+    source = settings.source.model_copy(update={"root": settings.root})
+    rejected, made_by = settings.max_rejected_fraction, Provenance.of(settings)
+    make_sheet(source, settings.shards, rejected, sheet, sheet.with_suffix(".json"), made_by)
+
+
+def run_convert(settings: ConvertSettings, sheet: Path, manifest: Path, threads: int = 1) -> None:
+    """Convert the shard that the manifest is called after."""
+    conversion = Conversion(
+        root=Path(settings.root),
+        channels=settings.channels,
+        reader=Reader(len(settings.channels), settings.planes),
+        tiles=settings.tiles,
+        masks=settings.masks,
+        pixel_size_um=settings.pixel_size_um,
+        max_rejected_fraction=settings.max_rejected_fraction,
+    )
+    convert_shard(conversion, sheet, manifest.stem, manifest, Provenance.of(settings), threads)
+
+
+def run_index(settings: IndexSettings, sheet: Path, shards: list[Path], index: Path) -> None:
+    """Make the index, and its manifest and quarantine table beside it."""
+    make_index(
+        sheet,
+        shards,
+        index,
+        index.with_name("quarantine.tsv"),
+        index.with_suffix(".json"),
+        Provenance.of(settings),
+    )
