@@ -1,7 +1,7 @@
-"""Outlines that are alike but for their pose: put onto each other, averaged, and how far they are from one another.
+"""Procrustes alignment of outlines, their mean and their distances, without regard to pose.
 
-Outlines are (b, n, 2), closed, in one unit. What a model of distance matrices gives back has no pose, start or
-direction of its own, so nothing here counts them as a difference.
+Outlines are (b, n, 2), closed, in one unit. A contour that a model decodes from a distance matrix has no pose, start or
+direction of its own, so these are never counted as a difference.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SHARES = (0, 0.25, 0.5, 0.75)
 
 
 def posed(outlines: Outlines, references: Outlines) -> Floats:
-    """Outlines (b, n, 2) moved onto references (b, n, 2): from the start, in the direction and pose that fit best.
+    """Return outlines moved onto references (b, n, 2) from the start, in the direction and in the pose that fit best.
 
-    Least sum of squared distances of the points over all starts, both directions, rotations, reflections and
-    translations, without scaling. As complex numbers, the best rotation from a start is the phase of the correlation
-    there (Persoon and Fu 1977), and one FFT gives the correlations from every start.
+    That is the least sum of squared distances of the points over all starts, both directions, rotations, reflections
+    and translations, without scaling. As complex numbers, the best rotation from a start is the phase of the
+    correlation there (Persoon and Fu 1977), and one FFT gives the correlations from every start.
     """
     there = references.mean(axis=1, keepdims=True, dtype=np.float64)
     z, w = _complex(outlines - outlines.mean(axis=1, keepdims=True, dtype=np.float64)), _complex(references - there)
@@ -42,8 +42,20 @@ def posed(outlines: Outlines, references: Outlines) -> Floats:
     return aligned
 
 
+def align(points: Outlines, reference: Outlines) -> Floats:
+    """Return points moved, rotated and, where better, reflected onto the reference (n, p, 2), point by point.
+
+    Orthogonal Procrustes (Schoenemann 1966): least sum of squared distances, without scaling.
+    """
+    there = reference.mean(axis=1, keepdims=True, dtype=np.float64)
+    moved = points - points.mean(axis=1, keepdims=True, dtype=np.float64)
+    u, _, vt = np.linalg.svd(np.swapaxes(moved, 1, 2) @ (reference - there))
+    aligned: Floats = moved @ (u @ vt) + there
+    return aligned
+
+
 def contour_distance(outlines: Outlines, others: Outlines) -> Floats:
-    """Mean distance (b,) of the points of each outline from the other one's curve, both ways; poses are taken as is."""
+    """Return the mean distance (b,) of the points of each outline from the other's curve, both ways, as they lie."""
     found = np.empty(len(outlines))
     for start in range(0, len(outlines), _BLOCK):
         a, b = (part[start : start + _BLOCK].astype(np.float64) @ np.array([1, 1j]) for part in (outlines, others))
@@ -52,10 +64,10 @@ def contour_distance(outlines: Outlines, others: Outlines) -> Floats:
 
 
 def reconstruction_errors(outlines: Outlines, originals: Outlines) -> Floats:
-    """`contour_distance` (b,) of outlines and their originals in the best pose, as a share of the original's diameter.
+    """Return the `contour_distance` of outlines from their originals in the best pose, as a share of the diameter (b,).
 
-    The outline's points may lie between those of the original, so poses are tried that fit it to points at quarters of
-    a step along it too.
+    The points of an outline may lie between those of its original, so poses are tried that fit it to points at quarters
+    of a step along the original too.
     """
     starts = [(1 - share) * originals + share * np.roll(originals, -1, axis=1) for share in _SHARES]
     tried = [contour_distance(posed(outlines, start), originals) for start in starts]
@@ -64,15 +76,15 @@ def reconstruction_errors(outlines: Outlines, originals: Outlines) -> Floats:
 
 
 def diameters(outlines: Outlines) -> Floats:
-    """Largest distance (b,) between two points of each outline."""
+    """Return the largest distance between two points of each outline (b,)."""
     z = _complex(outlines)
     return np.array([np.abs(points[:, None] - points).max() for points in z])
 
 
 def mean_outline(outlines: Outlines) -> Floats:
-    """The mean (n, 2) of outlines (b, n, 2) in the poses that fit it best: generalised Procrustes (Gower 1975).
+    """Return the mean (n, 2) of outlines in the poses that fit it best: generalised Procrustes (Gower 1975).
 
-    The first outline is where the search begins, so it should be a typical one.
+    The search begins at the first outline, so it should be a typical one.
     """
     mean: Floats = outlines[0].astype(np.float64)
     for _ in range(_ROUNDS):
@@ -86,7 +98,7 @@ def _complex(outlines: Outlines) -> NDArray[np.complex128]:
 
 
 def _from_curve(points: NDArray[np.complex128], curves: NDArray[np.complex128]) -> Floats:
-    """Mean distance (b,) of points (b, n) from closed curves (b, m)."""
+    """Return the mean distance (b,) of points (b, n) from closed curves (b, m), as complex numbers."""
     edges = np.roll(curves, -1, axis=1) - curves
     lengths = np.square(np.abs(edges))
     apart = points[:, :, None] - curves[:, None]
@@ -94,15 +106,3 @@ def _from_curve(points: NDArray[np.complex128], curves: NDArray[np.complex128]) 
     nearest = np.abs(apart - np.clip(along, 0, 1) * edges[:, None]).min(axis=2)
     mean: Floats = nearest.mean(axis=1)
     return mean
-
-
-def align(points: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Points (n, p, 2) moved, rotated and, where better, reflected onto the reference (n, p, 2), point by point.
-
-    Orthogonal Procrustes (Schoenemann 1966): least sum of squared distances, without scaling.
-    """
-    there = reference.mean(axis=1, keepdims=True, dtype=np.float64)
-    moved = points - points.mean(axis=1, keepdims=True, dtype=np.float64)
-    u, _, vt = np.linalg.svd(np.swapaxes(moved, 1, 2) @ (reference - there))
-    aligned: NDArray[np.float64] = moved @ (u @ vt) + there
-    return aligned

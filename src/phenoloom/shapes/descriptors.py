@@ -1,7 +1,7 @@
 """Classical shape descriptors: vectors of contours that need no training, batched over objects.
 
-Each function takes contours (n, p, 2) in px and returns (n, k) float64, with the same columns for every shard. None
-sees where a contour lies; what else each is invariant to is said in its docstring.
+To add a set of descriptors, write a module with the names of its columns and a function of contours, and add one line
+to `DESCRIPTORS`. Studies ask for a set by its key there, so the key joins the names in `config.base.Descriptor`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .fourier import EFD_NAMES, FOURIER_NAMES, SPECTRUM_NAMES, distance_spectrum, efd, fourier
-from .region_properties import (
-    REGION_NAMES,
-    region_properties,
-)
-
-Floats = NDArray[np.float64]
+from .polygons import Floats
+from .region_properties import REGION_NAMES, region_properties
 
 
 @dataclass(frozen=True)
 class DescriptorSet:
-    """A set of descriptors: the names of its columns and the function that computes them."""
+    """A set of descriptors.
+
+    Attributes:
+        names: Names of its columns, the same for every shard.
+        compute: Function of contours (n, p, 2) in px to finite values (n, columns) float64. No value may depend on
+            where a contour lies or on the rest of the batch; its docstring says what else it is invariant to.
+    """
 
     names: tuple[str, ...]
     compute: Callable[[NDArray[np.floating[Any]]], Floats]
 
 
-DESCRIPTORS = {
+DESCRIPTORS: dict[str, DescriptorSet] = {
     "regionprops": DescriptorSet(REGION_NAMES, region_properties),
     "efd": DescriptorSet(EFD_NAMES, efd),
     "fourier": DescriptorSet(FOURIER_NAMES, fourier),

@@ -1,4 +1,8 @@
-"""Distance matrices of contours, and contours from matrices (classical multidimensional scaling)."""
+"""Distance matrices of contours, and contours from matrices by classical multidimensional scaling.
+
+The matrix D[i, j] = |p_i - p_j| does not depend on where a contour lies or how it is turned. `nets.distance_matrix` has
+the same function for tensors; it is apart so that users of arrays do not load torch.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,17 @@ _BLOCK = 1 << 16
 def distance_matrices(
     contours: NDArray[np.floating[Any]], out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Distances (n, p, p) float32 between the points of each contour (n, p, 2); symmetric, zero on the diagonal.
+    """Return the distances between the points of each contour (n, p, p); symmetric, zero on the diagonal.
 
-    Correct to float32 above 1e-18 px for contours near the origin, unlike |a|^2 + |b|^2 - 2ab, in which close points
-    lose all digits.
-    A given `out` must be C-contiguous; reusing it saves the time of fresh memory.
+    They are correct to float32 above 1e-18 px for contours near the origin, unlike |a|^2 + |b|^2 - 2ab, in which close
+    points lose all digits.
+
+    Args:
+        contours: (n, p, 2).
+        out: Where to write, C-contiguous; reusing it saves the time of fresh memory.
+
+    Raises:
+        ValueError: `out` has another shape, dtype or layout.
     """
     n, p, _ = contours.shape
     if out is None:
@@ -46,11 +56,11 @@ def distance_matrices(
 
 
 def classical_mds(matrices: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (n, p, 2) of distance matrices (n, p, p), centred, and the share (n,) of the matrix that is not planar.
+    """Return centred points (n, p, 2) of distance matrices (n, p, p), and the share of each that is not planar (n,).
 
     Classical multidimensional scaling (Torgerson 1952): B = -1/2 J (D o D) J, points = the two leading eigenvectors
     times the roots of their eigenvalues. The share is that of the other eigenvalues in the sum of all, by magnitude.
-    Pose is free: use `align` before comparing.
+    The pose is arbitrary: use `alignment.align` before comparing.
     """
     squared = np.square(matrices, dtype=np.float64)
     rows = squared.mean(axis=2, keepdims=True)

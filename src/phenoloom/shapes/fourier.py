@@ -1,4 +1,4 @@
-"""Descriptors from Fourier series of contours: elliptic, complex, and of the cyclic distance matrix."""
+"""Fourier descriptors of contours: elliptic, complex, and those of the cyclic distance matrix."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .polygons import resample_contours
-
-Floats = NDArray[np.float64]
+from .polygons import Floats, resample_contours
 
 EFD_ORDER = 10
 HARMONICS = 20
@@ -34,9 +32,9 @@ SPECTRUM_NAMES = tuple(
 
 
 def elliptic_fourier(contours: NDArray[np.floating[Any]], order: int = EFD_ORDER) -> Floats:
-    """Normalised elliptic Fourier descriptors (n, order, 4) of a, b, c, d (Kuhl and Giardina 1982).
+    """Return normalised elliptic Fourier descriptors (n, order, 4) of a, b, c, d (Kuhl and Giardina 1982).
 
-    Invariant to scale, and to start and rotation but for a turn by 180 degrees of either, which for many shapes changes
+    They are invariant to scale, and to start and rotation but for half a turn of either, which for many shapes changes
     the sign of every other harmonic: a known weakness of the method, kept as it is published.
     """
     series = np.empty((len(contours), order, 4))
@@ -73,7 +71,7 @@ def _elliptic_series(contours: NDArray[np.floating[Any]], order: int) -> Floats:
 
 
 def _normalised(series: Floats) -> Floats:
-    """Start at the end of the first ellipse's major axis, turn it onto x, and divide by its length."""
+    """Start series at the end of the first ellipse's major axis, turn it onto x, and divide by its length."""
     order = np.arange(1, series.shape[1] + 1)
     a, b, c, d = series[:, 0].T
     theta = 0.5 * np.arctan2(2 * (a * b + c * d), a * a - b * b + c * c - d * d)[:, None] * order
@@ -90,16 +88,16 @@ def _normalised(series: Floats) -> Floats:
 
 
 def efd(contours: NDArray[np.floating[Any]]) -> Floats:
-    """The coefficients (n, 38) of `elliptic_fourier` that differ between shapes."""
+    """Return the coefficients of `elliptic_fourier` that differ between shapes (n, 38)."""
     return np.delete(elliptic_fourier(contours).reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
 
 
 def fourier(contours: NDArray[np.floating[Any]]) -> Floats:
-    """Magnitudes of the complex Fourier coefficients, and their relative phases; scale-free (n, 77).
+    """Return magnitudes and relative phases of the complex Fourier coefficients of contours (n, 77).
 
-    With z = x + iy and c(k) its coefficients, |c(k)| / |c(1)| and c(1 + k) c(1 - k) / c(1)^2 depend neither on start
-    nor on rotation. A reflection conjugates the latter, so that its imaginary part enters by magnitude; it is brought
-    to the size of one coefficient by dividing it by the root of its own magnitude.
+    With z = x + iy and c(k) its coefficients, |c(k)| / |c(1)| and c(1 + k) c(1 - k) / c(1)^2 depend neither on scale
+    nor on start nor on rotation. A reflection conjugates the latter, so of its imaginary part the magnitude is taken;
+    it is brought to the size of one coefficient by dividing it by the root of its own magnitude.
     """
     x, y = np.moveaxis(contours.astype(np.float64), -1, 0)
     signed = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
@@ -114,7 +112,7 @@ def fourier(contours: NDArray[np.floating[Any]]) -> Floats:
         return np.where(np.abs(orders) <= highest, c[:, orders % points], 0.0)
 
     magnitudes = np.abs(at(np.array(_ORDERS)) / first)
-    # From 2: with k = 1 the product holds c(0), which is no more than the place of the contour.
+    # From 2, because with k = 1 the product holds c(0), the place of the contour.
     k = np.arange(2, HARMONICS + 1)
     product = at(1 + k) / first * (at(1 - k) / first)
     size = np.abs(product)
@@ -124,11 +122,12 @@ def fourier(contours: NDArray[np.floating[Any]]) -> Floats:
 
 
 def distance_spectrum(contours: NDArray[np.floating[Any]]) -> Floats:
-    """Spectrum of the cyclic distance matrix; scale-free (n, 384).
+    """Return the spectrum of the cyclic distance matrix of contours (n, 384).
 
-    E[i, k] = |p_i - p_(i + k)| of 64 points, divided by the Frobenius norm of the distance matrix; |rfft over i| at the
-    first 12 frequencies. A later start multiplies by a phase and a reversal conjugates up to a phase, so neither is
-    seen, nor rotation and reflection. k stops at 32: k and 64 - k have the same magnitudes.
+    E[i, k] = |p_i - p_(i + k)| of 64 points, divided by the Frobenius norm of the distance matrix; of its FFT over i
+    the magnitudes at the first 12 frequencies. They are invariant to scale, rotation and reflection, because distances
+    are; to the start, which multiplies by a phase; and to the direction, which conjugates up to a phase. k stops at
+    32: k and 64 - k have the same magnitudes.
     """
     contours = resample_contours(contours, SPECTRUM_POINTS)
     x, y = np.ascontiguousarray(np.moveaxis(contours, -1, 0))
@@ -138,7 +137,7 @@ def distance_spectrum(contours: NDArray[np.floating[Any]]) -> Floats:
         dx, dy = np.roll(x, -k, axis=1) - x, np.roll(y, -k, axis=1) - y
         np.sqrt(dx * dx + dy * dy, out=cyclic[:, k - 1])
     squares = np.square(cyclic).sum(axis=2)
-    # Each distance stands twice in the matrix, but for k = 32, which pairs every point once.
+    # The matrix has each distance twice, but for k = 32, which pairs every point once.
     norm = np.sqrt(2 * squares[:, :-1].sum(axis=1) + squares[:, -1])
     spectrum = np.abs(np.fft.rfft(cyclic, axis=2)[..., :SPECTRUM_FREQUENCIES])
     return np.swapaxes(spectrum, 1, 2).reshape(len(x), len(SPECTRUM_NAMES)) / np.where(norm > 0, norm, 1)[:, None]

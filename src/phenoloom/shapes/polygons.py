@@ -1,4 +1,4 @@
-"""Many closed polygons at once: ragged arrays of vertices, cleaned, oriented and resampled without a loop over objects.
+"""Closed polygons in batches: ragged arrays of vertices, cleaned, oriented and resampled without a loop over objects.
 
 Every result of one polygon depends on that polygon alone, to the last bit, whatever else is in the batch: sums run
 within a polygon (`reduceat`) and the running arc length of the batch is kept in whole numbers. The last vertex of a
@@ -31,7 +31,13 @@ _ARC_STEPS = float(1 << 38)
 
 @dataclass(frozen=True)
 class Polygons:
-    """Vertices of all polygons end to end: `x`, `y` (total,) float64 and `counts` (n,) int64."""
+    """A batch of closed polygons of any number of vertices.
+
+    Attributes:
+        x: x of the vertices of all polygons, end to end (total,).
+        y: Their y (total,).
+        counts: Vertices of each polygon (n,).
+    """
 
     x: Floats
     y: Floats
@@ -39,14 +45,14 @@ class Polygons:
 
     @classmethod
     def from_list(cls, polygons: Sequence[NDArray[np.generic]]) -> Polygons:
-        """Polygons from arrays (k, 2) of x and y."""
+        """Return polygons of arrays (k, 2) of x and y."""
         counts = np.array([len(points) for points in polygons], np.int64)
         flat = np.concatenate([np.empty((0, 2)), *polygons]).astype(np.float64)
         return cls(np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1]), counts)
 
     @classmethod
     def from_array(cls, contours: NDArray[np.generic]) -> Polygons:
-        """Polygons with equal counts from an array (n, points, 2)."""
+        """Return polygons with equal counts of an array (n, points, 2)."""
         flat = contours.reshape(-1, 2).astype(np.float64)
         counts = np.full(len(contours), contours.shape[1], np.int64)
         return cls(np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1]), counts)
@@ -55,6 +61,7 @@ class Polygons:
         return len(self.counts)
 
     def __getitem__(self, index: int) -> Floats:
+        """Return the vertices of one polygon (k, 2)."""
         start = self.first[index]
         part = slice(start, start + self.counts[index])
         return np.stack([self.x[part], self.y[part]], axis=1)
@@ -70,30 +77,30 @@ class Polygons:
         return self.last + 1 - self.counts
 
     def spread(self, values: NDArray[T]) -> NDArray[T]:
-        """One value a polygon -> one value a vertex."""
+        """Repeat one value a polygon for each of its vertices: (n,) to (total,)."""
         return np.repeat(values, self.counts)
 
     @cached_property
     def edges(self) -> tuple[Floats, Floats]:
-        """From each vertex to the next one of the same polygon, (dx, dy)."""
+        """(dx, dy) from each vertex to the next one of the same polygon."""
         return self.following(self.x) - self.x, self.following(self.y) - self.y
 
     def following(self, values: Floats) -> Floats:
-        """The value at the next vertex of the same polygon."""
+        """Return the value at the next vertex of the same polygon, for values a vertex (total,)."""
         following = np.empty_like(values)
         following[:-1] = values[1:]
         following[self.last] = values[self.first]
         return following
 
     def batches(self, vertices: int = _BATCH) -> Iterator[tuple[slice, Polygons]]:
-        """Runs of polygons with about so many vertices, which stay in the processor's cache, and their positions."""
+        """Yield runs of polygons with about so many vertices, after their positions in this batch."""
         cuts = np.flatnonzero(np.diff(self.last // vertices, prepend=-1)).tolist()
         for start, stop in itertools.pairwise([*cuts, len(self)]):
             part = slice(self.first[start], self.last[stop - 1] + 1)
             yield slice(start, stop), Polygons(self.x[part], self.y[part], self.counts[start:stop])
 
     def take(self, which: Integers) -> Polygons:
-        """The polygons at the positions `which` (m,), in that order."""
+        """Return the polygons at the positions `which` (m,), in that order."""
         if np.array_equal(which, np.arange(len(self))):
             return self
         counts = self.counts[which]
@@ -102,16 +109,16 @@ class Polygons:
         return Polygons(self.x.take(vertices), self.y.take(vertices), counts)
 
     def select(self, keep: Booleans) -> Polygons:
-        """Only the polygons where `keep` (n,) is true."""
+        """Return only the polygons where `keep` (n,) is true."""
         return self.take(np.flatnonzero(keep))
 
     def shifted(self, x: NDArray[Any], y: NDArray[Any]) -> Polygons:
-        """Each polygon moved by its own (x, y)."""
+        """Return each polygon moved by its own x and y (n,)."""
         return Polygons(self.x + self.spread(x), self.y + self.spread(y), self.counts)
 
 
 def concatenate(parts: Sequence[Polygons]) -> Polygons:
-    """All polygons of several batches, in order."""
+    """Return the polygons of several batches as one, in order."""
     return Polygons(
         np.concatenate([np.empty(0), *(part.x for part in parts)]),
         np.concatenate([np.empty(0), *(part.y for part in parts)]),
@@ -120,9 +127,13 @@ def concatenate(parts: Sequence[Polygons]) -> Polygons:
 
 
 def without_repeats(polygons: Polygons) -> Polygons:
-    """Drop vertices equal to the next one, cyclically; a polygon of equal vertices is left with none."""
+    """Drop vertices equal to the next one, cyclically; a polygon of equal vertices is left with none.
+
+    Raises:
+        ValueError: A polygon has no vertices.
+    """
     if not polygons.counts.all():
-        raise ValueError("a polygon without vertices")
+        raise ValueError("expected polygons with vertices, found one without")
     if not len(polygons):
         return polygons
     dx, dy = polygons.edges
@@ -134,7 +145,7 @@ def without_repeats(polygons: Polygons) -> Polygons:
 
 
 def signed_areas(polygons: Polygons) -> Floats:
-    """Shoelace areas (n,), positive for counter-clockwise polygons; no polygon may be empty."""
+    """Return the areas (n,) by the shoelace formula, positive for counter-clockwise polygons; none may be empty."""
     if not len(polygons):
         return np.empty(0)
     dx, dy = polygons.edges
@@ -144,7 +155,7 @@ def signed_areas(polygons: Polygons) -> Floats:
 
 
 def perimeters(polygons: Polygons) -> Floats:
-    """Lengths of the closed outlines (n,); no polygon may be empty."""
+    """Return the lengths of the closed outlines (n,); no polygon may be empty."""
     if not len(polygons):
         return np.empty(0)
     dx, dy = polygons.edges
@@ -176,9 +187,9 @@ def standard_order(polygons: Polygons, clockwise: Booleans) -> Polygons:
 
 
 def resample(polygons: Polygons, points: int) -> Floats:
-    """Points at equal arc length along closed polygons (n, points, 2), the first at the first vertex.
+    """Return points at equal arc length along closed polygons (n, points, 2), the first at the first vertex.
 
-    One interpolation for many polygons. No polygon may be empty or have no length.
+    No polygon may be empty or have no length.
     """
     contours = np.empty((len(polygons), points, 2))
     for where, batch in polygons.batches():
@@ -187,6 +198,7 @@ def resample(polygons: Polygons, points: int) -> Floats:
 
 
 def _resample(polygons: Polygons, out: Floats) -> None:
+    """Write the points of a batch to `out` (n, points, 2): one linear interpolation over the edges of all polygons."""
     points = out.shape[1]
     first = polygons.first
     dx, dy = polygons.edges
@@ -215,17 +227,19 @@ def _resample(polygons: Polygons, out: Floats) -> None:
 
 
 def resample_contours(contours: NDArray[np.generic], points: int) -> Floats:
-    """Contours (n, p, 2) resampled to another number of points; unchanged where they have it already."""
+    """Return contours (n, p, 2) at another number of points; unchanged where they have it already."""
     if contours.shape[1] == points:
         return contours.astype(np.float64)
     return resample(without_repeats(Polygons.from_array(contours)), points)
 
 
 def centred(contours: Floats) -> tuple[Floats, Floats, Floats]:
-    """Contours (n, p, 2) moved so that their polygon's centroid is the origin.
+    """Move contours (n, p, 2) so that the centroid of their area is the origin.
 
-    Returns the contours, the centroids (n, 2) and the root mean square distances of the points from them (n,).
-    A polygon that encloses (nearly) nothing is centred on the mean of its points.
+    A contour that encloses (nearly) nothing is centred on the mean of its points.
+
+    Returns:
+        The contours, the centroids (n, 2), and the root mean square distances of the points from them (n,).
     """
     points = contours.shape[1]
     # Relative to the first point, as in `signed_areas`.
@@ -246,7 +260,7 @@ def centred(contours: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _next(values: Floats) -> Floats:
-    """Column j + 1 at column j, cyclically (several times faster than `np.roll`)."""
+    """Return column j + 1 at column j, cyclically; several times faster than `np.roll`."""
     following = np.empty_like(values)
     following[:, :-1] = values[:, 1:]
     following[:, -1] = values[:, 0]

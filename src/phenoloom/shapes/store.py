@@ -51,9 +51,21 @@ _SHARD_BYTES = 1 << 25
 
 
 class ArrayWriter:
-    """Appends float32 items of one shape to an array of a new Zarr group, one whole shard file at a time."""
+    """A writer of float32 items of one shape to an array of a new Zarr group, one whole shard file at a time.
+
+    Attributes:
+        count: Items appended so far.
+    """
 
     def __init__(self, store: Path, name: str, item: tuple[int, ...], attributes: dict[str, Any]) -> None:
+        """Create the group.
+
+        Args:
+            store: Folder of the group, which must not exist.
+            name: Name of the array.
+            item: Shape of one item.
+            attributes: Attributes of the group.
+        """
         size = 4 * int(np.prod(item))
         rows = max(1, _CHUNK_BYTES // size)
         per_file = rows * max(1, _SHARD_BYTES // (rows * size))
@@ -73,7 +85,7 @@ class ArrayWriter:
         self._digest = xxhash.xxh3_128()
 
     def append(self, items: NDArray[np.floating[Any]]) -> None:
-        """Write items (k, ...) after the last one."""
+        """Write items (k, *item) after the last one."""
         while len(items):
             used = self.count - self._written
             take = items[: len(self._waiting) - used]
@@ -84,12 +96,12 @@ class ArrayWriter:
                 self._flush()
 
     def close(self) -> str:
-        """Write what is left; the digest of the items' bytes, as hex."""
+        """Write what is left, and return the digest of the items' bytes, as hex."""
         self._flush()
         return self._digest.hexdigest()
 
     def arrays(self) -> dict[str, dict[str, Any]]:
-        """Shape and dtype for the manifest."""
+        """Return shape and dtype for the manifest."""
         return {self._name: {"shape": [self.count, *self._item], "dtype": "float32"}}
 
     def _flush(self) -> None:
@@ -103,7 +115,7 @@ class ArrayWriter:
 
 
 def write_table(manifest: Path, table: pa.Table) -> str:
-    """Write the table beside the manifest by atomic rename; returns its digest."""
+    """Write the table beside the manifest by atomic rename, and return its digest."""
     path = manifest.with_suffix(".parquet")
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)

@@ -1,8 +1,11 @@
-"""Label images to outlines: the largest outer component of every object, all objects of an image at once.
+"""Tracing of label images: the outline of the largest component of every object, all objects of an image at once.
 
 An outline runs through the midpoints between foreground pixels and their background neighbours, in a frame where pixel
 centres have integer coordinates: the curve of marching squares at level 0.5 with 8-connected foreground (Lorensen and
 Cline 1987). One pixel is a diamond of area 0.5; no object has area zero.
+
+OpenCV follows the borders pixel by pixel (Suzuki and Abe 1985); from the turns of these chains the midpoints of all
+borders are looked up in tables, without a loop over pixels.
 """
 
 from __future__ import annotations
@@ -21,14 +24,24 @@ from .polygons import Booleans, Integers, Polygons, concatenate
 _BATCH = 1 << 15
 # cv2 marks the pixels that it has followed in the two highest bits of their labels.
 _FIRST_MARK = 1 << 30
+# Directions on screen, counter-clockwise from north, as (dx, dy) with y down: cv2 keeps the background on the right.
+_COMPASS = ((0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1))
+
+Chain = NDArray[np.int32]
+"""Border pixels (k, 1, 2) of x and y, as `cv2.findContours` returns them."""
 
 
 @dataclass(frozen=True)
 class Traced:
-    """Outlines of n objects and, for each: its number, pixels, outer components, holes and contact with the border.
+    """Outlines of n objects, each of its component that encloses the most pixels, of equals the topmost, then leftmost.
 
-    The outline is that of the component that encloses the most pixels, of equals the topmost, then leftmost. Holes are
-    counted over all components.
+    Attributes:
+        polygons: The outlines, in px.
+        objects: Label of each object, or position of its mask (n,).
+        area_px: Pixels of the object, all components (n,).
+        components: Its 8-connected components (n,).
+        holes: Holes of all its components (n,).
+        border: Whether it touches the border of the image (n,).
     """
 
     polygons: Polygons
@@ -40,9 +53,9 @@ class Traced:
 
 
 def trace_labels(labels: NDArray[np.integer]) -> Traced:
-    """Outlines of all objects of a label image (h, w), 0 = background, in ascending order of their labels."""
+    """Trace all objects of a label image (h, w), in ascending order of their labels; values below 1 are background."""
     image = np.ascontiguousarray(labels, np.int32)
-    # Numbers far above the count of pixels would cost memory in tables of labels; below zero they look huge here.
+    # Labels far above the count of pixels would cost memory in tables; those below zero look huge as unsigned numbers.
     if image.view(np.uint32).max(initial=0) >= min(4 * image.size, _FIRST_MARK):
         numbers = np.union1d(0, np.maximum(image, 0)).astype(np.int64)
         traced = trace_labels(np.searchsorted(numbers, np.maximum(image, 0)))
@@ -55,7 +68,7 @@ def trace_labels(labels: NDArray[np.integer]) -> Traced:
     # Flood-fill mode outlines the background too.
     own = own[label[own] > 0]
     present, owner = np.unique(label[own], return_inverse=True)
-    polygons, enclosed_px = _midpoints([chains[i] for i in own.tolist()])
+    polygons, enclosed_px = _outlines([chains[i] for i in own.tolist()])
     outer = enclosed_px > 0
     holes = np.bincount(owner[~outer], minlength=len(present))
     area_px = np.bincount(owner, enclosed_px, minlength=len(present)).astype(np.int64)
@@ -71,7 +84,7 @@ def trace_labels(labels: NDArray[np.integer]) -> Traced:
 
 
 def trace_masks(masks: NDArray[np.bool_]) -> Traced:
-    """Outlines of the one object of each mask (n, h, w) that has foreground; `objects` is the mask's position."""
+    """Trace the one object of each mask (n, h, w); masks without foreground are left out."""
     n, height, width = masks.shape
     # One tall image, a background row between any two masks.
     tall = np.zeros((n, height + 1, width), np.uint8)
@@ -82,7 +95,7 @@ def trace_masks(masks: NDArray[np.bool_]) -> Traced:
     present = np.flatnonzero(area_px)
     owner = np.searchsorted(present, heads[:, 1] // (height + 1))
     outer = tree[0, :, 3] < 0 if len(chains) else np.empty(0, bool)
-    polygons, enclosed_px = _midpoints([chains[i] for i in np.flatnonzero(outer).tolist()])
+    polygons, enclosed_px = _outlines([chains[i] for i in np.flatnonzero(outer).tolist()])
     best = _largest(enclosed_px, heads[outer], owner[outer])
     edges = np.any(masks[:, [0, -1], :], axis=(1, 2)) | np.any(masks[:, :, [0, -1]], axis=(1, 2))
     return Traced(
@@ -96,21 +109,12 @@ def trace_masks(masks: NDArray[np.bool_]) -> Traced:
 
 
 def _heads(chains: Sequence[Chain]) -> Integers:
-    """The first pixel (x, y) of each chain, which is its topmost, of those its leftmost, for outer borders."""
+    """Return the first pixel (x, y) of each chain (n, 2): of outer borders the topmost, of those the leftmost."""
     return np.concatenate([np.empty((0, 2), np.int64), *(chain[0] for chain in chains)])
 
 
-def _midpoints(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
-    """`midpoint_outlines` in batches."""
-    ends = np.cumsum(np.fromiter(map(len, chains), np.int64, len(chains)))
-    cuts = [*np.flatnonzero(np.diff(ends // _BATCH, prepend=-1)).tolist(), len(chains)]
-    parts = [midpoint_outlines(chains[a:b]) for a, b in itertools.pairwise(cuts)]
-    enclosed = np.concatenate([np.empty(0, np.int64), *(part for _, part in parts)])
-    return concatenate([part for part, _ in parts]), enclosed
-
-
 def _areas(image: NDArray[np.int32]) -> Integers:
-    """Pixels of the labels above zero, of those present, in ascending order, counted by runs, not pixel by pixel."""
+    """Return the pixels of each label above zero, in ascending order of the labels, counted by runs along rows."""
     flat = image.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
     counts = np.bincount(flat[ends], np.diff(ends, prepend=-1))[1:].astype(np.int64)
@@ -128,25 +132,26 @@ def _count_holes(mask: NDArray[np.bool_]) -> int:
 
 
 def _largest(enclosed_px: Integers, heads: Integers, owner: Integers) -> Integers:
-    """For each owner in ascending order, the position of its component that encloses the most pixels."""
+    """Return for each owner, in ascending order, the position of its component that encloses the most pixels."""
     order = np.lexsort((heads[:, 0], heads[:, 1], -enclosed_px, owner))
     _, chosen = np.unique(owner[order], return_index=True)
     return order[chosen]
 
 
-Chain = NDArray[np.int32]
+def _outlines(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
+    """Return what `_outlines_of_batch` does, in batches of chains that stay in the processor's cache."""
+    ends = np.cumsum(np.fromiter(map(len, chains), np.int64, len(chains)))
+    cuts = [*np.flatnonzero(np.diff(ends // _BATCH, prepend=-1)).tolist(), len(chains)]
+    parts = [_outlines_of_batch(chains[a:b]) for a, b in itertools.pairwise(cuts)]
+    enclosed = np.concatenate([np.empty(0, np.int64), *(part for _, part in parts)])
+    return concatenate([part for part, _ in parts]), enclosed
 
 
-# On-screen counter-clockwise from north, as (dx, dy) with y down: cv2 keeps the background on the right hand.
-_COMPASS = ((0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1))
+def _outlines_of_batch(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
+    """Return the outlines of 8-connected borders, and how many pixels each encloses; negative for that of a hole.
 
-
-def midpoint_outlines(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
-    """Outlines of 8-connected borders, and how many pixels each encloses (negative: the border of a hole).
-
-    `chains` are the borders (k, 1, 2) that `cv2.findContours` follows. At each pixel the direction back to the previous
-    pixel is turned, over the background, to the direction of the next one; every background 4-neighbour passed on the
-    way gives one vertex, half a pixel from the border pixel.
+    At each pixel the direction back to the previous pixel is turned, over the background, to the direction of the next
+    one; every background 4-neighbour passed on the way gives one vertex, half a pixel from the border pixel.
     """
     if not chains:
         return Polygons(np.empty(0), np.empty(0), np.empty(0, np.int64)), np.empty(0, np.int64)
@@ -175,11 +180,16 @@ def midpoint_outlines(chains: Sequence[Chain]) -> tuple[Polygons, Integers]:
 
 
 def _code(step: tuple[int, int]) -> int:
+    """Return the number of a step (dx, dy), from 0 to 8."""
     return 3 * step[1] + step[0] + 4
 
 
 def _turns() -> tuple[Integers, NDArray[np.float64]]:
-    """Per 9 * arriving + leaving step: the background 4-neighbours passed; x and y of the vertices, four a turn."""
+    """Return two tables over turns, numbered 9 * arriving + leaving step.
+
+    They are the background 4-neighbours that a turn passes (81,), and x and y of its vertices relative to the pixel, of
+    which a turn has at most four (2, 324).
+    """
     passed, offsets = np.zeros(81, np.int64), np.zeros((2, 81, 4))
     for b, back in enumerate(_COMPASS):
         for o, onward in enumerate(_COMPASS):
@@ -196,10 +206,6 @@ def _turns() -> tuple[Integers, NDArray[np.float64]]:
 
 
 _PASSED, _OFFSETS = _turns()
-
-
-# Per turn, over its vertices: right sides less left sides, and in halves of a pixel how far out they lie.
+# Over the vertices of a turn: right sides less left sides, and the number of both, each half a pixel off the centre.
 _SIDES = (2 * _OFFSETS[0]).reshape(81, 4).sum(axis=1).astype(np.int64)
-
-
 _HALVES = (4 * _OFFSETS[0] ** 2).reshape(81, 4).sum(axis=1).astype(np.int64)

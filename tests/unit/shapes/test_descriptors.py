@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,11 +12,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.helpers.contours import blobs, circle
 
+from phenoloom.config.base import Descriptor
 from phenoloom.config.source import Outlines
 from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.descriptors import DESCRIPTORS
 from phenoloom.shapes.polygons import Polygons, without_repeats
 from phenoloom.study.outline_files import read_outlines
+
+
+def test_studies_can_ask_for_every_set_of_descriptors() -> None:
+    assert {*DESCRIPTORS, "intensity"} == set(get_args(Descriptor))
+
 
 INVARIANT = ["regionprops", "fourier", "distance-spectrum"]
 
