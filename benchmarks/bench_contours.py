@@ -19,8 +19,7 @@ from scipy import ndimage
 from scipy.interpolate import splev, splprep
 from skimage.measure import find_contours
 
-from phenoloom.shapes.contours import standard_contours
-from phenoloom.shapes.polygons import resample, without_repeats
+from phenoloom.shapes.polygons import resample, standard_contours, without_repeats
 from phenoloom.shapes.tracing import trace_labels
 
 Way = Callable[[], object]

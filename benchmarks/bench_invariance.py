@@ -21,9 +21,8 @@ from phenoloom.config.model import ShapeModel
 from phenoloom.embedding.invariance import CHANGES, Moved, invariance
 from phenoloom.models.checkpoint import initial_objective, load_objective, read_card
 from phenoloom.objectives import Objective
-from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.fourier import distance_spectrum, efd, fourier
-from phenoloom.shapes.polygons import Polygons
+from phenoloom.shapes.polygons import Polygons, standard_contours
 from phenoloom.shapes.store import ContourStore
 
 Ways = dict[str, Callable[[NDArray[Any]], NDArray[Any]]]

@@ -29,9 +29,8 @@ from phenoloom.models.checkpoint import initial_objective, load_objective, read_
 from phenoloom.nets.distance_matrix import planar_points
 from phenoloom.objectives import Objective
 from phenoloom.shapes.alignment import contour_distance, diameters, mean_outline, posed, reconstruction_errors
-from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.distance_matrix import distance_matrices
-from phenoloom.shapes.polygons import Polygons
+from phenoloom.shapes.polygons import Polygons, standard_contours
 from phenoloom.splits.split import TEST, TRAIN, Split
 
 Outlines = NDArray[np.float32]

@@ -127,7 +127,13 @@ def test_commands_load_their_packages_inside_their_functions(package: Path) -> N
         ("report.report", "torch"),
         ("evaluation.classify", "torch"),
         ("cluster.status.command", "torch"),
+        ("embedding.embed", "torch"),
         ("embedding.embed", "phenoloom.images.tiff"),
+        ("embedding.inference", "phenoloom.images.tiff"),
+        ("embedding.inference", "pytorch_lightning"),
+        ("embedding.shape_space", "phenoloom.images.tiff"),
+        ("embedding.collect", "phenoloom.images.tiff"),
+        ("embedding.collect", "torch"),
         ("embedding.embed", "phenoloom.splits.stratify"),
     ],
 )

@@ -33,8 +33,7 @@ def transfer_embed(a: argparse.Namespace) -> None:
 def _embed(a: argparse.Namespace) -> None:
     from ..artifacts.provenance import Provenance
     from ..config.rule_settings import EmbedSettings
-    from ..data.sources import stores_in
-    from ..data.study_input import StudyInput
+    from ..data.study_input import StudyInput, stores_in
     from ..embedding.embed import embed
     from ..embedding.representation import Concatenation, Descriptors, Encoder, Guest, Representation
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import read_manifest
@@ -21,12 +20,6 @@ from ..tiles.store import TileStore
 from .loader import Rows, Source
 
 _CONTOURS_A_BLOCK = 4096
-
-
-def stores_in(folder: Path, index: Path) -> list[Path]:
-    """Return the manifests of the stores in `folder` (`tiles` or `shapes` of a study) of the shards in the index."""
-    shards = pq.read_table(index, columns=["shard"])["shard"].unique().to_pylist()
-    return [folder / f"{shard}.json" for shard in sorted(shards)]
 
 
 class StudySource(Source, Protocol):

@@ -104,8 +104,8 @@ def apply_model(
     card = read_card(model)
     if card.preparation is None:
         raise PhenoloomError(
-            f"{model / CARD} does not say how its images were prepared, as one that an earlier version trained; rerun "
-            "`contours` (of a model of shapes) and train again"
+            f"{model / CARD} does not state how its images were prepared; rerun `contours` (for a model of shapes) and "
+            "train again"
         )
     study = new.folder.resolve().name or "new"
     steps = steps_for(card.preparation, new, study)

@@ -15,12 +15,12 @@ from ..artifacts.layout import SHAPE_SUMMARY
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
+from ..data.study_input import StudyInput
 from ..splits.split import ALL, NEW, Split
 from .representation import Concatenation, Descriptors, Encoder, Representation
 from .table import METADATA, Features, TableFacts, read_embedding, write_embedding
 
 if TYPE_CHECKING:
-    from ..data.study_input import StudyInput
     from .inference import Encoded
 
 INTENSITY = ("channel_mean", "channel_std")

@@ -1,8 +1,8 @@
-"""The same outline told otherwise, and how far vectors move for it: what an embedding of shapes should not see.
+"""Measure how far vectors of contours move under changes that an embedding of shapes should not see.
 
-Changes are those of an outline's description (start, direction), of its pose and size, and of its sampling: points
-between the points, more or fewer of them, and a mask whose rim is noisy. The last three are not exact symmetries of any
-sampled outline; a good embedding moves little.
+Changes concern the description of an outline (start, direction), its pose and size, and its sampling: points between
+the points, more or fewer points, and a mask with a noisy rim. The last three are not exact symmetries of any sampled
+outline; a good embedding moves little.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes.contours import standard_contours
-from ..shapes.polygons import Polygons, resample, without_repeats
+from ..shapes.polygons import Polygons, resample, standard_contours, without_repeats
 from ..shapes.tracing import trace_masks
 
 Floats = NDArray[np.float64]
@@ -31,19 +30,31 @@ _PAIRS = 4096
 
 @dataclass(frozen=True)
 class Moved:
-    """How far vectors move under one change, in units of the typical distance between two objects."""
+    """How far vectors move under one change, in units of the typical distance between two objects.
+
+    Attributes:
+        change: Name of the change.
+        median: Median over the objects.
+        most: 95th percentile over the objects.
+    """
 
     change: str
     median: float
     most: float
-    """The 95th percentile over the objects."""
 
 
 def invariance(embed: Embed, contours: NDArray[np.floating[Any]], seed: int) -> list[Moved]:
-    """How far the vectors of contours (n, p, 2), in px, move under every change of `CHANGES`.
+    """Return how far the vectors of contours move under every change of `CHANGES`.
 
-    `embed` is given contours of scale 1 as float32 and gives vectors (n, d). The typical distance is the median over
-    random pairs of contours. At least two contours must differ.
+    The typical distance is the median over random pairs of contours.
+
+    Args:
+        embed: Function from contours (n, p, 2) of scale 1, float32, to vectors (n, d).
+        contours: Contours (n, p, 2) in px.
+        seed: Seed of pairs and changes.
+
+    Raises:
+        ValueError: No two contours differ in their vectors.
     """
     before = embed(_unit(contours.astype(np.float64)))
     pairs = np.random.default_rng(seed).integers(len(contours), size=(_PAIRS, 2))
@@ -61,52 +72,52 @@ def invariance(embed: Embed, contours: NDArray[np.floating[Any]], seed: int) -> 
 
 
 def start_later(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Each contour from another of its points."""
+    """Return each contour from another of its points."""
     n, points, _ = contours.shape
     place = (np.arange(points) + rng.integers(1, points, (n, 1))) % points
     return np.take_along_axis(contours, place[..., None], axis=1)
 
 
 def start_between(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Points half a step further along the same outline."""
+    """Return points half a step further along the same outline."""
     points = contours.shape[1]
     return resample(without_repeats(Polygons.from_array(contours)), 2 * points)[:, 1::2]
 
 
 def backwards(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Run the other way."""
+    """Return each contour in the other direction."""
     return contours[:, ::-1]
 
 
 def rotated(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Turned by a random angle and sampled anew, from the start that the store then gives them."""
+    """Return contours turned by a random angle and sampled anew, from the start that the store then gives them."""
     angle = rng.uniform(0, 2 * np.pi, len(contours))
     turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1).reshape(-1, 2, 2)
     return _standard(np.einsum("nij,npj->npi", turn, contours), contours.shape[1])
 
 
 def mirrored(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Reflected and sampled anew."""
+    """Return contours reflected and sampled anew."""
     return _standard(contours * np.array([-1.0, 1.0]), contours.shape[1])
 
 
 def enlarged(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Seven times as large."""
+    """Return contours seven times as large."""
     return 7 * contours
 
 
 def of_128_points(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Sampled with 128 points first, beginning anywhere, and from these with as many as before."""
+    """Return contours sampled at 128 points, beginning anywhere, and from these at as many as before."""
     return _through(contours, 128, rng)
 
 
 def of_512_points(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Sampled with 512 points first, beginning anywhere, and from these with as many as before."""
+    """Return contours sampled at 512 points, beginning anywhere, and from these at as many as before."""
     return _through(contours, 512, rng)
 
 
 def noisy_mask(contours: Floats, rng: np.random.Generator) -> Floats:
-    """Drawn as masks of their size in px, a tenth of the pixels on the rim flipped at random, and traced again.
+    """Return contours drawn as masks of their size in px, with a tenth of the rim's pixels flipped, and traced again.
 
     Objects wider than 1,024 px are drawn that wide.
     """
@@ -159,6 +170,6 @@ def _traced_again(contour: Floats, size: int, rng: np.random.Generator) -> Float
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     rim = cv2.dilate(mask, cross) != cv2.erode(mask, cross)
     noisy = (mask ^ (rim & (rng.random(mask.shape) < FLIPPED))).astype(bool)
-    # Of an object of a few pixels noise may leave nothing; it then stays as it is drawn.
+    # Noise may leave nothing of an object of a few pixels; it then stays as it is drawn.
     traced = trace_masks((noisy if noisy.any() else mask.astype(bool))[None])
     return traced.polygons[0]

@@ -1,4 +1,4 @@
-"""What a folder of new images must go through to become what a model was trained on: settings of the usual steps."""
+"""Settings of the steps that turn new images into items like those that a model was trained on."""
 
 from __future__ import annotations
 
@@ -24,8 +24,18 @@ ANY_IMAGE = "{image}.{kind:(?i:tiff?|png|jpe?g|bmp)}"
 class NewImages:
     """Where new images lie, in the words of a study file; None: as when the model was trained.
 
-    `channels` are `NAME`, in the order of a file's pages or colours, or `NAME=TEXT` with the text of `{channel}` in the
-    files' names. `columns` says what the words plate, well, field and image are called in the patterns.
+    Attributes:
+        folder: Folder of the images, masks or outlines.
+        files: Pattern of the image files; images directly in the folder by default.
+        channels: `NAME`, in the order of a file's pages or colours, or `NAME=TEXT` with the text of `{channel}` in the
+            names of the files; the model's channels in their order by default.
+        masks: Pattern of the mask files.
+        objects: What an object is in a mask file.
+        outlines: File of outlines.
+        outlines_format: Format of that file.
+        columns: What the words plate, well, field and image are called in the patterns.
+        pixel_size_um: Size of a pixel in µm.
+        max_rejected_fraction: Share of bad images above which the run stops.
     """
 
     folder: Path
@@ -42,7 +52,14 @@ class NewImages:
 
 @dataclass(frozen=True)
 class Steps:
-    """Settings of the steps: without `convert` no pixels are needed, without `contours` no shapes."""
+    """Settings of the steps.
+
+    Attributes:
+        sheet: Settings of `sheet`.
+        convert: Settings of `convert`; None where no pixels are needed.
+        contours: Settings of `contours`; None where no shapes are needed.
+        reader: Reader of the images; None where no pixels are needed.
+    """
 
     sheet: SheetSettings
     convert: ConvertSettings | None
@@ -51,7 +68,7 @@ class Steps:
 
     @property
     def conversion(self) -> Conversion | None:
-        """How the new images become tiles."""
+        """The conversion of the images to tiles; None where no pixels are needed."""
         if self.convert is None or self.reader is None:
             return None
         return Conversion(
@@ -66,9 +83,21 @@ class Steps:
 
 
 def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:
-    """The steps that make of new images what the model was trained on; raises PhenoloomError where they cannot."""
-    if made.contours is None or (made.convert is not None and not new.outlines and (new.files or not new.masks)):
-        return _with_tiles(made, new, study)
+    """Return the steps that turn new images into items like those that a model was trained on.
+
+    Args:
+        made: How the items of the model were made.
+        new: The new images.
+        study: Name that their study gets.
+
+    Raises:
+        PhenoloomError: The images lack something that the model needs, or have something that it cannot use.
+    """
+    convert, contours = made.convert, made.contours
+    if convert is not None and (contours is None or (not new.outlines and (new.files or not new.masks))):
+        return _with_tiles(convert, made, new, study)
+    if contours is None:
+        raise PhenoloomError("The model does not state how its tiles or contours were made; train it again")
     if new.files:
         raise PhenoloomError(
             "The model looks at contours alone, so images (`--files`) are of no use to it; give `--masks PATTERN` with "
@@ -79,17 +108,18 @@ def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:
             "Contours are divided by their size and have no channels; leave out `--channels` and `--pixel-size-um`, or "
             "give the images too (`--files`)"
         )
-    return _of_outlines(made.contours, new, study) if new.outlines else _of_masks(made, made.contours, new, study)
+    if new.outlines:
+        return _of_outlines(contours, Outlines(path=new.outlines, format=new.outlines_format), new, study)
+    return _of_masks(made, contours, new, study)
 
 
-def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
+def _with_tiles(trained: ConvertSettings, made: Preparation, new: NewImages, study: str) -> Steps:
     if new.outlines:
         raise PhenoloomError("The model looks at pixels, which `--outlines` lack; give images")
-    assert made.convert is not None
     pattern = Pattern(new.files or ANY_IMAGE)
-    named, in_file, select = _channels(made.convert.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
-    masks = _masks(made.convert.masks, new)
-    convert = made.convert.model_copy(
+    named, in_file, select = _channels(trained.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
+    masks = _masks(trained.masks, new)
+    convert = trained.model_copy(
         update={
             "study": study,
             "root": str(new.folder),
@@ -98,7 +128,7 @@ def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
         }
     )
     files = Masks(files=masks.files) if masks and masks.files else None
-    planes = made.convert.planes and made.convert.planes.as_the_sheet_sees()
+    planes = trained.planes and trained.planes.as_the_sheet_sees()
     source = Source(files=pattern.text, channels=named, planes=planes, masks=files, columns=_columns(new))
     contours = made.contours and made.contours.model_copy(
         update={"study": study, "max_rejected_fraction": new.max_rejected_fraction}
@@ -107,11 +137,9 @@ def _with_tiles(made: Preparation, new: NewImages, study: str) -> Steps:
     return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reader)
 
 
-def _of_outlines(trained: ContoursSettings, new: NewImages, study: str) -> Steps:
-    assert new.outlines is not None
+def _of_outlines(trained: ContoursSettings, outlines: Outlines, new: NewImages, study: str) -> Steps:
     if new.masks:
         raise PhenoloomError("Give `--masks` or `--outlines`, not both")
-    outlines = Outlines(path=new.outlines, format=new.outlines_format)
     update = {"source": "outlines", "masks": None, "outlines": outlines}
     return Steps(_sheet(new, study, Source(outlines=outlines)), None, _contours(trained, new, study, update))
 
@@ -208,7 +236,7 @@ def _of_pixel_size(trained: ConvertSettings, pixel_size_um: float | None) -> Con
     if trained.pixel_size_um is None:
         raise PhenoloomError(
             "The model does not know the pixel size of its own images (`source.pixel_size_um` of its study), so "
-            "`--pixel-size-um` has nothing to be compared with; leave it out, or say it in the study and train again"
+            "`--pixel-size-um` has nothing to be compared with; leave it out, or state it in the study and train again"
         )
     ratio = trained.pixel_size_um / pixel_size_um
     tiles, masks = trained.tiles, trained.masks

@@ -20,7 +20,7 @@ from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_s
 from ..artifacts.provenance import Provenance
 from ..core.progress import progress
 from ..images.objects import LeftOut
-from .polygons import Floats, Polygons, centred, perimeters, resample, signed_areas, standard_order, without_repeats
+from .polygons import Floats, perimeters, signed_areas, standard_contours, without_repeats
 from .sources import Batch, OutlineSource
 from .store import CONVENTIONS, TABLE, ArrayWriter, write_table
 
@@ -95,25 +95,6 @@ def extract_contours(
             facts={"source": source.kind, **source.facts()},
         ),
     )
-
-
-def standard_contours(polygons: Polygons, points: int) -> tuple[Floats, Floats, Floats]:
-    """Bring outlines to the conventions of the store (`store.CONVENTIONS`).
-
-    Args:
-        polygons: Outlines of at least two vertices, none of them repeated; see `without_repeats`.
-        points: Points of a contour.
-
-    Returns:
-        Contours (n, points, 2) about their centroids, the centroids (n, 2), and the scales (n,), the root mean square
-        distances of the points from the centroid.
-    """
-    contours = np.empty((len(polygons), points, 2))
-    centres, scales = np.empty((len(polygons), 2)), np.empty(len(polygons))
-    for where, batch in polygons.batches():
-        ordered = standard_order(batch, signed_areas(batch) < 0)
-        contours[where], centres[where], scales[where] = centred(resample(ordered, points))
-    return contours, centres, scales
 
 
 def _accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:

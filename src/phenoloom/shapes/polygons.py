@@ -259,6 +259,25 @@ def centred(contours: Floats) -> tuple[Floats, Floats, Floats]:
     return np.stack([x, y], axis=2), centres, scale
 
 
+def standard_contours(polygons: Polygons, points: int) -> tuple[Floats, Floats, Floats]:
+    """Bring outlines to the conventions of the store (`store.CONVENTIONS`).
+
+    Args:
+        polygons: Outlines of at least two vertices, none of them repeated; see `without_repeats`.
+        points: Points of a contour.
+
+    Returns:
+        Contours (n, points, 2) about their centroids, the centroids (n, 2), and the scales (n,), the root mean square
+        distances of the points from the centroid.
+    """
+    contours = np.empty((len(polygons), points, 2))
+    centres, scales = np.empty((len(polygons), 2)), np.empty(len(polygons))
+    for where, batch in polygons.batches():
+        ordered = standard_order(batch, signed_areas(batch) < 0)
+        contours[where], centres[where], scales[where] = centred(resample(ordered, points))
+    return contours, centres, scales
+
+
 def _next(values: Floats) -> Floats:
     """Return column j + 1 at column j, cyclically; several times faster than `np.roll`."""
     following = np.empty_like(values)

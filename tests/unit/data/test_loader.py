@@ -17,7 +17,8 @@ from phenoloom.core.errors import PhenoloomError
 from phenoloom.core.seeds import stable_seed
 from phenoloom.data.channels import Normaliser, fit_normaliser
 from phenoloom.data.loader import Epoch, Loader, cut, shuffled
-from phenoloom.data.sources import ContourSource, TileSource, stores_in
+from phenoloom.data.sources import ContourSource, TileSource
+from phenoloom.data.study_input import stores_in
 
 
 class Counting:

@@ -367,9 +367,9 @@ def test_a_model_of_mask_files_alone_refuses_images(tmp_path: Path) -> None:
     same(finished, pd.read_parquet(tmp_path / "new.parquet"))
 
 
-def test_a_model_of_an_earlier_version_is_refused(grid: Finished, tmp_path: Path) -> None:
+def test_a_model_that_does_not_state_how_its_images_were_prepared_is_refused(grid: Finished, tmp_path: Path) -> None:
     model = without_preparation(grid, tmp_path / "model")
-    with pytest.raises(PhenoloomError, match="does not say how its images were prepared"):
+    with pytest.raises(PhenoloomError, match="does not state how its images were prepared"):
         apply_model(model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet")
 
 

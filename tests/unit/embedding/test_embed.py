@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -272,14 +270,3 @@ def test_a_missing_or_foreign_part_is_refused(study: StudyOnDisk, tmp_path: Path
     for parts in ([learned], [learned, props, props], [learned, tmp_path / "efd" / "all.parquet"]):
         with pytest.raises(PhenoloomError, match="Tables of ae, props are to be concatenated"):
             run(study, both(*parts), tmp_path / "both.parquet")
-
-
-def test_descriptors_need_no_torch_and_models_no_lightning() -> None:
-    code = (
-        "import sys\n"
-        "import phenoloom.embedding.embed\n"
-        "assert 'torch' not in sys.modules\n"
-        "import phenoloom.embedding.inference\n"
-        "assert 'pytorch_lightning' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,10 +7,9 @@ import pytest
 
 from phenoloom.embedding.invariance import CHANGES, Moved, invariance
 from phenoloom.shapes.alignment import diameters, reconstruction_errors
-from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.distance_matrix import distance_matrices
 from phenoloom.shapes.fourier import distance_spectrum
-from phenoloom.shapes.polygons import Polygons
+from phenoloom.shapes.polygons import Polygons, standard_contours
 
 EXACT = ("start at another point", "other direction", "other size")
 

@@ -104,7 +104,7 @@ def test_camera_counts_give_the_vectors_of_embedding(changes: dict[str, Any], si
 
 
 def test_contours_of_any_place_and_size_give_the_vectors_of_centred_ones_of_scale_one(tmp_path: Path) -> None:
-    from phenoloom.shapes.contours import standard_contours
+    from phenoloom.shapes.polygons import standard_contours
 
     folder, card = save(tmp_path, shape_model())
     exported = Exported(folder)

@@ -14,9 +14,8 @@ from tests.helpers.contours import blobs, circle
 
 from phenoloom.config.base import Descriptor
 from phenoloom.config.source import Outlines
-from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.descriptors import DESCRIPTORS
-from phenoloom.shapes.polygons import Polygons, without_repeats
+from phenoloom.shapes.polygons import Polygons, standard_contours, without_repeats
 from phenoloom.study.outline_files import read_outlines
 
 

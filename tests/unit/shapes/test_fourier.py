@@ -4,9 +4,8 @@ import numpy as np
 import pyefd
 from tests.helpers.contours import blobs, circle
 
-from phenoloom.shapes.contours import standard_contours
 from phenoloom.shapes.fourier import SPECTRUM_NAMES, distance_spectrum, elliptic_fourier, fourier
-from phenoloom.shapes.polygons import Polygons
+from phenoloom.shapes.polygons import Polygons, standard_contours
 
 
 def test_elliptic_descriptors_are_those_of_pyefd() -> None:

@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull
 from skimage.measure import label, regionprops
 from tests.helpers.contours import blobs, circle
 
-from phenoloom.shapes.contours import standard_contours
+from phenoloom.shapes.polygons import standard_contours
 from phenoloom.shapes.region_properties import (
     REGION_NAMES,
     convex_hulls,
