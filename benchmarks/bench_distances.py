@@ -4,8 +4,9 @@ All alternatives run in turn in the same process on one thread; medians of the r
 overwritten after each batch, as in training. `cpu` is processor time, `wall` is the clock.
 
 A matrix needs a root of every entry, and roots are a processor's slowest arithmetic: `limit` takes as many in the same
-compiled way and stores nothing. Training works on the cyclic form (`nets/cyclic.py`), which holds each distance once,
-so it needs half as many. Matrices stored once and copied would need none, but 128 times the memory of the contours.
+compiled way and stores nothing. Training works on the cyclic form (`nets/cyclic_form.py`), which holds each distance
+once, so it needs half as many. Matrices stored once and copied would need none, but 128 times the memory of the
+contours.
 """
 
 from __future__ import annotations
@@ -27,16 +28,15 @@ from sklearn.manifold import MDS
 from sklearn.metrics import euclidean_distances
 
 from phenoloom.nets.cyclic_form import cyclic_form
-from phenoloom.nets.distance_matrix import compiled_distance_matrices, distance_matrices_torch
+from phenoloom.nets.distance_matrix import distance_matrices_torch
 from phenoloom.shapes.alignment import align
 from phenoloom.shapes.distance_matrix import classical_mds, distance_matrices
 from phenoloom.shapes.store import ArrayWriter
 
 Way = Callable[[], object]
-POINTS, BATCH, COMPILED_BATCH, CYCLIC_BATCH = 256, 8, 32, 16
-ROOTS, COMPILED, TRAINED, CYCLIC = (
+POINTS, BATCH, LARGE_BATCH, CYCLIC_BATCH = 256, 8, 32, 16
+ROOTS, TRAINED, CYCLIC = (
     "limit: a root of every entry, compiled",
-    "ours: torch, compiled",
     "ours: cyclic form, as in training",
     "ours: cyclic form, compiled",
 )
@@ -99,12 +99,8 @@ def matrices(rounds: int) -> None:
     contours = outlines(n, POINTS)
     double, tensor = contours.astype(np.float64), torch.from_numpy(contours)
     out = np.empty((BATCH, POINTS, POINTS), np.float32)
-    compiled, filled = compiled_distance_matrices(), torch.empty(COMPILED_BATCH, POINTS, POINTS)
     cyclic, only_roots = torch.compile(cyclic_form, dynamic=True), torch.compile(roots)
-    a, b = torch.rand(POINTS * COMPILED_BATCH), torch.rand(POINTS)
-    start = time.perf_counter()
-    compiled(tensor[:COMPILED_BATCH], filled)
-    print(f"first call of the compiled function: {time.perf_counter() - start:.1f} s")
+    a, b = torch.rand(POINTS * LARGE_BATCH), torch.rand(POINTS)
     reference = "sklearn euclidean_distances one by one, float64"
     seconds = measure(
         {
@@ -116,8 +112,7 @@ def matrices(rounds: int) -> None:
             "torch.cdist in batches": (each(lambda c: torch.cdist(c, c), tensor.split(BATCH)), n),
             "ours: numpy": (each(lambda c: distance_matrices(c, out), np.split(contours, n // BATCH)), n),
             "ours: torch": (each(distance_matrices_torch, tensor.split(BATCH)), n),
-            COMPILED: (each(lambda c: compiled(c, filled), tensor.split(COMPILED_BATCH)), n),
-            ROOTS: (each(lambda _: only_roots(a, b), range(20)), 20 * COMPILED_BATCH),
+            ROOTS: (each(lambda _: only_roots(a, b), range(20)), 20 * LARGE_BATCH),
             TRAINED: (each(cyclic_form, tensor.split(CYCLIC_BATCH)), n),
             CYCLIC: (each(cyclic, tensor.split(CYCLIC_BATCH)), n),
         },
@@ -126,15 +121,14 @@ def matrices(rounds: int) -> None:
     table("distance matrices of 256 points", seconds, reference)
     far = contours[:20] + 1000
     print(
-        f"largest relative error: ours {error(distance_matrices(contours[:20]), contours[:20]):.1e}, compiled "
-        f"{error(compiled(tensor[:20]).numpy(), contours[:20]):.1e}, torch.cdist 1,000 px from the origin "
+        f"largest relative error: ours {error(distance_matrices(contours[:20]), contours[:20]):.1e}, "
+        "torch.cdist 1,000 px from the origin "
         f"{error(torch.cdist(torch.from_numpy(far), torch.from_numpy(far)).numpy(), far):.1e}"
     )
     verdict(seconds, "ours: numpy", reference, 8)
-    verdict(seconds, COMPILED, reference, 50)
     verdict(seconds, CYCLIC, reference, 50)
-    (root, _), (ours, _) = seconds[ROOTS], seconds[COMPILED]
-    print(f"{ROOTS}: {seconds[reference][0] / root:.1f} x {reference}; {COMPILED} reaches {root / ours:.2f} of it")
+    (root, _), (ours, _) = seconds[ROOTS], seconds[CYCLIC]
+    print(f"{ROOTS}: {seconds[reference][0] / root:.1f} x {reference}; {CYCLIC} reaches {root / ours:.2f} of it")
 
 
 def stored(rounds: int) -> None:
@@ -143,9 +137,9 @@ def stored(rounds: int) -> None:
     contours = outlines(n, POINTS)
     tensor, order = torch.from_numpy(contours), np.random.default_rng(1).permutation(n)
     held = distance_matrices(contours)
-    batches = np.split(order, n // COMPILED_BATCH)
-    out, filled = np.empty((COMPILED_BATCH, POINTS, POINTS), np.float32), torch.empty(COMPILED_BATCH, POINTS, POINTS)
-    compiled, cyclic = compiled_distance_matrices(), torch.compile(cyclic_form, dynamic=True)
+    batches = np.split(order, n // LARGE_BATCH)
+    out = np.empty((LARGE_BATCH, POINTS, POINTS), np.float32)
+    cyclic = torch.compile(cyclic_form, dynamic=True)
     with tempfile.TemporaryDirectory() as folder:
         writer = ArrayWriter(Path(folder) / "0000.zarr", "distances", (POINTS, POINTS), {})
         writer.append(held)
@@ -157,7 +151,6 @@ def stored(rounds: int) -> None:
                 reference: (each(lambda rows: np.take(held, rows, axis=0, out=out), batches), n),
                 "stored: read from Zarr": (each(lambda rows: array.oindex[np.sort(rows)], batches[:2]), 2 * len(out)),
                 "ours: numpy": (each(lambda rows: distance_matrices(contours[rows], out), batches), n),
-                COMPILED: (each(lambda rows: compiled(tensor[rows], filled), batches), n),
                 TRAINED: (each(lambda rows: cyclic_form(tensor[rows]), batches), n),
                 CYCLIC: (each(lambda rows: cyclic(tensor[rows]), batches), n),
             },
@@ -169,7 +162,6 @@ def stored(rounds: int) -> None:
         reference,
     )
     verdict(seconds, TRAINED, reference, 1)
-    verdict(seconds, COMPILED, reference, 1)
 
 
 def scaling(rounds: int) -> None:

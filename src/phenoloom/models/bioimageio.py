@@ -243,13 +243,21 @@ SERIALISERS = {
     "bioimageio.spec._internal.io_packaging": "package_file_descr_serializer",
     "bioimageio.spec.model.v0_4": "package_weights",
 }
+"""Functions of bioimageio.spec up to 0.5.12 that pydantic 2.14 and later refuse."""
 
 
 def complaints(package: Path) -> list[str]:
-    """What `bioimageio.core` finds wrong with a package when it reads it, runs it and compares its test vectors."""
+    """Return what `bioimageio.core` finds wrong when it reads a package, runs it and compares its test vectors.
+
+    Args:
+        package: The zip of a model.
+
+    Returns:
+        One text for each error; empty for a package that passes.
+    """
     core = library("bioimageio.core")
     for module, name in SERIALISERS.items():
-        _leave_out_info(getattr(library(module), name, None))
+        _pass_value_alone(getattr(library(module), name, None))
     summary = core.test_description(package, weight_format="onnx")
     if summary.status == "passed":
         return []
@@ -257,18 +265,19 @@ def complaints(package: Path) -> list[str]:
     return found or [f"status {summary.status}"]
 
 
-def _leave_out_info(serialise: FunctionType | None) -> None:
-    """Make bioimageio.spec 0.5.12 and earlier work beside pydantic 2.14 and later.
+def _pass_value_alone(serialise: FunctionType | None) -> None:
+    """Make a serialiser call its handler with the value alone, as bioimageio.spec does from 0.5.13 on.
 
-    Their serialisers pass pydantic's `info` on where an index belongs, which pydantic ignored for long and now refuses
-    (its pull request 13506). Later releases of bioimageio.spec leave it out, and nothing changes for these.
+    Before, it also passes pydantic's `info` in the place of an index, which pydantic 2.14 refuses. Every release of
+    bioimageio.core up to 0.11 requires one such version exactly, so that no choice of versions helps; once a release
+    requires 0.5.13 or later, this function can go.
     """
     if serialise is None or serialise.__defaults__:
         return
     before = FunctionType(serialise.__code__, serialise.__globals__)
     # The models hold the function itself, so that it must stay the same object.
-    serialise.__code__, serialise.__defaults__ = _without_info.__code__, (before,)
+    serialise.__code__, serialise.__defaults__ = _value_alone.__code__, (before,)
 
 
-def _without_info(value: Any, handler: Callable[[Any], Any], info: Any, serialise: Callable[..., Any]) -> Any:
+def _value_alone(value: Any, handler: Callable[[Any], Any], info: Any, serialise: Callable[..., Any]) -> Any:
     return serialise(value, lambda item, *_: handler(item), info)

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Protocol
-
 import torch
 from torch import Tensor
-
-
-class Matrices(Protocol):
-    """Distances of contours (n, p, 2), in a new tensor or in the given one (n, p, p)."""
-
-    def __call__(self, contours: Tensor, out: Tensor | None = None) -> Tensor: ...  # noqa: D102
 
 
 def distance_matrices_torch(contours: Tensor) -> Tensor:
@@ -39,36 +30,9 @@ def planar_points(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return points, values[:, :-2].abs().sum(1) / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
-@cache
-def compiled_distance_matrices() -> Matrices:
-    """`distance_matrices_torch` fused into one pass over memory; the first call of either kind compiles for seconds.
-
-    What is left is a root of every entry and the writing of the result; `benchmarks/bench_distances.py` measures what
-    the roots alone cost. A call costs some 50 microseconds besides its matrices, so batches should be of tens of
-    contours; on a CPU they should still fit its cache, and `out` be one tensor for all batches, since fresh memory is
-    slower than the arithmetic. Gradients need a new tensor.
-    """
-    fused, filled = torch.compile(_matrices, dynamic=True), torch.compile(_fill, dynamic=True)
-
-    def matrices(contours: Tensor, out: Tensor | None = None) -> Tensor:
-        x, y = _coordinates(contours)
-        if out is None:
-            result: Tensor = fused(x, y)
-            return result
-        with torch.no_grad():
-            filled(x, y, out)
-        return out
-
-    return matrices
-
-
 def _coordinates(contours: Tensor) -> tuple[Tensor, ...]:
     # Apart from each other, x and y are read as vectors; interleaved they would be gathered one by one.
     return contours.movedim(-1, 0).contiguous().unbind(0)
-
-
-def _fill(x: Tensor, y: Tensor, out: Tensor) -> None:
-    out.copy_(_matrices(x, y))
 
 
 def _matrices(x: Tensor, y: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .collective import active, sum_in_place
+from .torch_private import BatchNorm
 
 
-class SynchronisedBatchNorm(_BatchNorm):
+class SynchronisedBatchNorm(BatchNorm):
     """Batch norm whose mean and variance in training are those of the rows of all processes.
 
     As `torch.nn.SyncBatchNorm` (which needs CUDA), with the variance from deviations rather than from squares, and with
@@ -20,12 +20,15 @@ class SynchronisedBatchNorm(_BatchNorm):
     """
 
     momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def _check_input_dim(self, input: Tensor) -> None:
         return
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalise (b, channels, ...); shares may differ in size."""
+        """Return normalised inputs (b, channels, ...); the processes may have different numbers of rows."""
         if not self.training or not active():
             return F.batch_norm(
                 inputs,
@@ -54,16 +57,13 @@ class SynchronisedBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """A sum whose gradient goes back to every process that has a part in it."""
+    """A sum whose gradient goes back to every process that added to it."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -80,11 +80,13 @@ def _sum_with_gradient(value: Tensor) -> Tensor:
 
 
 def synchronise_batch_norms(module: nn.Module) -> None:
-    """Put a synchronised batch norm, over the same parameters and buffers, in the place of each batch norm."""
+    """Replace each batch norm inside a module by a synchronised one that shares its parameters and buffers."""
     for name, child in module.named_children():
-        if isinstance(child, _BatchNorm):
+        if isinstance(child, BatchNorm):
             norm = SynchronisedBatchNorm(child.num_features, child.eps, child.momentum)
-            norm._parameters, norm._buffers = child._parameters, child._buffers
+            norm.weight, norm.bias = child.weight, child.bias
+            for buffer, value in child.named_buffers():
+                setattr(norm, buffer, value)
             norm.train(child.training)
             setattr(module, name, norm)
         else:

@@ -21,6 +21,7 @@ from ..config import image_objectives as config
 from ..config.model import ImageModel
 from ..core.errors import PhenoloomError
 from ..nets.heads import DINOHead
+from ..nets.torch_private import foreach_lerp_
 from ..nets.vit import ViT
 from .base import Objective, Outcome, Step, fixed_generator
 from .dino_loss import Centre, cross_entropies, koleo, patch_cross_entropy, random_patches, sharpened
@@ -145,7 +146,7 @@ class DINO(Objective):
     def after_update(self, step: Step) -> None:
         """Move the teacher towards the student; buffers, which are no weights, are copied."""
         momentum = 1 - (1 - self.settings.momentum) * (1 + math.cos(math.pi * step.fraction)) / 2
-        torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1 - momentum)
+        foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1 - momentum)
         for own, other in zip(self.teacher.buffers(), self.student.buffers(), strict=True):
             own.copy_(other)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..nets.collective import sum_in_place
 from ..nets.precision import in_float32
 
 MASKED_TILES = 0.5
@@ -27,8 +28,7 @@ class Centre(nn.Module):
     def follow(self, outputs: Tensor) -> None:
         """Move towards the mean of outputs (n, prototypes); with no output nothing moves."""
         total = torch.cat([outputs.sum(0), outputs.new_tensor([len(outputs)])])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(total)
+        sum_in_place(total)
         # No branch on the count: it would make the device wait.
         mean = torch.where(total[-1] > 0, total[:-1] / total[-1].clamp(min=1), self.value)
         self.value.lerp_(mean, 1 - self.momentum)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..nets.torch_private import BatchNorm, foreach_lerp_
 
 
 class WeightAverage:
@@ -29,7 +30,7 @@ class WeightAverage:
         The decay is min(decay, (1 + n) / (10 + n)), so that the initial weights are soon forgotten.
         """
         decay = min(self.decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(self._averages, self._live, 1 - decay)
+        foreach_lerp_(self._averages, self._live, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -61,5 +62,5 @@ class WeightAverage:
 
 def _averaged(net: nn.Module) -> list[Tensor]:
     weights: list[Tensor] = [p for p in net.parameters() if p.requires_grad]
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
     return weights + [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]

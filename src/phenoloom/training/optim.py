@@ -11,6 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ..config.training import Training
+from ..nets.torch_private import (
+    foreach_add_,
+    foreach_addcmul_,
+    foreach_lerp_,
+    foreach_mul_,
+    foreach_norm,
+    foreach_reciprocal_,
+    foreach_sqrt,
+)
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 UNDECAYED = frozenset({"cls_token", "pos_embed", "register_tokens", "mask_token"})
@@ -81,20 +90,20 @@ class LAMB(torch.optim.Optimizer):
         for state in states:
             state["step"] += 1
         means, squares = ([state[name] for state in states] for name in ("mean", "square"))
-        torch._foreach_lerp_(means, gradients, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+        foreach_lerp_(means, gradients, 1 - beta1)
+        foreach_mul_(squares, beta2)
+        foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
         # The bias corrections are numbers, and are taken out of the root.
         roots = [math.sqrt(1 - beta2 ** state["step"]) for state in states]
-        updates = torch._foreach_sqrt(squares)
-        torch._foreach_add_(updates, [root * group["eps"] for root in roots])
-        torch._foreach_reciprocal_(updates)
-        torch._foreach_mul_(updates, means)
-        torch._foreach_mul_(updates, [root / (1 - beta1 ** s["step"]) for root, s in zip(roots, states, strict=True)])
+        updates = foreach_sqrt(squares)
+        foreach_add_(updates, [root * group["eps"] for root in roots])
+        foreach_reciprocal_(updates)
+        foreach_mul_(updates, means)
+        foreach_mul_(updates, [root / (1 - beta1 ** s["step"]) for root, s in zip(roots, states, strict=True)])
         if decay:
-            torch._foreach_add_(updates, parameters, alpha=decay)
-            torch._foreach_mul_(updates, _trust(parameters, updates))
-        torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+            foreach_add_(updates, parameters, alpha=decay)
+            foreach_mul_(updates, _trust(parameters, updates))
+        foreach_add_(parameters, updates, alpha=-group["lr"])
 
     def _state(self, parameter: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
@@ -105,7 +114,7 @@ class LAMB(torch.optim.Optimizer):
 
 def _trust(weights: Tensors, updates: Tensors) -> list[Tensor]:
     """|w| / |r| of each tensor, on the device: nothing waits for it."""
-    pairs = zip(torch._foreach_norm(weights), torch._foreach_norm(updates), strict=True)
+    pairs = zip(foreach_norm(weights), foreach_norm(updates), strict=True)
     return [torch.where((w > 0) & (r > 0), w / r, torch.ones_like(w)) for w, r in pairs]
 
 

@@ -17,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
+from ..nets.torch_private import cpu_has_bfloat16
 from .launch import environment, strategy
 from .module import Pretraining
 
@@ -67,7 +68,7 @@ def _precision(wanted: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        native = cpu_has_bfloat16()
     half = wanted == "bf16" or (wanted == "auto" and native)
     return _BFloat16("bf16-mixed", device.type) if half else Precision()
 
