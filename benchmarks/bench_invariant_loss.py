@@ -20,7 +20,7 @@ from torch import Tensor
 
 from phenoloom.nets.cyclic_form import cyclic_form
 from phenoloom.nets.distance_matrix import distance_matrices_torch
-from phenoloom.objectives.start_invariant_loss import index_invariant_loss
+from phenoloom.objectives.start_invariant_loss import start_invariant_loss
 
 TARGET = 100
 BATCH = 4
@@ -28,7 +28,7 @@ BATCH = 4
 
 def ours(decoded: Tensor, target: Tensor) -> Tensor:
     """From points to the loss (b,)."""
-    return index_invariant_loss(cyclic_form(decoded), cyclic_form(target))
+    return start_invariant_loss(cyclic_form(decoded), cyclic_form(target))
 
 
 def all_starts_at_once(decoded: Tensor, target: Tensor) -> Tensor:

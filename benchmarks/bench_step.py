@@ -27,9 +27,10 @@ from phenoloom.config.model import ImageModel
 from phenoloom.models.checkpoint import initial_objective
 from phenoloom.nets.vit import Attention, Block
 from phenoloom.objectives import Objective, Step
-from phenoloom.objectives.dino import DINO
-from phenoloom.objectives.mae import MAE
-from phenoloom.objectives.vqvae import VQVAE
+from phenoloom.objectives.autoencoder import Autoencoder
+from phenoloom.objectives.dino import SelfDistillation
+from phenoloom.objectives.mae import MaskedAutoencoder
+from phenoloom.objectives.vqvae import QuantisedAutoencoder
 
 Batch = Callable[[int], float]
 CHANNELS, SIZE, CLIP = 3, 64, 3.0
@@ -75,7 +76,7 @@ def ours(objective: Objective, tiles: Tensor, bf16: bool) -> Batch:
 def plain(objective: Objective, tiles: Tensor) -> Batch:
     """The same step written out."""
     net = spelt_out(copy.deepcopy(objective).to(memory_format=torch.contiguous_format))
-    loss_of = PLAIN_LOSSES[type(objective).__name__]
+    loss_of = PLAIN_LOSSES[type(objective)]
     parameters = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=False, foreach=False)
 
@@ -85,7 +86,7 @@ def plain(objective: Objective, tiles: Tensor) -> Batch:
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step()
-        if isinstance(net, DINO):
+        if isinstance(net, SelfDistillation):
             with torch.no_grad():
                 for own, other in zip(net.teacher.parameters(), net.student.parameters(), strict=True):
                     own.mul_(0.996).add_(other, alpha=1 - 0.996)
@@ -123,7 +124,7 @@ def plain_ae(net: Any, tiles: Tensor, generator: torch.Generator) -> Tensor:
     return F.mse_loss(net.decoder(F.interpolate(maps, net.spread.size)), tiles)
 
 
-def plain_vqvae(net: VQVAE, tiles: Tensor, generator: torch.Generator) -> Tensor:
+def plain_vqvae(net: QuantisedAutoencoder, tiles: Tensor, generator: torch.Generator) -> Tensor:
     """The loop of the first implementations: all distances, one-hot codes, moving averages."""
     latents = net.project(net.encoder(tiles))
     b, c, y, x = latents.shape
@@ -145,7 +146,7 @@ def plain_vqvae(net: VQVAE, tiles: Tensor, generator: torch.Generator) -> Tensor
     return F.mse_loss(net.decoder(straight), tiles) + net.commitment * commitment
 
 
-def plain_mae(net: MAE, tiles: Tensor, generator: torch.Generator) -> Tensor:
+def plain_mae(net: MaskedAutoencoder, tiles: Tensor, generator: torch.Generator) -> Tensor:
     """Shuffle, restore and weigh by the mask, as in the published code."""
     p = net.encoder.reduction
     b, c, h, w = tiles.shape
@@ -173,7 +174,7 @@ def plain_mae(net: MAE, tiles: Tensor, generator: torch.Generator) -> Tensor:
     return (((predicted - target) ** 2).mean(-1) * mask).sum() / mask.sum()
 
 
-def plain_dino(net: DINO, tiles: Tensor, generator: torch.Generator) -> Tensor:
+def plain_dino(net: SelfDistillation, tiles: Tensor, generator: torch.Generator) -> Tensor:
     """Crops by the same augmentation, then the published double loop over them."""
     settings = net.settings
     tiles = tiles.contiguous(memory_format=torch.channels_last)
@@ -196,11 +197,11 @@ def plain_dino(net: DINO, tiles: Tensor, generator: torch.Generator) -> Tensor:
     return total / terms
 
 
-PLAIN_LOSSES: dict[str, Callable[..., Tensor]] = {
-    "AE": plain_ae,
-    "VQVAE": plain_vqvae,
-    "MAE": plain_mae,
-    "DINO": plain_dino,
+PLAIN_LOSSES: dict[type[Objective], Callable[..., Tensor]] = {
+    Autoencoder: plain_ae,
+    QuantisedAutoencoder: plain_vqvae,
+    MaskedAutoencoder: plain_mae,
+    SelfDistillation: plain_dino,
 }
 
 

@@ -43,10 +43,10 @@ def augment_contours(contours: Tensor, settings: ShapeAugment, generator: torch.
     if settings.noise:
         size = settings.noise * draw.uniform(len(contours), 1, 1)
         contours = contours + size * draw.normal(*contours.shape)
-    return normalised(contours)
+    return to_unit_scale(contours)
 
 
-def normalised(contours: Tensor) -> Tensor:
+def to_unit_scale(contours: Tensor) -> Tensor:
     """Contours around the mean of their points, with a root mean square distance of 1 from it."""
     centred = contours - contours.mean(1, keepdim=True)
     return centred / centred.square().sum(-1).mean(1).sqrt().clamp(min=1e-9)[:, None, None]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..core.atomic import write_atomically
 from ..data.sources import StudySource
-from ..objectives import Objective, ShapeVAE
+from ..objectives import Objective
+from ..objectives.shape_autoencoder import ShapeVariationalAutoencoder
 from ..shapes.alignment import mean_outline, posed, reconstruction_errors
 from ..splits.split import ALL, TEST, TRAIN
 from .invariance import invariance
@@ -223,7 +224,7 @@ def _paths(space: ShapeSpace) -> Arrays:
 
 def _drawn(space: ShapeSpace, seed: int) -> Arrays:
     """Decoded outlines of vectors that are drawn from the prior of a variational autoencoder."""
-    if not isinstance(space.objective, ShapeVAE):
+    if not isinstance(space.objective, ShapeVariationalAutoencoder):
         return {}
     decoded = space.decode(space.objective.draw(DRAWN, torch.Generator().manual_seed(seed)).numpy())
     assert decoded is not None

@@ -34,10 +34,6 @@ class TileEncoder(nn.Module):
     def __init__(self, objective: Objective, mean: list[float], std: list[float], size: int, input_size: int) -> None:
         super().__init__()
         self.objective = objective
-        averaging = [module for module in objective.modules() if getattr(module, "any_orientation", False)]
-        self.any_orientation = bool(averaging)
-        for module in averaging:
-            vars(module)["any_orientation"] = False
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("scale", 1 / torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer("resize", _resizing(size, input_size) if size != input_size else None)
@@ -47,9 +43,9 @@ class TileEncoder(nn.Module):
         values = (tiles - self.mean) * self.scale
         if self.resize is not None:
             values = self.resize @ values @ self.resize.T
-        if not self.any_orientation:
+        if not self.objective.averages_orientations:
             return self.objective.embed(values)
-        vectors = self.objective.embed(torch.cat(list(symmetries(values))))
+        vectors = self.objective.embed(torch.cat(list(symmetries(values))), orientations=False)
         return vectors.view(8, tiles.shape[0], -1).mean(0)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .bidirectional import TwoWayEncoder
+from .bidirectional import BidirectionalEncoder
 from .cyclic_form import angle_form, cyclic_form, pairs_of
 
 STAGES = ((1, 1), (1, 2), (2, 4))
@@ -47,7 +47,7 @@ class CyclicBlock(nn.Module):
         return torch.cat([x[..., -self.dilation :], x, x[..., : self.dilation]], -1)
 
 
-class CyclicEncoder(TwoWayEncoder):
+class CyclicResNet(BidirectionalEncoder):
     """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to start, direction, rotation and reflection."""
 
     def __init__(self, points: int, width: int, outputs: int, reflection: bool = True) -> None:

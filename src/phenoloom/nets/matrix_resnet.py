@@ -2,7 +2,7 @@
 
 The matrix is a torus, so every convolution and the maximum pooling wrap around; the matrix and its flip over both axes
 (the contour run backwards) are encoded and their features added. Strides make it blind to the start only for shifts by
-the network's reduction of 32: unlike `cyclic.CyclicEncoder`, it is not invariant to other starts.
+the network's reduction of 32: unlike `cyclic.CyclicResNet`, it is not invariant to other starts.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .bidirectional import TwoWayEncoder
+from .bidirectional import BidirectionalEncoder
 from .distance_matrix import distance_matrices_torch
 from .resnet import ResNetEncoder
 
 
-class MatrixResNet(TwoWayEncoder):
+class MatrixResNet(BidirectionalEncoder):
     """Contours (b, n, 2) -> vectors (b, outputs), exactly invariant to direction, pose and reflection."""
 
     def __init__(self, outputs: int, width: int, depth: int, reflection: bool = True) -> None:

@@ -14,7 +14,7 @@ LEAST_SIZE = 1e-5
 """Tokens a step, in the moving average, under which a code does not move."""
 
 
-class Quantised(NamedTuple):
+class QuantizerOutput(NamedTuple):
     """`values` has the tokens' shape and passes gradients straight through; `counts` (codes,) says how often each
     code was chosen; `commitment` is the mean squared distance of the tokens from their codes.
     """
@@ -48,7 +48,7 @@ class Quantizer(nn.Module):
         # Idle for ever at the start: the first batch places every code.
         self.register_buffer("idle", torch.full((codes,), revive_after, dtype=torch.int64))
 
-    def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> Quantised:
+    def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Quantise tokens (n, dim); in training also move the codebook, which needs a generator."""
         # Distances and averages lose codes in half precision.
         with torch.autocast(tokens.device.type, enabled=False):
@@ -63,7 +63,7 @@ class Quantizer(nn.Module):
             if self.training:
                 self._follow(detached, hits, counts)
             commitment = F.mse_loss(tokens, values)
-            return Quantised(tokens + (values - detached), commitment, counts)
+            return QuantizerOutput(tokens + (values - detached), commitment, counts)
 
     def nearest(self, tokens: Tensor) -> Tensor:
         """Index (n,) of the nearest code of each token."""

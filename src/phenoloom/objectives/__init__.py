@@ -4,7 +4,5 @@ from __future__ import annotations
 
 from .base import Objective, Outcome, Step
 from .build import build_objective
-from .shape_autoencoder import ShapeAE, ShapeVAE
-from .vqvae import VQVAE
 
-__all__ = ["VQVAE", "Objective", "Outcome", "ShapeAE", "ShapeVAE", "Step", "build_objective"]
+__all__ = ["Objective", "Outcome", "Step", "build_objective"]

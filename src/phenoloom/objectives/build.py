@@ -1,41 +1,76 @@
-"""Build the objective of a model file: its loss, how channels reach it, and the contrastive term around both.
+"""The registry of objectives, and the network of a model file: loss, channels, and the contrastive term around both.
 
-A new objective is one more entry of `IMAGE_OBJECTIVES` or `SHAPE_OBJECTIVES`.
+A new objective is a file with its network and one line of `IMAGE_OBJECTIVES` or `SHAPE_OBJECTIVES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from ..config import image_objectives as image
+from ..config import shape_objectives as shape
 from ..config.model import ImageModel, ShapeModel
 from ..core.errors import PhenoloomError
-from .autoencoder import AE, VAE
+from .autoencoder import Autoencoder, VariationalAutoencoder
 from .base import Objective
-from .channel_map import Mapped
+from .channel_map import ChannelMapped
 from .channelwise import Channelwise
 from .contrast import Contrasted
-from .dino import DINO
-from .mae import MAE
-from .shape_autoencoder import ShapeAE, ShapeVAE
-from .shape_contrast import ShapeContrast
-from .shape_mae import ShapeMAE
-from .shape_vqvae import ShapeVQVAE
-from .vqvae import VQVAE
+from .dino import SelfDistillation
+from .mae import MaskedAutoencoder
+from .shape_autoencoder import ShapeAutoencoder, ShapeVariationalAutoencoder
+from .shape_contrast import ShapeSimCLR
+from .shape_mae import ShapeMaskedAutoencoder
+from .shape_vqvae import ShapeQuantisedAutoencoder
+from .vqvae import QuantisedAutoencoder
 
-IMAGE_OBJECTIVES: Mapping[str, Callable[[ImageModel, int], Objective]] = {
-    "ae": AE,
-    "vae": VAE,
-    "vqvae": VQVAE,
-    "mae": MAE,
-    "dino": DINO,
+IMAGE_OBJECTIVES: Mapping[type[Any], Callable[[ImageModel, Any, int], Objective]] = {
+    image.AE: Autoencoder,
+    image.VAE: VariationalAutoencoder,
+    image.VQVAE: QuantisedAutoencoder,
+    image.MAE: MaskedAutoencoder,
+    image.DINO: SelfDistillation,
 }
+"""Settings -> network, which takes the model, these settings and the number of its input channels."""
+
+SHAPE_OBJECTIVES: Mapping[type[Any], Callable[[ShapeModel, Any, int], Objective]] = {
+    shape.ShapeAE: ShapeAutoencoder,
+    shape.ShapeVAE: ShapeVariationalAutoencoder,
+    shape.ShapeVQVAE: ShapeQuantisedAutoencoder,
+    shape.ShapeMAE: ShapeMaskedAutoencoder,
+    shape.ShapeContrast: ShapeSimCLR,
+}
+"""Settings -> network, which takes the model, these settings and the number of points of a contour."""
+
+
+def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequence[str] | None = None) -> Objective:
+    """Return the network of a model file, with initial weights from torch's random state.
+
+    Args:
+        model: The model file.
+        size: Channels of a tile, or points of a contour.
+        channels: Names of the tile's channels, which a model that maps them by name needs.
+
+    Raises:
+        PhenoloomError: The model maps channels by name, and the names are missing or do not fit.
+    """
+    if isinstance(model, ShapeModel):
+        return SHAPE_OBJECTIVES[type(model.objective)](model, model.objective, size)
+    return build_image_objective(model, size, channels)
 
 
 def build_image_objective(model: ImageModel, channels: int, names: Sequence[str] | None = None) -> Objective:
-    """The network of a model file for tiles of `channels` channels; `names` are theirs, which `map` needs."""
+    """Return the network of a model file for tiles of `channels` channels, wrapped as its channels and contrast ask.
+
+    Args:
+        model: The model file.
+        channels: Channels of a tile.
+        names: Names of the channels, which `channels.mode: map` needs.
+    """
     settings = model.channels
     inputs = {"joint": channels, "separate": 1}.get(settings.mode, settings.inputs)
-    objective = IMAGE_OBJECTIVES[model.objective.name](model, inputs)
+    objective = IMAGE_OBJECTIVES[type(model.objective)](model, model.objective, inputs)
     values = model.latent
     if settings.mode in {"separate", "replicate"}:
         objective = Channelwise(objective, model, inputs)
@@ -44,29 +79,5 @@ def build_image_objective(model: ImageModel, channels: int, names: Sequence[str]
     elif settings.mode == "map":
         if names is None:
             raise PhenoloomError("`channels.mode: map` needs the names of the channels; they are in `source.channels`")
-        objective = Mapped(objective, settings, names)
-    return Contrasted(objective, model, values) if model.contrast else objective
-
-
-SHAPE_OBJECTIVES: Mapping[str, Callable[[ShapeModel, int], Objective]] = {
-    "ae": ShapeAE,
-    "vae": ShapeVAE,
-    "vqvae": ShapeVQVAE,
-    "mae": ShapeMAE,
-    "contrast": ShapeContrast,
-}
-
-
-def build_shape_objective(model: ShapeModel, points: int) -> Objective:
-    """The network of a model file for contours of `points` points."""
-    return SHAPE_OBJECTIVES[model.objective.name](model, points)
-
-
-def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequence[str] | None = None) -> Objective:
-    """The network of a model file; `size` is the number of channels of a tile, or of points of a contour.
-
-    `channels` are the names of the tile's channels, which a model that maps them by name needs.
-    """
-    if isinstance(model, ShapeModel):
-        return build_shape_objective(model, size)
-    return build_image_objective(model, size, channels)
+        objective = ChannelMapped(objective, settings, names)
+    return Contrasted(objective, model.contrast, model.augment, values) if model.contrast else objective

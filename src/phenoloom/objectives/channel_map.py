@@ -12,8 +12,12 @@ from ..core.errors import PhenoloomError
 from .base import Objective, Outcome, Wrapper
 
 
-class Mapped(Wrapper):
-    """`base`, a network of `inputs` channels, on tiles whose channels are put into the places of `map`."""
+class ChannelMapped(Wrapper):
+    """`base`, a network of `inputs` channels, on tiles whose channels are put into the places of `map`.
+
+    Raises:
+        PhenoloomError: `map` and `drop` do not name every channel once.
+    """
 
     def __init__(self, base: Objective, settings: Channels, names: Sequence[str]) -> None:
         super().__init__(base)
@@ -27,20 +31,16 @@ class Mapped(Wrapper):
             )
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of normalised tiles (b, c, y, x)."""
+        """Return the loss of normalised tiles (b, c, y, x)."""
         outcome: Outcome = self.base(self.placed(inputs), generator)
         return outcome
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """As the base does."""
-        return self.base.embed(self.placed(inputs))
-
-    def embed_once(self, inputs: Tensor) -> Tensor:
-        """As the base does."""
-        return self.base.embed_once(self.placed(inputs))
+    def embed(self, inputs: Tensor, *, orientations: bool = True) -> Tensor:
+        """Return the vectors of the base."""
+        return self.base.embed(self.placed(inputs), orientations=orientations)
 
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
-        """Tiles (b, c, y, x); channels that the network does not see are zero, their mean."""
+        """Return tiles (b, c, y, x); channels that the network does not see are zero, their mean."""
         decoded = self.base.reconstruct(self.placed(inputs))
         if decoded is None:
             return None
@@ -51,7 +51,7 @@ class Mapped(Wrapper):
         return answer
 
     def placed(self, inputs: Tensor) -> Tensor:
-        """Tiles (b, inputs, y, x) as the network takes them."""
+        """Return tiles (b, inputs, y, x) as the network takes them."""
         settings = self.settings
         mapped = {place: inputs[:, self.names.index(name)] for name, place in settings.map.items()}
         if settings.fill == "zero":

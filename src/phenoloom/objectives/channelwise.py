@@ -31,7 +31,7 @@ class Channelwise(Wrapper):
         self.apart = model.contrast is not None and model.contrast.pairs == "channels"
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of normalised tiles (b, c, y, x)."""
+        """Return the loss of normalised tiles (b, c, y, x)."""
         b, channels = inputs.shape[:2]
         chunks = torch.split(inputs, self.settings.at_once, 1)
         if len(chunks) == 1:
@@ -48,23 +48,23 @@ class Channelwise(Wrapper):
         codes = [outcome.codes for outcome in outcomes if outcome.codes is not None]
         return Outcome(
             mean(lambda outcome: outcome.loss),
+            self._combined(torch.cat([_views_by_channel(outcome.features, b) for outcome in outcomes], 1)),
             parts,
             torch.stack(codes).sum(0) if codes else None,
-            self._combined(
-                torch.cat([_views_by_channel(o.features, b) for o in outcomes if o.features is not None], 1)
-            ),
         )
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, c * latent), or (b, latent) for their mean."""
-        return self._embedded(self.base.embed, inputs)
-
-    def embed_once(self, inputs: Tensor) -> Tensor:
-        """As `embed`, of tiles as they lie."""
-        return self._embedded(self.base.embed_once, inputs)
+    def embed(self, inputs: Tensor, *, orientations: bool = True) -> Tensor:
+        """Return vectors (b, c * latent), or (b, latent) for their mean."""
+        chunks = torch.split(inputs, self.settings.at_once, 1)
+        # Not `len`, which is a fixed number to whoever exports the network.
+        items = inputs.shape[0]
+        vectors = torch.cat(
+            [_by_channel(self.base.embed(self._folded(chunk), orientations=orientations), items) for chunk in chunks]
+        )
+        return vectors.mean(0) if self.settings.combine == "mean" else vectors.transpose(0, 1).flatten(1)
 
     def reconstruct(self, inputs: Tensor) -> Tensor | None:
-        """Tiles (b, c, y, x) whose channels were decoded one by one."""
+        """Return tiles (b, c, y, x) whose channels were decoded one by one."""
         decoded = []
         for chunk in torch.split(inputs, self.settings.at_once, 1):
             folded = self.base.reconstruct(self._folded(chunk))
@@ -72,13 +72,6 @@ class Channelwise(Wrapper):
                 return None
             decoded.append(_by_channel(folded.mean(1), len(inputs)))
         return torch.cat(decoded).transpose(0, 1)
-
-    def _embedded(self, embed: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        chunks = torch.split(inputs, self.settings.at_once, 1)
-        # Not `len`, which is a fixed number to whoever exports the network.
-        items = inputs.shape[0]
-        vectors = torch.cat([_by_channel(embed(self._folded(chunk)), items) for chunk in chunks])
-        return vectors.mean(0) if self.settings.combine == "mean" else vectors.transpose(0, 1).flatten(1)
 
     def _folded(self, chunk: Tensor) -> Tensor:
         """Channels (b, k, y, x) as images (k * b, inputs, y, x), all tiles of the first channel first."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ..augment.tiles import augment
-from ..config.model import ImageModel
+from ..config.image_objectives import Contrast
+from ..config.model import Augment
 from ..core.errors import PhenoloomError
 from ..nets.heads import ProjectionHead
 from ..nets.precision import in_float32
@@ -23,26 +24,33 @@ from .base import Objective, Outcome, Wrapper
 class Contrasted(Wrapper):
     """The loss of `base` + `weight` x the contrastive loss of its projected features."""
 
-    def __init__(self, base: Objective, model: ImageModel, values: int) -> None:
+    def __init__(self, base: Objective, settings: Contrast, augment: Augment, values: int) -> None:
+        """Wrap `base`, the features of which have `values` values; `augment` makes two views where it makes none."""
         super().__init__(base)
-        assert model.contrast is not None
-        self.settings, self.augment = model.contrast, model.augment
-        self.head = ProjectionHead(values, model.contrast.projection, batch_norm=model.contrast.head_batch_norm)
+        self.settings, self.augment = settings, augment
+        self.head = ProjectionHead(values, settings.projection, batch_norm=settings.head_batch_norm)
 
     @property
     def pairs(self) -> str | None:
-        """Views and channels of an item need no key."""
+        """Return the kind of pairs that need keys; views and channels of an item need none."""
         return None if self.settings.pairs in {"views", "channels"} else self.settings.pairs
 
     @property
     def makes_views(self) -> bool:
-        """Two augmentations of each tile are made here, where the base has no views of its own."""
+        """Return whether the base augments, or two augmentations of each tile are made here."""
         return self.base.makes_views or self.settings.pairs == "views"
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None, keys: Tensor | None = None) -> Outcome:
-        """Loss of normalised tiles (b, c, y, x); `keys` (b, 2) hold what an item is, and where it was found.
+        """Return the loss of normalised tiles.
 
-        Two items belong together if they are the same and were found in different places.
+        Args:
+            inputs: Tiles (b, c, y, x).
+            generator: Source of the randomness of training; None in evaluation.
+            keys: Integers (b, 2) for what an item is and where it was found. Two items belong together if they are the
+                same and were found in different places.
+
+        Raises:
+            PhenoloomError: The kind of pairs needs keys, and there are none.
         """
         b = len(inputs)
         if self.pairs and keys is None:
@@ -56,7 +64,6 @@ class Contrasted(Wrapper):
             )
             inputs = torch.cat(views)
         outcome: Outcome = self.base(inputs, generator)
-        assert outcome.features is not None
         views_and_items = outcome.features.reshape(-1, b, outcome.features.shape[-1])
         unit = self.head(views_and_items)
         term = supervised_contrast(unit.flatten(0, 1), self._keys(unit, keys), self.settings.temperature)
@@ -75,10 +82,15 @@ class Contrasted(Wrapper):
 
 @in_float32
 def supervised_contrast(unit: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Eq. 2 of Khosla et al. 2020 on unit vectors (n, d) with keys (n, 2) of what an item is and where it was found.
+    """Return the supervised contrastive loss (Khosla et al. 2020, eq. 2), a scalar.
 
-    Items of the same place are no partners: the place is what they should not be known by; nor are they strangers, and
-    so they are left out. An item without a partner pulls on nothing; a batch without any has loss 0.
+    Pairs of the same item and the same place are left out, neither attracted nor repelled: the vectors should not
+    encode the place. An item without a partner adds nothing, and a batch without any has loss 0.
+
+    Args:
+        unit: Unit vectors (n, d).
+        keys: Integers (n, 2) for what an item is and where it was found.
+        temperature: Divisor of the cosines.
     """
     same, here = (keys[:, None, i] == keys[None, :, i] for i in (0, 1))
     partner = same & ~here

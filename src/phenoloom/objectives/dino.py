@@ -3,7 +3,7 @@
 A student sees all crops of a tile, a teacher, which is a moving average of the student, sees the two global ones; each
 crop's output of the student should predict the teacher's output for every other global crop. Centring and a low
 temperature of the teacher keep both from collapsing. The embedding is the teacher's class token (or mean feature). With
-`augment.flip`, which says that orientation means nothing, it is the mean over the eight flips and right-angle rotations
+`augment.flip`, by which orientation has no meaning, it is the mean over the eight flips and right-angle rotations
 of the tile, and so exactly invariant to them: that crops are flipped in training brings it only near.
 """
 
@@ -22,21 +22,20 @@ from ..config.model import ImageModel
 from ..core.errors import PhenoloomError
 from ..nets.heads import DINOHead
 from ..nets.torch_private import foreach_lerp_
-from ..nets.vit import ViT
-from .base import Objective, Outcome, Step, fixed_generator
+from .base import Outcome, Step, TileObjective, fixed_generator
 from .dino_loss import Centre, cross_entropies, koleo, patch_cross_entropy, random_patches, sharpened
-from .encoders import build_encoder, over_orientations
+from .encoders import ImageEncoder, build_encoder, build_vit
 
 GLOBAL_CROPS = 2
 
 
-class Network(nn.Module):
-    """A backbone, its projection to `latent` values, and the head on them."""
+class Branch(nn.Module):
+    """The student or the teacher: a backbone, its projection to `latent` values, and the head on them."""
 
-    def __init__(self, model: ImageModel, settings: config.DINO, channels: int) -> None:
+    def __init__(self, model: ImageModel, settings: config.DINO, backbone: ImageEncoder) -> None:
         super().__init__()
-        self.backbone = build_encoder(model, channels, mask_token=settings.ibot > 0)
-        features = self.backbone.features
+        self.backbone = backbone
+        features = backbone.features
         self.project: nn.Module = nn.Identity() if model.latent == features else nn.Linear(features, model.latent)
         self.head = DINOHead(
             model.latent,
@@ -47,46 +46,70 @@ class Network(nn.Module):
         )
 
     def vectors(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Embeddings (b, latent)."""
+        """Return embeddings (b, latent)."""
         return self.project(self.backbone.vector(images, generator))  # type: ignore[no-any-return]
 
-    def tokens(
-        self, images: Tensor, generator: torch.Generator | None = None, hidden: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Embeddings (b, latent) and projected patch tokens (b, patches, latent) of a ViT."""
-        assert isinstance(self.backbone, ViT)
+    def see(
+        self, images: Tensor, generator: torch.Generator | None, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings (b, latent), and no tokens."""
+        return self.vectors(images, generator), None
+
+
+class PatchBranch(Branch):
+    """A branch with a ViT, which also gives a vector for each patch, as iBOT needs."""
+
+    def __init__(self, model: ImageModel, settings: config.DINO, channels: int) -> None:
+        vit = build_vit(model, channels, mask_token=True)
+        super().__init__(model, settings, vit)
+        self.prefix = vit.prefix
+
+    def see(
+        self, images: Tensor, generator: torch.Generator | None, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings (b, latent) and projected patch tokens (b, patches, latent).
+
+        Args:
+            images: Crops (b, c, y, x).
+            generator: Source of stochastic depth; None without it.
+            hidden: Mask (b, patches) of the patches that the mask token replaces.
+        """
         tokens = self.project(self.backbone(images, generator, hidden))
-        return tokens[:, 0], tokens[:, self.backbone.prefix :]
+        return tokens[:, 0], tokens[:, self.prefix :]
 
 
-class DINO(Objective):
+class SelfDistillation(TileObjective):
     """Cross-entropy between teacher and student over crops (+ iBOT over hidden patches + KoLeo between tiles)."""
 
-    def __init__(self, model: ImageModel, channels: int) -> None:
-        super().__init__()
-        assert isinstance(model.objective, config.DINO)
-        self.settings, self.augment, self.size = model.objective, model.augment, model.input_size
-        self.any_orientation = model.augment.flip
-        self.student = Network(model, self.settings, channels)
-        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.centre = Centre(self.settings.prototypes, self.settings.centre_momentum)
-        self.patch_centre = (
-            Centre(self.settings.prototypes, self.settings.centre_momentum) if self.settings.ibot else None
+    def __init__(self, model: ImageModel, settings: config.DINO, channels: int) -> None:
+        super().__init__(model.augment.flip)
+        self.settings, self.augment, self.size = settings, model.augment, model.input_size
+        self.student = (
+            PatchBranch(model, settings, channels)
+            if settings.ibot
+            else Branch(model, settings, build_encoder(model, channels))
         )
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.centre = Centre(settings.prototypes, settings.centre_momentum)
+        self.patch_centre = Centre(settings.prototypes, settings.centre_momentum) if settings.ibot else None
         self.temperature: float | None = None
 
     @property
     def makes_views(self) -> bool:
-        """The crops are its own."""
+        """Return True: the crops are made here."""
         return True
 
     @property
     def keeps_last(self) -> bool:
-        """Losses under different temperatures and teachers are different questions."""
+        """Return True: losses under different temperatures and teachers cannot be compared."""
         return True
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of normalised tiles (b, c, y, x); without a generator the crops are the same every time."""
+        """Return the loss of normalised tiles (b, c, y, x); without a generator the crops are the same every time.
+
+        Raises:
+            PhenoloomError: In training, `before_step` was not called.
+        """
         if self.temperature is None and self.training:
             raise PhenoloomError("DINO needs `before_step` before each step of training: its schedules follow the step")
         settings, draws = self.settings, generator or fixed_generator(inputs)
@@ -98,21 +121,27 @@ class DINO(Objective):
         return self.distil(wide, close, draws)
 
     def distil(self, wide: Tensor, close: Tensor | None, generator: torch.Generator) -> Outcome:
-        """Loss of global crops (2 b, c, y, x) and local crops (n b, c, y, x), view by view."""
+        """Return the loss of crops that are ordered view by view.
+
+        Args:
+            wide: Global crops (2 b, c, y, x).
+            close: Local crops (n b, c, y, x), or None.
+            generator: Source of hidden patches and stochastic depth.
+        """
         settings, temperature = self.settings, self.temperature or self.settings.teacher_temperature
         hidden = random_patches(wide, self.student.backbone.reduction, generator) if settings.ibot else None
         with torch.no_grad():
-            target_vectors, target_tokens = self._see(self.teacher, wide, None, None)
+            target_vectors, target_tokens = self.teacher.see(wide, None, None)
             outputs = self.teacher.head(target_vectors).float()
             target = sharpened(outputs, self.centre.value, temperature)
-        vectors, tokens = self._see(self.student, wide, generator, hidden)
+        vectors, tokens = self.student.see(wide, generator, hidden)
         views = [vectors] if close is None else [vectors, self.student.vectors(close, generator)]
         predicted = torch.cat([self.student.head(view) for view in views]).float() / settings.student_temperature
         b = len(wide) // GLOBAL_CROPS
         loss = cross_entropies(target.view(GLOBAL_CROPS, b, -1), predicted.view(-1, b, predicted.shape[-1]))
         parts = {"dino": loss, **self._monitors(target, target_vectors)}
         if hidden is not None and tokens is not None and target_tokens is not None and self.patch_centre is not None:
-            parts["ibot"] = self._patch_loss(tokens[hidden], target_tokens[hidden], hidden, temperature)
+            parts["ibot"] = self._patch_loss(self.patch_centre, tokens[hidden], target_tokens[hidden], hidden)
             loss = loss + settings.ibot * parts["ibot"]
         if settings.koleo:
             parts["koleo"] = torch.stack([koleo(view) for view in vectors.float().chunk(GLOBAL_CROPS)]).mean()
@@ -120,14 +149,10 @@ class DINO(Objective):
         # After the loss: a centre that already held this batch would tell the student about its own targets.
         if self.training:
             self.centre.follow(outputs)
-        return Outcome(loss, parts, features=vectors.float().view(GLOBAL_CROPS, b, -1))
+        return Outcome(loss, vectors.float().view(GLOBAL_CROPS, b, -1), parts)
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent) of the teacher."""
-        return over_orientations(self.embed_once, inputs, self.any_orientation)
-
-    def embed_once(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent) of tiles as they lie."""
+    def vectors(self, inputs: Tensor) -> Tensor:
+        """Return the vectors (b, latent) of the teacher of tiles as they lie."""
         return self.teacher.vectors(inputs).float()
 
     def before_step(self, step: Step) -> None:
@@ -150,26 +175,18 @@ class DINO(Objective):
         for own, other in zip(self.teacher.buffers(), self.student.buffers(), strict=True):
             own.copy_(other)
 
-    def _see(
-        self, net: Network, images: Tensor, generator: torch.Generator | None, hidden: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        if self.settings.ibot:
-            return net.tokens(images, generator, hidden)
-        return net.vectors(images, generator), None
-
-    def _patch_loss(self, tokens: Tensor, targets: Tensor, hidden: Tensor, temperature: float) -> Tensor:
-        assert self.patch_centre is not None
+    def _patch_loss(self, centre: Centre, tokens: Tensor, targets: Tensor, hidden: Tensor) -> Tensor:
         with torch.no_grad():
             outputs = self.teacher.head(targets).float()
-            target = sharpened(outputs, self.patch_centre.value, temperature)
+            target = sharpened(outputs, centre.value, self.temperature or self.settings.teacher_temperature)
         predicted = self.student.head(tokens).float() / self.settings.student_temperature
         if self.training:
-            self.patch_centre.follow(outputs)
+            centre.follow(outputs)
         return patch_cross_entropy(target, predicted, hidden)
 
     @torch.no_grad()
     def _monitors(self, target: Tensor, vectors: Tensor) -> dict[str, Tensor]:
-        """What shows a collapse: a teacher that is undecided or says the same of all tiles, and vectors that agree."""
+        """Measures of collapse: entropy of the teacher, information of its answer on the tile, spread of the vectors."""
         entropy = torch.special.entr(target).sum(-1).mean()
         overall = torch.special.entr(target.mean(0)).sum()
         spread = F.normalize(vectors.float(), dim=-1).std(0).mean()

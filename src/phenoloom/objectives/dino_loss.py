@@ -35,15 +35,17 @@ class Centre(nn.Module):
 
 
 def sharpened(outputs: Tensor, centre: Tensor, temperature: float) -> Tensor:
-    """The teacher's targets: centred outputs (n, prototypes) through a softmax of low temperature."""
+    """Return the teacher's targets: centred outputs (n, prototypes) through a softmax of low temperature."""
     return ((outputs - centre) / temperature).softmax(-1)
 
 
 @in_float32
 def cross_entropies(targets: Tensor, predicted: Tensor) -> Tensor:
-    """Mean cross-entropy of targets (g, b, k) and predicted logits (v, b, k) over all pairs of different views.
+    """Return the mean cross-entropy over all pairs of different views (DINO, eq. 3), a scalar.
 
-    The first g views of the student are those that the teacher saw (eq. 3 of DINO).
+    Args:
+        targets: Probabilities (g, b, k) of the teacher.
+        predicted: Logits (v, b, k) of the student, the first g views of which are those that the teacher saw.
     """
     logs = predicted.log_softmax(-1)
     pairs = -torch.einsum("gbk,vbk->gv", targets, logs) / targets.shape[1]
@@ -52,9 +54,12 @@ def cross_entropies(targets: Tensor, predicted: Tensor) -> Tensor:
 
 
 def patch_cross_entropy(targets: Tensor, predicted: Tensor, hidden: Tensor) -> Tensor:
-    """Cross-entropy of the hidden patches, averaged in each tile and then over tiles (eq. 2 of iBOT).
+    """Return the cross-entropy of the hidden patches, averaged in each tile and then over tiles (iBOT, eq. 2).
 
-    `targets` and the logits `predicted` (hidden patches, k) are in the order of the mask `hidden` (b, patches).
+    Args:
+        targets: Probabilities (hidden patches, k) of the teacher, in the order of the mask.
+        predicted: Logits (hidden patches, k) of the student.
+        hidden: Mask (b, patches) of the hidden patches.
     """
     losses = -(targets * predicted.log_softmax(-1)).sum(-1)
     counts = hidden.sum(1, keepdim=True)
@@ -63,7 +68,7 @@ def patch_cross_entropy(targets: Tensor, predicted: Tensor, hidden: Tensor) -> T
 
 
 def random_patches(images: Tensor, patch: int, generator: torch.Generator) -> Tensor:
-    """Mask (b, patches) of the patches to hide: none in some images, a random share in the others."""
+    """Return the mask (b, patches) of the patches to hide: none in some images, a random share in the others."""
     b, patches = len(images), images.shape[2] * images.shape[3] // patch**2
     draws = torch.rand((b, 2), generator=generator, device=generator.device)
     low, high = MASKED_PATCHES
@@ -74,8 +79,9 @@ def random_patches(images: Tensor, patch: int, generator: torch.Generator) -> Te
 
 @in_float32
 def koleo(vectors: Tensor) -> Tensor:
-    """Kozachenko-Leonenko term (Sablayrolles et al. 2019): minus the mean log distance of each vector (b, d) to its
-    nearest neighbour, on the unit sphere.
+    """Return the Kozachenko-Leonenko term (Sablayrolles et al. 2019), a scalar.
+
+    Minus the mean logarithm of the distance from each vector (b, d) to its nearest neighbour, on the unit sphere.
     """
     unit = F.normalize(vectors, dim=-1)
     with torch.no_grad():

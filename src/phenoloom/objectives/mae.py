@@ -11,64 +11,51 @@ from torch import Tensor, nn
 
 from ..config import image_objectives as config
 from ..config.model import ImageModel
-from ..nets.vit import Size, ViT
+from ..nets.vit import Size
 from ..nets.vit_decoder import TokenDecoder, patchify, scatter_tokens, unpatchify
-from .base import Objective, Outcome, fixed_generator
-from .encoders import build_encoder, heads_of, over_orientations
+from .base import Outcome, TileObjective, fixed_generator
+from .encoders import build_vit, heads_of
 
 EPSILON = 1e-6
 
 
-class MAE(Objective):
+class MaskedAutoencoder(TileObjective):
     """Mean squared error on the hidden patches, whose pixels are normalised patch by patch."""
 
-    def __init__(self, model: ImageModel, channels: int) -> None:
-        super().__init__()
-        objective = model.objective
-        assert isinstance(objective, config.MAE)
-        self.any_orientation = model.augment.flip
-        self.mask_ratio, self.normalise = objective.mask_ratio, objective.normalise_patches
-        encoder = build_encoder(model, channels, fixed_positions=True)
-        assert isinstance(encoder, ViT)
-        self.encoder = encoder
-        same = model.latent == encoder.features
-        self.project: nn.Module = nn.Identity() if same else nn.Linear(encoder.features, model.latent)
-        width = objective.decoder_width
-        size = Size(width, objective.decoder_depth, heads_of(width))
+    def __init__(self, model: ImageModel, settings: config.MAE, channels: int) -> None:
+        super().__init__(model.augment.flip)
+        self.mask_ratio, self.normalise = settings.mask_ratio, settings.normalise_patches
+        self.encoder = build_vit(model, channels, fixed_positions=True)
+        features = self.encoder.features
+        self.project: nn.Module = nn.Identity() if model.latent == features else nn.Linear(features, model.latent)
+        width = settings.decoder_width
+        size = Size(width, settings.decoder_depth, heads_of(width))
         self.decoder = TokenDecoder(model.latent, channels, model.input_size // model.patch, model.patch, size)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of normalised tiles (b, c, y, x); without a generator the masks are the same every time."""
+        """Return the loss of normalised tiles (b, c, y, x); without a generator the masks are the same every time."""
         order, visible = self._draw(inputs, generator)
         tokens = self._encode(inputs, order[:, :visible], generator)
         guessed = self._decode(tokens, order)
         patches = patchify(inputs, self.encoder.reduction)
         target, _, deviation = (
-            normalised(patches) if self.normalise else (patches, 0.0, torch.ones((), device=inputs.device))
+            standardised_patches(patches) if self.normalise else (patches, 0.0, torch.ones((), device=inputs.device))
         )
         error = (guessed - target).square()
         hidden = order[:, visible:, None]
         loss = error.mean(2, keepdim=True).gather(1, hidden).mean()
         raw = (error.detach() * deviation**2).mean(2, keepdim=True).gather(1, hidden).mean()
-        return Outcome(loss, {"reconstruction": raw}, features=tokens[:, 1:].mean(1).float()[None])
-
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent): the mean over the patch tokens."""
-        return over_orientations(self._vectors, inputs, self.any_orientation)
-
-    def embed_once(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent) of tiles as they lie."""
-        return self._vectors(inputs)
+        return Outcome(loss, tokens[:, 1:].mean(1).float()[None], {"reconstruction": raw})
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Tiles (b, c, y, x) whose hidden patches are guessed; guesses of normalised patches take the true contrast."""
+        """Return tiles (b, c, y, x) whose hidden patches are guessed; guesses of normalised patches take the true contrast."""
         order, visible = self._draw(inputs, None)
         guessed = self._decode(self._encode(inputs, order[:, :visible], None), order)
         patches = patchify(inputs, self.encoder.reduction)
         if self.normalise:
-            _, mean, deviation = normalised(patches)
+            _, mean, deviation = standardised_patches(patches)
             guessed = guessed * deviation + mean
         seen = order[:, :visible, None].expand(-1, -1, patches.shape[2])
         shown = guessed.scatter(1, seen, patches.gather(1, seen))
@@ -95,16 +82,17 @@ class MAE(Objective):
         full = scatter_tokens(embedded[:, 1:], order, self.mask_token) + self.decoder.positions
         return self.decoder.decode(torch.cat([embedded[:, :1], full], 1))[:, 1:].float()
 
-    def _vectors(self, inputs: Tensor) -> Tensor:
+    def vectors(self, inputs: Tensor) -> Tensor:
+        """Return the means (b, latent) over the patch tokens of tiles as they lie."""
         return self.project(self.encoder(inputs)[:, self.encoder.prefix :]).float().mean(1)  # type: ignore[no-any-return]
 
 
 def visible_patches(patches: int, mask_ratio: float) -> int:
-    """How many patches the encoder sees: at least one, and at least one is hidden."""
+    """Return how many patches the encoder sees: at least one, and at least one is hidden."""
     return min(max(int(patches * (1 - mask_ratio)), 1), patches - 1)
 
 
-def normalised(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Patches (b, n, values) of mean 0 and variance 1, with the means and standard deviations they had."""
+def standardised_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return patches (b, n, values) of mean 0 and variance 1, their means (b, n, 1) and standard deviations."""
     mean, deviation = patches.mean(2, keepdim=True), (patches.var(2, keepdim=True) + EPSILON).sqrt()
     return (patches - mean) / deviation, mean, deviation

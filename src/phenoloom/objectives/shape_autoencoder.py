@@ -14,47 +14,48 @@ from .autoencoder import normal_divergence
 from .base import Objective, Outcome
 from .encoders import build_shape_encoder
 from .matrix_penalties import PENALTIES
-from .start_invariant_loss import index_invariant_loss
+from .start_invariant_loss import start_invariant_loss
 
 HIDDEN = 8
 """Hidden units of the decoder, in widths: as wide as the encoder's last stage."""
 
 
-class ShapeAE(Objective):
-    """Error between distance matrices, least over all starts and, where reflections are one, both directions."""
+class ShapeAutoencoder(Objective):
+    """Error between distance matrices, least over all starts and, where mirror images are alike, both directions."""
 
-    numbers = 1
-    """Numbers that the encoder gives for each value of the embedding."""
+    outputs_per_value = 1
+    """Outputs of the encoder for each value of the embedding."""
 
-    def __init__(self, model: ShapeModel, points: int) -> None:
+    def __init__(self, model: ShapeModel, settings: config.Reconstruction, points: int) -> None:
         super().__init__()
-        objective = model.objective
-        assert isinstance(objective, config.Reconstruction)
-        self.noise, self.error, self.both_ways = objective.noise, objective.error, model.reflection
-        self.encoder = build_shape_encoder(model, points, self.numbers * model.latent)
-        self.weights = objective.penalties.model_dump() if objective.decoder == "matrix" else {}
+        self.noise, self.error, self.both_ways = settings.noise, settings.error, model.reflection
+        self.encoder = build_shape_encoder(model, points, self.outputs_per_value * model.latent)
+        self.weights = settings.penalties.model_dump() if settings.decoder == "matrix" else {}
         self.decoder: nn.Module = (
             MatrixDecoder(model.latent, points, model.width)
-            if objective.decoder == "matrix"
+            if settings.decoder == "matrix"
             else PointDecoder(model.latent, points, HIDDEN * model.width)
         )
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of contours (b, n, 2) of scale 1; in training the encoder sees noisy points, the target is clean."""
+        """Return the loss of contours (b, n, 2) of scale 1; in training the encoder sees noisy points, the target is clean."""
         vectors = self.encoder(self._seen(inputs, generator)).float()
         return self._outcome(self.decoder(vectors), inputs, vectors)
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent)."""
+    def embed(self, inputs: Tensor, *, orientations: bool = True) -> Tensor:
+        """Return vectors (b, latent), which do not depend on orientation."""
         latents: Tensor = self.encoder(inputs)
         return latents.float()
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Decoded points (b, n, 2), in a pose of their own; of a decoded matrix those whose distances come nearest."""
+        """Return decoded points (b, n, 2), in a pose of their own.
+
+        From a decoded matrix: the points with the nearest distances.
+        """
         return self.decode(self.embed(inputs))[0]
 
     def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Outlines (b, n, 2) of vectors (b, latent), and the share (b,) of their distances that no outline has."""
+        """Return outlines (b, n, 2) of vectors (b, latent), and the share (b,) of their distances that no outline has."""
         decoded = self.decoder(vectors).float()
         return planar_points(decoded) if self.weights else (decoded, decoded.new_zeros(len(decoded)))
 
@@ -71,32 +72,31 @@ class ShapeAE(Objective):
         else:
             form, target = full_form(decoded.float()), _full_of(target)
         counted = None if hidden is None else pairs_of(hidden, form.shape[1])
-        loss = index_invariant_loss(form, target, error=self.error, both_ways=self.both_ways, counted=counted).mean()
+        loss = start_invariant_loss(form, target, error=self.error, both_ways=self.both_ways, counted=counted).mean()
         parts = {"reconstruction": loss}
         for name, weight in self.weights.items():
             # The triangle inequality takes long, so that without a weight it is looked at in evaluation alone.
             if weight or not self.training:
                 parts[name] = PENALTIES[name](decoded.float()).mean()
                 loss = loss + weight * parts[name]
-        return Outcome(loss, parts, features=vectors[None])
+        return Outcome(loss, vectors[None], parts)
 
 
-class ShapeVAE(ShapeAE):
+class ShapeVariationalAutoencoder(ShapeAutoencoder):
     """The error + beta x 2 / n^2 x the divergence of the posterior from a standard normal.
 
     For Gaussian noise of variance 1 on the n^2 distances and `beta` 1, this is the negative evidence lower bound up to
     a constant, times 2 / n^2. The embedding is the mean of the posterior.
     """
 
-    numbers = 2
+    outputs_per_value = 2
 
-    def __init__(self, model: ShapeModel, points: int) -> None:
-        super().__init__(model, points)
-        assert isinstance(model.objective, config.ShapeVAE)
-        self.beta = model.objective.beta
+    def __init__(self, model: ShapeModel, settings: config.ShapeVAE, points: int) -> None:
+        super().__init__(model, settings, points)
+        self.beta = settings.beta
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Loss of contours (b, n, 2) of scale 1; without a generator the posterior's mean is decoded."""
+        """Return the loss of contours (b, n, 2) of scale 1; without a generator the posterior's mean is decoded."""
         mean, log_variance = self._posterior(self._seen(inputs, generator))
         drawn = mean
         if generator is not None:
@@ -105,15 +105,15 @@ class ShapeVAE(ShapeAE):
         outcome = self._outcome(self.decoder(drawn), inputs, mean)
         divergence = normal_divergence(mean, log_variance).mean()
         loss = outcome.loss + self.beta * 2 / inputs.shape[1] ** 2 * divergence
-        return Outcome(loss, {**outcome.parts, "divergence": divergence}, features=outcome.features)
+        return Outcome(loss, outcome.features, {**outcome.parts, "divergence": divergence})
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors (b, latent): the means of the posteriors."""
+    def embed(self, inputs: Tensor, *, orientations: bool = True) -> Tensor:
+        """Return the means (b, latent) of the posteriors, which do not depend on orientation."""
         return self._posterior(inputs)[0]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Vectors (count, latent) drawn from the prior."""
-        latent = self.encoder.project.out_features // self.numbers
+        """Return vectors (count, latent) drawn from the prior."""
+        latent = self.encoder.project.out_features // self.outputs_per_value
         return torch.randn(count, latent, generator=generator, device=generator.device)
 
     def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

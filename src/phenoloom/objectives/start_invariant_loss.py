@@ -2,7 +2,7 @@
 
     min_s ||R - roll_s D||^2 = ||R||^2 + ||D||^2 - 2 max_s sum_k corr_i(E_R, E_D)[k, s]
 
-with E the cyclic forms of `nets.forms`: one FFT along i, a product with the conjugate, a sum over the lags k and one
+with E the cyclic forms of `nets.cyclic_form`: one FFT along i, a product with the conjugate, a sum over the lags k and one
 inverse FFT give the best start in O(n^2 log n) and O(n^2) memory, where trying each start takes O(n^3) of both.
 """
 
@@ -25,7 +25,7 @@ class Start(NamedTuple):
     shift: Tensor
 
 
-def index_invariant_loss(
+def start_invariant_loss(
     decoded: Tensor,
     target: Tensor,
     *,
@@ -71,7 +71,7 @@ def at_start(form: Tensor, start: Start) -> Tensor:
     """Forms (b, lags, n) of symmetric matrices, each from its own start."""
     lags, n = form.shape[-2:]
     place = (torch.arange(n, device=form.device) - start.shift[:, None])[:, None]
-    # Backwards as in `forms.reverse`: E'[k, i] = E[k, -i - k].
+    # Backwards as in `cyclic_form.reverse`: E'[k, i] = E[k, -i - k].
     turned = -place - torch.arange(lags, device=form.device)[:, None] - first_lag(form)
     return form.gather(-1, torch.where(start.backwards[:, None, None], turned, place) % n)
 

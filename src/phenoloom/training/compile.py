@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..core.errors import PhenoloomError
 from ..nets.contour_decoders import MatrixDecoder, PointDecoder
-from ..nets.cyclic_resnet import CyclicBlock, CyclicEncoder
+from ..nets.cyclic_resnet import CyclicBlock, CyclicResNet
 from ..nets.matrix_resnet import MatrixResNet
 from ..nets.resnet import BasicBlock, BottleneckBlock, ResNetDecoder, ResNetEncoder
 from ..nets.vit import Block
@@ -23,7 +23,7 @@ from ..nets.vit import Block
 BACKEND = "inductor"
 RECOMPUTED = (Block, BasicBlock, BottleneckBlock, CyclicBlock)
 """What is repeated, and holds most of what the backward pass needs."""
-COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicEncoder, MatrixResNet, PointDecoder, MatrixDecoder)
+COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicResNet, MatrixResNet, PointDecoder, MatrixDecoder)
 """Blocks of a ViT are alike and are compiled once; those of a ResNet are not, so that it is compiled whole."""
 
 

@@ -246,7 +246,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         )
         self.objective.eval()
         with self.trainer.precision_plugin.forward_context():
-            vectors = [self.objective.embed_once(inputs).float().cpu() for inputs in batches]
+            vectors = [self.objective.embed(inputs, orientations=False).float().cpu() for inputs in batches]
         self.objective.train()
         self._refuse_non_finite(*vectors)
         if distributed.active():

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from phenoloom.augment.contours import augment_contours, normalised, resampled
+from phenoloom.augment.contours import augment_contours, resampled, to_unit_scale
 from phenoloom.config.model import ShapeModel
 from phenoloom.config.shape_objectives import ShapeAugment
 from phenoloom.data.domain import domain_of
@@ -70,7 +70,7 @@ def test_a_model_is_trained_in_the_frame_in_which_it_embeds() -> None:
     seen = domain_of(model).augment(stored, torch.Generator().manual_seed(0))
     assert not torch.equal(seen, stored)
     assert torch.allclose(seen, stored, atol=1e-4)
-    assert (normalised(stored) - stored).abs().max() > 0.02
+    assert (to_unit_scale(stored) - stored).abs().max() > 0.02
 
 
 def test_a_stretch_makes_an_ellipse_whose_axes_have_the_drawn_ratio() -> None:
@@ -105,4 +105,4 @@ def test_repeated_points_and_a_single_point_stay_finite() -> None:
     for contours in (torch.zeros(2, 8, 2), circle(2, 8).repeat_interleave(4, 1)):
         settings = {**EACH["stretch"], **EACH["elastic"], **EACH["cut"], **EACH["ripple"]}
         assert augmented(contours, **settings).isfinite().all()
-    assert normalised(torch.zeros(1, 4, 2)).abs().max() == 0
+    assert to_unit_scale(torch.zeros(1, 4, 2)).abs().max() == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from phenoloom.nets.cyclic_resnet import CyclicEncoder
+from phenoloom.nets.cyclic_resnet import CyclicResNet
 from phenoloom.nets.matrix_resnet import MatrixResNet
 
 TURN = torch.tensor([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]], dtype=torch.float32)
@@ -33,7 +33,7 @@ def warmed(net: nn.Module, points: int) -> nn.Module:
 
 def cyclic(points: int, reflection: bool = True) -> nn.Module:
     torch.manual_seed(0)
-    return warmed(CyclicEncoder(points, 8, 12, reflection), points)
+    return warmed(CyclicResNet(points, 8, 12, reflection), points)
 
 
 def resnet(points: int, reflection: bool = True, depth: int = 18) -> nn.Module:

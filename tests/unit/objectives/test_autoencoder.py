@@ -11,7 +11,7 @@ from phenoloom.augment.tiles import random_symmetry
 from phenoloom.config.model import ImageModel
 from phenoloom.nets.bottleneck import Spread, Squeeze, pooling_matrix
 from phenoloom.objectives import build_objective
-from phenoloom.objectives.autoencoder import AE, VAE, normal_divergence
+from phenoloom.objectives.autoencoder import Autoencoder, VariationalAutoencoder, normal_divergence
 from phenoloom.objectives.base import Objective
 
 RESNET = {"encoder": "resnet18", "width": 8}
@@ -115,7 +115,7 @@ def test_training_draws_from_the_posterior_and_evaluation_takes_its_mean() -> No
         assert drawn != other
         assert model(tiles).loss == model(tiles).loss
         mean, log_variance = model._posterior(tiles)
-        assert torch.equal(model._vectors(tiles), mean)
+        assert torch.equal(model.vectors(tiles), mean)
         # the noise has the posterior's spread
         model.decoder, model.spread = torch.nn.Identity(), torch.nn.Identity()
         model._decode = lambda vectors: vectors[..., None, None].expand(-1, -1, 2, 2)
@@ -127,8 +127,8 @@ def test_training_draws_from_the_posterior_and_evaluation_takes_its_mean() -> No
     assert torch.allclose(seen[0].std(0), ((log_variance[0] + 1) / 2).exp(), rtol=0.1)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(AE, "ae"), (VAE, "vae")])
-def test_a_small_autoencoder_learns_64_tiles_by_heart(kind: type[AE], name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [(Autoencoder, "ae"), (VariationalAutoencoder, "vae")])
+def test_a_small_autoencoder_learns_64_tiles_by_heart(kind: type[Autoencoder], name: str) -> None:
     model = built(name, latent=48, objective={"beta": 0.1} if name == "vae" else None)
     assert type(model) is kind
     first, last = trained(model, blobs(64), 60)

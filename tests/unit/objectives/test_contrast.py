@@ -157,7 +157,7 @@ def test_channels_of_a_tile_are_pulled_together() -> None:
     tiles = torch.randn(4, 3, 32, 32)
     with torch.no_grad():
         outcome = model.eval()(tiles)
-        unit = model.head(torch.stack([model.base.base._vectors(tiles[:, c : c + 1]) for c in range(3)]))
+        unit = model.head(torch.stack([model.base.base.vectors(tiles[:, c : c + 1]) for c in range(3)]))
     keys = torch.stack([torch.arange(4).repeat(3), torch.arange(3).repeat_interleave(4)], 1)
     assert float(outcome.parts["contrast"]) == pytest.approx(slowly(unit.flatten(0, 1).double(), keys, 0.1), rel=1e-4)
 

@@ -13,7 +13,7 @@ from phenoloom.config.model import ImageModel
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets.heads import DINOHead
 from phenoloom.objectives import Step, build_objective
-from phenoloom.objectives.dino import DINO
+from phenoloom.objectives.dino import SelfDistillation
 from phenoloom.objectives.dino_loss import Centre, koleo, patch_cross_entropy, random_patches
 
 SMALL = {"prototypes": 32, "hidden": 32, "bottleneck": 16, "local_crops": 2, "local_size": 16}
@@ -24,12 +24,12 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def dino(channels: int = 2, objective: dict[str, Any] | None = None, **changes: Any) -> DINO:
+def dino(channels: int = 2, objective: dict[str, Any] | None = None, **changes: Any) -> SelfDistillation:
     torch.manual_seed(0)
     settings = {"name": "dino", **SMALL, **(objective or {})}
     model = ImageModel(**{"view": "tiles", "input_size": 32, "latent": 32, **VIT, **changes}, objective=settings)
     built = build_objective(model, channels)
-    assert isinstance(built, DINO)
+    assert isinstance(built, SelfDistillation)
     return built
 
 
@@ -37,7 +37,7 @@ def step(number: int = 0, per_epoch: int = 2, epochs: int = 10) -> Step:
     return Step(number, per_epoch, epochs)
 
 
-def apart(model: DINO) -> DINO:
+def apart(model: SelfDistillation) -> SelfDistillation:
     """Teacher and student differ, as after some training, and so does the centre from zero."""
     with torch.no_grad():
         for parameter in model.student.parameters():
@@ -245,7 +245,9 @@ def test_the_embedding_is_the_teachers_and_has_the_size_asked_for() -> None:
     model, tiles = apart(dino(latent=20)).eval(), torch.randn(3, 2, 32, 32)
     with torch.no_grad():
         assert model.embed(tiles).shape == (3, 20)
-        assert torch.equal(model.embed_once(tiles), model.teacher.project(model.teacher.backbone(tiles)[:, 0]))
+        assert torch.equal(
+            model.embed(tiles, orientations=False), model.teacher.project(model.teacher.backbone(tiles)[:, 0])
+        )
         assert model.reconstruct(tiles) is None
     assert model.keeps_last
     assert model.makes_views

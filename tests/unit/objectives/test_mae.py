@@ -10,14 +10,14 @@ from phenoloom.augment.tiles import random_symmetry
 from phenoloom.config.model import ImageModel
 from phenoloom.nets.positions import sincos
 from phenoloom.objectives import build_objective
-from phenoloom.objectives.mae import MAE, visible_patches
+from phenoloom.objectives.mae import MaskedAutoencoder, visible_patches
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def mae(channels: int = 2, objective: dict[str, Any] | None = None, **changes: Any) -> MAE:
+def mae(channels: int = 2, objective: dict[str, Any] | None = None, **changes: Any) -> MaskedAutoencoder:
     torch.manual_seed(0)
     settings = {"name": "mae", "mask_ratio": 0.6, "decoder_width": 32, "decoder_depth": 2, **(objective or {})}
     values = {
@@ -30,11 +30,11 @@ def mae(channels: int = 2, objective: dict[str, Any] | None = None, **changes: A
         "latent": 32,
     }
     model = build_objective(ImageModel(**{**values, **changes}, objective=settings), channels)
-    assert isinstance(model, MAE)
+    assert isinstance(model, MaskedAutoencoder)
     return model
 
 
-def reference(model: MAE, images: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def reference(model: MaskedAutoencoder, images: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and predictions by the steps of the published code (shuffle, restore, weight by the mask), in float64."""
     p = model.encoder.reduction
     b, c, h, w = images.shape

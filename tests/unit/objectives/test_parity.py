@@ -24,7 +24,7 @@ from phenoloom.config.model import ImageModel
 from phenoloom.nets.vit import EPSILON, Size, ViT
 from phenoloom.objectives import build_objective
 from phenoloom.objectives.dino_loss import Centre, cross_entropies, sharpened
-from phenoloom.objectives.mae import MAE
+from phenoloom.objectives.mae import MaskedAutoencoder
 
 SIZE = Size(width=32, depth=3, heads=4)
 COMMON = {
@@ -103,7 +103,7 @@ def test_our_vit_with_layer_scale_is_dinov2() -> None:
         torch.testing.assert_close(net(images()), theirs(images()).last_hidden_state, rtol=1e-5, atol=1e-5)
 
 
-def mae(ratio: float, normalise: bool) -> tuple[MAE, nn.Module]:
+def mae(ratio: float, normalise: bool) -> tuple[MaskedAutoencoder, nn.Module]:
     config = ViTMAEConfig(
         **COMMON, intermediate_size=128, qkv_bias=True, decoder_hidden_size=64, decoder_num_hidden_layers=2,
         decoder_num_attention_heads=2, decoder_intermediate_size=256, mask_ratio=ratio, norm_pix_loss=normalise,
@@ -115,7 +115,7 @@ def mae(ratio: float, normalise: bool) -> tuple[MAE, nn.Module]:
                    "decoder_depth": 2},
     )  # fmt: skip
     objective = build_objective(model, 2).eval()
-    assert isinstance(objective, MAE)
+    assert isinstance(objective, MaskedAutoencoder)
     for block in objective.encoder.blocks:
         block.attn.heads = COMMON["num_attention_heads"]
     for block in objective.decoder.blocks:

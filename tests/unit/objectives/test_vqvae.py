@@ -6,19 +6,20 @@ import torch
 
 from phenoloom.augment.tiles import random_symmetry
 from phenoloom.config.model import ImageModel
-from phenoloom.objectives import VQVAE, build_objective
+from phenoloom.objectives import build_objective
+from phenoloom.objectives.vqvae import QuantisedAutoencoder
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def vqvae(channels: int = 2, **changes: Any) -> VQVAE:
+def vqvae(channels: int = 2, **changes: Any) -> QuantisedAutoencoder:
     objective = {"name": "vqvae", "codes": 32, "code_dim": 8} | changes.pop("objective", {})
     values = {"view": "tiles", "width": 8, "input_size": 32, "latent": 16, **changes}
     torch.manual_seed(0)
     built = build_objective(ImageModel(**values, objective=objective), channels)
-    assert isinstance(built, VQVAE)
+    assert isinstance(built, QuantisedAutoencoder)
     return built
 
 

@@ -27,7 +27,7 @@ from phenoloom.embedding.embed import embed
 from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.objectives.contrast import Contrasted
-from phenoloom.objectives.mae import MAE
+from phenoloom.objectives.mae import MaskedAutoencoder
 from phenoloom.training import compile as computing
 from phenoloom.training import module as training
 from phenoloom.training.collapse import under_floors
@@ -70,14 +70,14 @@ def test_gathered_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
 ) -> None:
     train(mae(optimizer="sgd", learning_rate=0.1), study, tmp_path / "whole")
     sizes: list[int] = []
-    original = MAE.forward
+    original = MaskedAutoencoder.forward
 
-    def counted(self: MAE, inputs: torch.Tensor, *arguments: Any) -> Any:
+    def counted(self: MaskedAutoencoder, inputs: torch.Tensor, *arguments: Any) -> Any:
         if self.training:
             sizes.append(len(inputs))
         return original(self, inputs, *arguments)
 
-    monkeypatch.setattr(MAE, "forward", counted)
+    monkeypatch.setattr(MaskedAutoencoder, "forward", counted)
     train(mae(optimizer="sgd", learning_rate=0.1, accumulate=parts), study, tmp_path / "parts")
     # 20 rows are batches of 7, 7 and 6, and no part has fewer than two.
     expected = {2: [4, 3, 4, 3, 3, 3], 4: [3, 2, 2, 3, 2, 2, 2, 2, 2]}[parts]
