@@ -186,7 +186,7 @@ class SelfDistillation(TileObjective):
 
     @torch.no_grad()
     def _monitors(self, target: Tensor, vectors: Tensor) -> dict[str, Tensor]:
-        """Measures of collapse: entropy of the teacher, information of its answer on the tile, spread of the vectors."""
+        """Return measures of collapse: the teacher's entropy and information about the tile, and the vectors' spread."""
         entropy = torch.special.entr(target).sum(-1).mean()
         overall = torch.special.entr(target.mean(0)).sum()
         spread = F.normalize(vectors.float(), dim=-1).std(0).mean()

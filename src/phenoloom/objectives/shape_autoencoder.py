@@ -38,7 +38,7 @@ class ShapeAutoencoder(Objective):
         )
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Return the loss of contours (b, n, 2) of scale 1; in training the encoder sees noisy points, the target is clean."""
+        """Return the loss of contours (b, n, 2) of scale 1; the encoder sees noisy points in training, the loss never."""
         vectors = self.encoder(self._seen(inputs, generator)).float()
         return self._outcome(self.decoder(vectors), inputs, vectors)
 
@@ -55,7 +55,7 @@ class ShapeAutoencoder(Objective):
         return self.decode(self.embed(inputs))[0]
 
     def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outlines (b, n, 2) of vectors (b, latent), and the share (b,) of their distances that no outline has."""
+        """Return outlines (b, n, 2) of vectors (b, latent), and the share (b,) of distances that no outline has."""
         decoded = self.decoder(vectors).float()
         return planar_points(decoded) if self.weights else (decoded, decoded.new_zeros(len(decoded)))
 

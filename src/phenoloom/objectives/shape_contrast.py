@@ -33,7 +33,7 @@ class ShapeSimCLR(Objective):
         return True
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Return the loss of contours (b, n, 2) of scale 1; without a generator the versions are the same every time."""
+        """Return the loss of contours (b, n, 2) of scale 1; without a generator the versions never change."""
         generator = generator or fixed_generator(inputs)
         views = [augment_contours(inputs, self.augment, generator) for _ in range(2)]
         vectors = self.encoder.one_direction(torch.cat([views[0], views[1].flip(1)])).float()

@@ -33,7 +33,7 @@ class ShapeQuantisedAutoencoder(ShapeAutoencoder):
         return Outcome(loss, outcome.features, parts, quantised.counts)
 
     def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outlines (b, n, 2) of the codes nearest to vectors, and the share (b,) of distances that no outline has."""
+        """Return outlines (b, n, 2) of the nearest codes, and the share (b,) of distances that no outline has."""
         return super().decode(self._quantise(vectors, None)[0])
 
     def _quantise(self, vectors: Tensor, generator: torch.Generator | None) -> tuple[Tensor, QuantizerOutput]:
