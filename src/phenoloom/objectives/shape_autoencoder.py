@@ -38,7 +38,7 @@ class ShapeAutoencoder(Objective):
         )
 
     def forward(self, inputs: Tensor, generator: torch.Generator | None = None) -> Outcome:
-        """Return the loss of contours (b, n, 2) of scale 1; the encoder sees noisy points in training, the loss never."""
+        """Return the loss of contours (b, n, 2) of scale 1; in training the encoder alone sees noisy points."""
         vectors = self.encoder(self._seen(inputs, generator)).float()
         return self._outcome(self.decoder(vectors), inputs, vectors)
 
