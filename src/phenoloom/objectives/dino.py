@@ -186,7 +186,7 @@ class SelfDistillation(TileObjective):
 
     @torch.no_grad()
     def _monitors(self, target: Tensor, vectors: Tensor) -> dict[str, Tensor]:
-        """Return measures of collapse: the teacher's entropy and information about the tile, and the vectors' spread."""
+        """Return measures of collapse: entropy and information of the teacher, spread of the vectors."""
         entropy = torch.special.entr(target).sum(-1).mean()
         overall = torch.special.entr(target.mean(0)).sum()
         spread = F.normalize(vectors.float(), dim=-1).std(0).mean()

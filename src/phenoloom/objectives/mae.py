@@ -50,7 +50,7 @@ class MaskedAutoencoder(TileObjective):
         return Outcome(loss, tokens[:, 1:].mean(1).float()[None], {"reconstruction": raw})
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Return tiles (b, c, y, x) with decoded hidden patches, which get the true contrast if they were normalised."""
+        """Return tiles (b, c, y, x) with decoded hidden patches, of the true contrast if they were normalised."""
         order, visible = self._draw(inputs, None)
         guessed = self._decode(self._encode(inputs, order[:, :visible], None), order)
         patches = patchify(inputs, self.encoder.reduction)
