@@ -31,7 +31,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for study in (MadeUp(), HOSTILE_STUDY):
         study_folder, benchmarks = write_results(study, folder)
         make_report(study.settings, study_folder, benchmarks, study_folder / "report" / "index.html")
-    make_overview(MadeUp().overview, folder, folder / "index.html")
+    make_overview(MadeUp().titles, folder, folder / "index.html")
     return folder
 
 

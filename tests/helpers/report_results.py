@@ -16,12 +16,17 @@ import pyarrow.parquet as pq
 import yaml
 import zarr
 
-from phenoloom.config.rule_settings import IndexSettings, OverviewSettings, ReportSettings
+from phenoloom.artifacts.layout import StudyFolder
+from phenoloom.config.rule_settings import IndexSettings, ReportSettings
 from phenoloom.config.study import Report
 from phenoloom.evaluation import metrics
 from phenoloom.evaluation.compare import Compared, summarise
+from phenoloom.report import make_report
+from phenoloom.report.results import Results
+from phenoloom.report.scoreboard import Scoreboard
 from phenoloom.tiles.store import TileWriter
 from tests.helpers.manifests import put_manifest
+from tests.helpers.page import Page
 
 SIZE, POINTS, FOLDS = 64, 64, 5
 HOSTILE = "<script>window.pwned = 1</script>\"'&"
@@ -103,8 +108,37 @@ class MadeUp:
         )
 
     @property
-    def overview(self) -> OverviewSettings:
-        return OverviewSettings(algorithm=1, studies={self.name: self.title, "not-run": "A study that never ran"})
+    def titles(self) -> dict[str, str]:
+        """Titles by study for the overview, with a study that has no report."""
+        return {self.name: self.title, "not-run": "A study that never ran"}
+
+
+@dataclass(frozen=True)
+class ReportedStudy:
+    """A made-up study, its results as the report reads them, and its page."""
+
+    made_up: MadeUp
+    results: Results
+    page: Page
+
+    @property
+    def scoreboard(self) -> Scoreboard:
+        assert self.results.scores is not None
+        assert self.results.comparisons is not None
+        settings = self.made_up.settings
+        return Scoreboard(self.results.scores, self.results.comparisons, settings.representations, settings.families)
+
+
+def report_on(study: MadeUp, results: Path) -> ReportedStudy:
+    """Write the study into the folder of results, and its page."""
+    folder, benchmarks = write_results(study, results)
+    page = StudyFolder(folder).report
+    make_report(study.settings, folder, benchmarks, page)
+    return ReportedStudy(study, read_results(folder, benchmarks), Page(page.read_text(encoding="utf-8")))
+
+
+def read_results(folder: Path, benchmarks: Path) -> Results:
+    return Results(StudyFolder(folder), benchmarks)
 
 
 def write_results(study: MadeUp, results: Path) -> tuple[Path, Path]:

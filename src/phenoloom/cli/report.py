@@ -22,4 +22,4 @@ def overview(a: argparse.Namespace) -> None:
     from ..config.rule_settings import OverviewSettings
     from ..report import make_overview
 
-    make_overview(OverviewSettings.model_validate_json(a.settings), a.results, a.output)
+    make_overview(OverviewSettings.model_validate_json(a.settings).studies, a.results, a.output)

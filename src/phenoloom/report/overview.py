@@ -1,27 +1,35 @@
-"""The page over all studies: a row a study, each linked to its report."""
+"""The page of all studies: one row for each study, linked to its report."""
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..config.rule_settings import OverviewSettings
-from ..core.errors import PhenoloomError
+from ..artifacts.layout import ResultsFolder
+from .headline import read_headline
 from .numbers import MISSING, amount, count, plus_minus, score
 from .render import render
-from .report import HEADLINE
 from .seeds import over_seeds
-from .table import Cell, Column, Table, number, text
+from .table import Cell, Column, PageTable, number, text
 
 
-def make_overview(settings: OverviewSettings, results: Path, output: Path) -> None:
-    """Write the index over `results/<study>/report`; a study without a report is listed as such."""
-    rows = [
-        _row(name, title, _headline(results / name / "report" / HEADLINE)) for name, title in settings.studies.items()
-    ]
+def make_overview(studies: Mapping[str, str], results: Path, output: Path) -> None:
+    """Write the page of all studies; a study without a report is listed as such.
+
+    Args:
+        studies: title of each study, by name.
+        results: folder of the results of all studies.
+        output: path of the page.
+    """
+    folder = ResultsFolder(results)
+    rows = []
+    for name, title in studies.items():
+        study = folder.study(name)
+        address = quote(study.report.relative_to(folder.path).as_posix())
+        rows.append(_row(title, address, read_headline(study.headline)))
     columns = [
         Column("study"),
         Column("licence"),
@@ -33,16 +41,15 @@ def make_overview(settings: OverviewSettings, results: Path, output: Path) -> No
         Column("best descriptors", True, "macro-F1 of the best classical descriptors, mean ± sd over test folds"),
         Column("dummy", True, "macro-F1 of always answering the commonest class"),
     ]
-    table = Table("Studies and their best representation, macro-F1 as mean ± sd over test folds", columns, rows)
+    table = PageTable("Studies and their best representation, macro-F1 as mean ± sd over test folds", columns, rows)
     render("overview.html.j2", output, table=table, number=len(rows))
 
 
-def _row(name: str, title: str, headline: dict[str, Any] | None) -> list[Cell]:
+def _row(title: str, address: str, headline: dict[str, Any] | None) -> list[Cell]:
     facts = headline or {}
-    link = f"{quote(name)}/report/index.html" if headline else ""
-    best, described, dummy = (facts.get(key) or {} for key in ("best", "descriptors", "dummy"))
+    best, descriptors, dummy = (facts.get(key) or {} for key in ("best", "descriptors", "dummy"))
     return [
-        Cell(title, link=link),
+        Cell(title, link=address if headline else ""),
         text(facts.get("licence", "no report yet")),
         number(count(facts.get("images")), facts.get("images")),
         number(count(facts.get("objects")), facts.get("objects")),
@@ -54,26 +61,14 @@ def _row(name: str, title: str, headline: dict[str, Any] | None) -> list[Cell]:
             strong=bool(best),
             note=over_seeds(best.get("sd_seeds", math.nan)),
         ),
-        _described(described),
+        _descriptors(descriptors),
         number(score(dummy.get("value")), dummy.get("value")),
     ]
 
 
-def _described(entry: dict[str, Any]) -> Cell:
+def _descriptors(entry: dict[str, Any]) -> Cell:
     return number(plus_minus(entry.get("value"), entry.get("sd")), entry.get("value"), note=entry.get("name", ""))
 
 
 def _seeds(entry: dict[str, Any]) -> str:
     return amount(entry["seeds"], "seed") if "seeds" in entry else ""
-
-
-def _headline(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise PhenoloomError(
-            f"{path} cannot be read ({error}); delete the report beside it and rerun `report`"
-        ) from None
-    return facts

@@ -1,4 +1,4 @@
-"""Templates to one self-contained page: styles and script inline, everything escaped, nothing fetched."""
+"""Render templates to a self-contained page: style and script inline, all text escaped, nothing fetched."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ TEMPLATES = files(__package__) / "templates"
 
 
 def render(template: str, output: Path, **context: Any) -> None:
-    """Render a template with the page's style and script and write it atomically."""
+    """Render a template with the page's style and script, and write the page atomically.
+
+    Args:
+        template: file name in `templates/`.
+        output: path of the page.
+        context: values that the template shows.
+    """
     script = _asset("page.js")
-    # The browser itself then refuses any other script and every request, whatever a study's names contain.
+    # With this policy the browser itself refuses any other script and every request, whatever names contain.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     html = (

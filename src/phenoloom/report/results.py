@@ -1,4 +1,4 @@
-"""Reading a study's results folder: whatever is there, and None for what is not."""
+"""Read the results of a study: what is there, and None for what is not."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
+from ..artifacts.layout import SHAPE_SUMMARY, ModelFolder, StudyFolder
 from ..artifacts.manifest import read_manifest
 from ..artifacts.parquet import table_facts
 from ..core.errors import PhenoloomError
 from ..splits.split import Split
 
-INDEX = ("id", "plate", "well", "label", "shard", "position", "x", "y")
+INDEX_COLUMNS = ("id", "plate", "well", "label", "shard", "position", "x", "y")
 
 
 @dataclass(frozen=True)
-class Run:
-    """One trained encoder: its card (`model.yaml`), its curve and its sample reconstructions.
+class TrainedModel:
+    """A trained model of one split.
 
-    `metrics` are the columns of `metrics.csv` and, where it is there, `throughput.csv`, by epoch.
+    Attributes:
+        model: name of the model.
+        split: `fold-<k>` or `all`.
+        card: the model card (`model.yaml`).
+        metrics: columns of `metrics.csv` and, if there is one, of `throughput.csv`, by epoch.
+        reconstructions: file of sample inputs and outputs.
     """
 
     model: str
@@ -40,7 +46,13 @@ class Run:
 
 @dataclass(frozen=True)
 class ShapeSpace:
-    """What a model of contours knows of shapes, of one split: the arrays that `shape_summary` names."""
+    """What the step `embed` found out about a model of contours on one split.
+
+    Attributes:
+        representation: name of the representation.
+        split: `fold-<k>` or `all`.
+        arrays: the arrays that `embedding.shape_space` describes.
+    """
 
     representation: str
     split: str
@@ -48,111 +60,127 @@ class ShapeSpace:
 
 
 @dataclass(frozen=True)
-class Maps:
-    """2-D maps: `obs` has a row for each row of the index, `points` its coordinates (n, 2) by representation, NaN for
-    rows that are not on the map, `made` how each map was made (`method`, `split`), `card` what the file says of itself.
+class EmbeddingMaps:
+    """2-D maps of embeddings.
+
+    Attributes:
+        obs: one row for each row of the index.
+        points: coordinates (n, 2) by representation; NaN in rows that are not on the map.
+        methods: how each map was made (`method`, `split`), by representation.
+        provenance: settings and code of the file.
     """
 
     obs: pd.DataFrame
     points: dict[str, NDArray[np.float64]]
-    made: dict[str, dict[str, Any]]
-    card: dict[str, Any]
+    methods: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
 
 
 class Results:
-    """Lazy access to `results/<study>` and to the folder of its Snakemake benchmarks (`<rule>/<job>.tsv`)."""
+    """The results of a study, each read when it is first asked for.
 
-    def __init__(self, folder: Path, benchmarks: Path) -> None:
+    Args:
+        folder: results of the study.
+        benchmarks: Snakemake's benchmark files of the study, `<rule>/<job>.tsv`.
+    """
+
+    def __init__(self, folder: StudyFolder, benchmarks: Path) -> None:
         self.folder, self._benchmarks = folder, benchmarks
 
     @cached_property
     def sheet(self) -> pd.DataFrame | None:
-        """Rows of images."""
-        return read_table(self.folder / "sheet.parquet")
+        """One row for each image."""
+        return read_table(self.folder.sheet)
 
     @property
     def image_count(self) -> int | None:
-        """Images of the study, those in quarantine too."""
+        """Number of images of the study, including those in quarantine."""
         listed = self.manifests.get("sheet", [{}])[0].get("expected", {}).get("images")
         return listed if listed is not None or self.sheet is None else len(self.sheet)
 
     @cached_property
     def index(self) -> pd.DataFrame | None:
-        """Rows of tiles or shapes, with the columns that the report shows."""
-        return read_table(self.folder / "index.parquet", INDEX)
+        """One row for each tile or contour, with the columns that the report shows."""
+        return read_table(self.folder.index, INDEX_COLUMNS)
 
     @cached_property
     def split(self) -> Split | None:
         """Units with their groups, folds and labels."""
-        path = self.folder / "folds.parquet"
-        return Split.read(path) if path.exists() else None
+        return Split.read(self.folder.folds) if self.folder.folds.exists() else None
 
     @property
     def fold_facts(self) -> dict[str, Any]:
-        """Classes, dropped classes and the rest of what the folds say about themselves."""
+        """Classes, dropped classes and the other facts that the table of folds states about itself."""
         return self.split.facts if self.split else {}
 
     @cached_property
     def scores(self) -> pd.DataFrame | None:
-        """Tidy scores of all representations."""
-        return read_table(self.folder / "scores.parquet")
+        """Scores of all representations, in tidy form."""
+        return read_table(self.folder.scores)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame | None:
         """Means and paired differences."""
-        return read_table(self.folder / "comparisons.parquet")
+        return read_table(self.folder.comparisons)
 
     @cached_property
     def quarantine(self) -> pd.DataFrame | None:
         """Images that could not be used; every value is text."""
-        path = self.folder / "quarantine.tsv"
+        path = self.folder.quarantine
         return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) if path.exists() else None
 
     @cached_property
     def channels(self) -> list[str]:
-        """Channel names of the tile store; empty where there is none."""
+        """Names of the channels of the tile store; empty if there is no store."""
         return [str(name) for name in self.convert_settings.get("channels", [])]
 
     @cached_property
     def convert_settings(self) -> dict[str, Any]:
-        """Settings that the tile store was made with; empty where there is none."""
+        """Settings of the tile store; empty if there is no store."""
         settings: dict[str, Any] = self.manifests.get("convert", [{}])[0].get("settings", {})
         return settings
 
     @cached_property
     def manifests(self) -> dict[str, list[dict[str, Any]]]:
-        """Manifests by stage, in the order of the flow; a stage has one manifest or one a shard."""
-        stages = {
-            "sheet": [self.folder / "sheet.json"],
-            "convert": sorted((self.folder / "tiles").glob("*.json")),
-            "contours": sorted((self.folder / "shapes").glob("*.json")),
-            "distances": sorted((self.folder / "distances").glob("*.json")),
-            "index": [self.folder / "index.json"],
-            "folds": [self.folder / "folds.json"],
+        """Manifests by step, in the order of the pipeline; one for each shard, or one for the whole step."""
+        paths = {
+            "sheet": [self.folder.sheet_manifest],
+            "convert": self.folder.tiles.manifests(),
+            "contours": self.folder.shapes.manifests(),
+            "distances": self.folder.distances.manifests(),
+            "index": [self.folder.index_manifest],
+            "folds": [self.folder.folds_manifest],
         }
-        found = {stage: [read_manifest(path) for path in paths if path.exists()] for stage, paths in stages.items()}
-        return {stage: manifests for stage, manifests in found.items() if manifests}
+        found = {step: [read_manifest(path) for path in listed if path.exists()] for step, listed in paths.items()}
+        return {step: manifests for step, manifests in found.items() if manifests}
 
     @cached_property
-    def runs(self) -> list[Run]:
-        """Trained encoders, by model and split."""
-        cards = sorted((self.folder / "models").glob("*/*/model.yaml"))
-        return [_read_run(card) for card in cards]
+    def models(self) -> list[TrainedModel]:
+        """Trained models, by name and split."""
+        return [_read_model(folder) for folder in self.folder.models()]
 
     @cached_property
-    def maps(self) -> Maps | None:
+    def maps(self) -> EmbeddingMaps | None:
         """2-D maps of the embeddings, from `embeddings.h5ad`."""
-        path = self.folder / "embeddings.h5ad"
+        path = self.folder.annotated_embeddings
         return _read_maps(path) if path.exists() else None
 
     def shape_spaces(self, representations: Sequence[str]) -> list[ShapeSpace]:
-        """Of those of the representations that have one, that of the first split."""
-        found = [sorted((self.folder / "embeddings" / name).glob("*.shapes.npz")) for name in representations]
+        """Read the shape space of the first split of each representation that has one."""
+        found = [self.folder.embeddings.shape_summaries(name) for name in representations]
         return [_read_space(paths[0]) for paths in found if paths]
 
     def transferred(self, source: str, representations: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-        """Scores of another study's encoders and probes on this one, and what they say of themselves; or None."""
-        paths = [self.folder / "transfer" / source / f"{name}.parquet" for name in representations]
+        """Read the scores of another study's encoders and probes on this study.
+
+        Args:
+            source: name of the other study.
+            representations: those to read; the ones without scores are left out.
+
+        Returns:
+            The scores and the facts that their tables state, or None if there are no scores.
+        """
+        paths = [self.folder.transfer(source).scores(name) for name in representations]
         there = [path for path in paths if path.exists()]
         if not there:
             return None
@@ -161,27 +189,34 @@ class Results:
 
     @cached_property
     def benchmarks(self) -> pd.DataFrame | None:
-        """A row a measured job: its rule and the columns of Snakemake's benchmark file."""
+        """One row for each measured job: its rule and the columns of Snakemake's benchmark file."""
         jobs = [_read_benchmark(path) for path in sorted(self._benchmarks.glob("*/*.tsv"))]
         return pd.concat(jobs, ignore_index=True) if jobs else None
 
     @cached_property
-    def device_use(self) -> dict[str, list[dict[str, Any]]]:
-        """How jobs used their GPUs, by rule; empty where there were none."""
-        found = {
-            "pretrain": sorted((self.folder / "models").glob("*/*/device.json")),
-            "embed": sorted((self.folder / "embeddings").glob("*/*.device.json")),
+    def gpu_usage(self) -> dict[str, list[dict[str, Any]]]:
+        """How jobs used their GPUs, by rule; empty lists if they had none."""
+        trained = [folder.gpu_usage for folder in self.folder.models()]
+        paths = {"pretrain": trained, "embed": self.folder.embeddings.gpu_usages()}
+        return {
+            rule: [json.loads(path.read_text(encoding="utf-8")) for path in listed if path.exists()]
+            for rule, listed in paths.items()
         }
-        return {rule: [json.loads(path.read_text(encoding="utf-8")) for path in paths] for rule, paths in found.items()}
-
-    def stores(self, view: str) -> dict[str, Path]:
-        """Zarr stores of the view `tiles` or `shapes` that have a manifest, by shard."""
-        manifests = sorted((self.folder / view).glob("*.json"))
-        return {path.stem: path.with_suffix(".zarr") for path in manifests}
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-    """A Parquet table, or None where there is none; of `columns` those that it has."""
+    """Read a Parquet table.
+
+    Args:
+        path: the table.
+        columns: the columns to read; those that the table does not have are left out.
+
+    Returns:
+        The table, or None if there is no such file.
+
+    Raises:
+        PhenoloomError: if the file is not a Parquet table.
+    """
     if not path.exists():
         return None
     try:
@@ -193,34 +228,35 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
 
 
 def parquet_facts(path: Path) -> dict[str, Any]:
-    """What a step says about itself in the schema metadata of its table; empty where it says nothing."""
+    """Return the facts that a Parquet table states about itself; empty if it states none or does not exist."""
     if not path.exists():
         return {}
     return table_facts(pq.read_schema(path))
 
 
-def _read_run(card: Path) -> Run:
-    metrics, reconstructions = card.with_name("metrics.csv"), card.with_name("reconstructions.npz")
-    return Run(
-        model=card.parent.parent.name,
-        split=card.parent.name,
-        card=yaml.safe_load(card.read_text(encoding="utf-8")) or {},
-        metrics=_read_curve(metrics) if metrics.exists() else None,
-        reconstructions=reconstructions if reconstructions.exists() else None,
+def _read_model(folder: ModelFolder) -> TrainedModel:
+    return TrainedModel(
+        model=folder.model,
+        split=folder.split,
+        card=yaml.safe_load(folder.card.read_text(encoding="utf-8")) or {},
+        metrics=_read_curve(folder) if folder.metrics.exists() else None,
+        reconstructions=folder.reconstructions if folder.reconstructions.exists() else None,
     )
 
 
 def _read_space(path: Path) -> ShapeSpace:
     with np.load(path, allow_pickle=False) as arrays:
-        return ShapeSpace(path.parent.name, path.name.partition(".")[0], dict(arrays))
+        return ShapeSpace(path.parent.name, path.name.removesuffix(SHAPE_SUMMARY), dict(arrays))
 
 
-def _read_curve(path: Path) -> pd.DataFrame:
-    metrics, throughput = pd.read_csv(path), path.with_name("throughput.csv")
-    return metrics.merge(pd.read_csv(throughput), "left", on="epoch") if throughput.exists() else metrics
+def _read_curve(folder: ModelFolder) -> pd.DataFrame:
+    metrics = pd.read_csv(folder.metrics)
+    if not folder.throughput.exists():
+        return metrics
+    return metrics.merge(pd.read_csv(folder.throughput), "left", on="epoch")
 
 
-def _read_maps(path: Path) -> Maps | None:
+def _read_maps(path: Path) -> EmbeddingMaps | None:
     # Imported here: it takes longer than a page without maps takes to render.
     import h5py
     from anndata.io import read_elem
@@ -229,8 +265,8 @@ def _read_maps(path: Path) -> Maps | None:
     with h5py.File(path) as file:
         keys = [key for key in file["obsm"] if key.endswith(".map")]
         points = {key.removesuffix(".map"): np.asarray(read_elem(file["obsm"][key]), np.float64) for key in keys}
-        obs, card = read_elem(file["obs"]), read_elem(file["uns"])
-    return Maps(obs, points, dict(card.get("maps", {})), dict(card)) if points else None
+        obs, facts = read_elem(file["obs"]), read_elem(file["uns"])
+    return EmbeddingMaps(obs, points, dict(facts.get("maps", {})), dict(facts)) if points else None
 
 
 def _read_benchmark(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the representations of a study are, and which of their scores the report leads with."""
+"""Scores of the representations of a study, and which of them the report shows first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from .seeds import Draws
+from .seeds import SeedFamilies
 
 Kind = Literal["descriptors", "learned", "transductive", "untrained"]
 
@@ -45,14 +45,19 @@ KIND_NAMES: dict[Kind, str] = {
     "untrained": "untrained encoder",
 }
 
-
 _BY_TRAINING: tuple[Kind, ...] = ("descriptors", "untrained", "learned", "transductive")
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over folds and seeds, sd over folds (of the means over seeds) and sd over seeds (of the means over folds);
-    NaN where there is one seed only.
+    """A mean with its spreads.
+
+    Attributes:
+        value: mean over folds and seeds.
+        sd: standard deviation over folds, of the means over seeds.
+        folds: number of folds.
+        sd_seeds: standard deviation over seeds, of the means over folds; NaN for a single seed.
+        seeds: number of seeds.
     """
 
     value: float
@@ -63,7 +68,12 @@ class Mean:
 
 
 def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
-    """The kind of a representation, from its entry in the study's settings; of several, that of the most trained."""
+    """Return the kind of a representation; a concatenated one is of the kind of its most trained part.
+
+    Args:
+        entry: the representation's entry in the settings of the study.
+        entries: the entries of all representations, by name.
+    """
     if entry.get("concatenate"):
         kinds = {kind_of(entries[part], entries) for part in entry["concatenate"]}
         return next(kind for kind in reversed(_BY_TRAINING) if kind in kinds)
@@ -75,15 +85,27 @@ def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
 
 
 def probe_name(probe: str) -> str:
-    """A probe in words; `logistic+scale` sees the size of a shape beside its vector."""
+    """Return a probe in words; `logistic+scale` gets the size of a shape in addition to its vector."""
     base, plus, _ = probe.partition("+scale")
     return f"{PROBE_NAMES.get(base, base)}{' with size' if plus else ''}"
 
 
 class Scoreboard:
-    """Scores by representation, probe, metric and fold, with the means that `compare` stored.
+    """Scores by representation, probe, metric and fold, with the means and differences from the step `compare`.
 
-    A family (`families`: its members with their seeds, by its name) is one representation here, and its members none.
+    Trainings that differ in their seed alone are one representation.
+
+    Args:
+        scores: table of scores, in tidy form.
+        comparisons: table of means and paired differences.
+        representations: entry of each representation in the settings of the study, by name.
+        families: seed of each member, by family of trainings.
+
+    Attributes:
+        scores: table of scores, in tidy form.
+        entries: entry of each representation in the settings of the study, by name.
+        families: the families of trainings.
+        names: representations with scores in the order of the study, each family once.
     """
 
     def __init__(
@@ -95,44 +117,50 @@ class Scoreboard:
     ) -> None:
         self.scores = scores
         self.entries = representations
-        self.draws = Draws(families or {})
+        self.families = SeedFamilies(families or {})
         self._means = _by_key(comparisons, "mean", ["representation", "probe", "metric"])
         self._differences = _by_key(comparisons, "difference", ["representation", "other", "probe", "metric"])
         present = set(scores["representation"])
-        self.names = self.draws.standing(name for name in representations if name in present)
+        self.names = self.families.merged(name for name in representations if name in present)
 
     @cached_property
     def probes(self) -> list[str]:
-        """Probes in reading order: classifiers, then the shuffled control, then the dummy."""
+        """Probes in the order in which they are shown: classifiers, then the shuffled control, then the dummy."""
         found = set(self.scores["probe"])
         return [p for p in PROBE_ORDER if p in found] + sorted(found - set(PROBE_ORDER))
 
     @cached_property
     def classifiers(self) -> list[str]:
-        """Probes without the dummy and the shuffled control."""
+        """Probes other than the dummy and the shuffled control."""
         return [p for p in self.probes if p not in (DUMMY, SHUFFLED)]
 
     @cached_property
     def main_probe(self) -> str:
-        """The probe that headlines and figures use: logistic regression where the study has it."""
+        """Probe of headlines and figures: logistic regression if the study has it."""
         return self.classifiers[0] if self.classifiers else self.probes[0]
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Overall metrics that the study has."""
+        """Metrics over all classes that the study has."""
         found = set(self.scores["metric"])
         return [metric for metric in METRIC_NAMES if metric in found]
 
     def kind(self, name: str) -> Kind:
-        """Kind of a representation."""
-        return kind_of(self.entries[self.draws.first(name)], self.entries)
+        """Return the kind of a representation."""
+        return kind_of(self.entries[self.families.first(name)], self.entries)
 
     def mean(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
-        """Mean over folds, or None where it was not scored; members of families have one too."""
+        """Return the mean of a representation, or of a single member; None if it has no score.
+
+        Args:
+            name: the representation.
+            probe: by default the main probe.
+            metric: a metric over all classes.
+        """
         return self._means.get((name, probe or self.main_probe, metric))
 
     def difference(self, name: str, other: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
-        """Mean of the paired differences `name - other` over folds, or None where `compare` has none."""
+        """Return the mean of the paired differences `name - other` over folds; None if there is none."""
         probe = probe or self.main_probe
         if found := self._differences.get((name, other, probe, metric)):
             return found
@@ -140,21 +168,23 @@ class Scoreboard:
         return replace(mirrored, value=-mirrored.value) if mirrored else None
 
     def per_fold(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> dict[int, float]:
-        """An overall metric by fold, its mean over seeds."""
+        """Return a metric over all classes by fold, averaged over seeds."""
         rows = self._rows(name, probe or self.main_probe, metric)
         means = rows[rows["class"] == ""].groupby("fold")["value"].mean()
         return {int(fold): float(value) for fold, value in zip(means.index, means, strict=True)}
 
     def per_class(self, name: str, probe: str | None = None) -> pd.DataFrame:
-        """Per-class F1 by class (mean and sd over the folds where the class was tested, of its mean over seeds) and its
-        summed support.
+        """Return F1 by class, averaged over seeds.
+
+        Returns:
+            Rows by class; columns `mean` and `sd` over the folds that test the class, and `support` in all folds.
         """
         rows = self._rows(name, probe or self.main_probe, "f1")
         rows = rows.groupby(["fold", "class"], as_index=False).agg(value=("value", "mean"), support=("support", "max"))
         return rows.groupby("class").agg(mean=("value", "mean"), sd=("value", "std"), support=("support", "sum"))
 
     def confusion(self, name: str, probe: str) -> pd.DataFrame | None:
-        """Counts of true (rows) against predicted (columns) classes, summed over folds and seeds."""
+        """Return counts of true (rows) and predicted (columns) classes over folds and seeds; None without counts."""
         rows = self._rows(name, probe, "confusion")
         if rows.empty:
             return None
@@ -163,49 +193,43 @@ class Scoreboard:
         return table.reindex(index=classes, columns=classes, fill_value=0).astype(int)
 
     def count(self, metric: str) -> dict[int, int]:
-        """`units_train`, `units_test` or `groups_test` by fold; the same for every representation."""
+        """Return `units_train`, `units_test` or `groups_test` by fold, which all representations share."""
         rows = self.scores[self.scores["metric"] == metric]
         return dict(rows.groupby("fold")["value"].max().astype(int))
 
     def total(self, name: str, metric: str) -> int:
-        """A count of the main probe summed over folds, such as `units_missing`, the largest of any seed; 0 where it is
-        not counted.
+        """Return a count such as `units_missing` over all folds with the main probe, for the seed with the largest.
+
+        It is 0 if nothing was counted.
         """
         rows = self._rows(name, self.main_probe, metric)
         return int(max(rows.groupby("representation")["value"].sum(), default=0))
 
-    def ranked(self, *kinds: Kind, probe: str | None = None) -> list[str]:
-        """Representations of these kinds (all kinds when none is given), best mean first."""
-        scored = [
-            name
-            for name in self.names
-            if (not kinds or self.kind(name) in kinds) and self._value(name, probe) is not None
-        ]
-        return sorted(scored, key=lambda name: -(self._value(name, probe) or 0.0))
+    def ranked(self, *kinds: Kind) -> list[str]:
+        """Return the scored representations of these kinds (by default of all), best mean with the main probe first."""
+        means = {name: mean.value for name in self.names if (mean := self.mean(name)) and not math.isnan(mean.value)}
+        chosen = [name for name in means if not kinds or self.kind(name) in kinds]
+        return sorted(chosen, key=lambda name: -means[name])
 
     def best_probe(self, name: str) -> str:
-        """The classifier with the best mean on one representation."""
+        """Return the classifier with the best mean on a representation."""
         means = {probe: self.mean(name, probe) for probe in self.classifiers}
         scored = {probe: mean.value for probe, mean in means.items() if mean}
         return max(scored, key=lambda probe: scored[probe]) if scored else self.main_probe
 
     def untrained_twin(self, name: str) -> str | None:
-        """The untrained encoder of the same model, if the study scores it."""
+        """Return the untrained encoder of the same model; None if the study does not score it."""
         model = self._model(name)
         twins = [n for n in self.names if self.kind(n) == "untrained" and self._model(n) == model]
         return twins[0] if model and twins and self.kind(name) != "untrained" else None
 
     def _model(self, name: str) -> str | None:
-        model: str | None = self.entries[self.draws.first(name)].get("model")
+        model: str | None = self.entries[self.families.first(name)].get("model")
         return model
 
-    def _value(self, name: str, probe: str | None) -> float | None:
-        mean = self.mean(name, probe)
-        return mean.value if mean and not math.isnan(mean.value) else None
-
     def _rows(self, name: str, probe: str, metric: str) -> pd.DataFrame:
-        s = self.scores
-        return s[s["representation"].isin(self.draws.members(name)) & (s["probe"] == probe) & (s["metric"] == metric)]
+        named = self.scores["representation"].isin(self.families.members(name))
+        return self.scores[named & (self.scores["probe"] == probe) & (self.scores["metric"] == metric)]
 
 
 def _by_key(comparisons: pd.DataFrame, kind: str, keys: list[str]) -> dict[tuple[str, ...], Mean]:

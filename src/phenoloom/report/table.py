@@ -1,4 +1,4 @@
-"""A table as data: the template turns it into accessible, sortable HTML."""
+"""A table of the page as data; the template turns it into accessible, sortable HTML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it holds numbers, an explanation on hover, and whether it holds sentences."""
+    """A column of a table.
+
+    Attributes:
+        name: the heading.
+        numeric: whether the cells hold numbers, which are aligned and sorted as such.
+        title: explanation that is shown when the pointer rests on the heading.
+        wide: whether the cells hold sentences.
+    """
 
     name: str
     numeric: bool = False
@@ -18,8 +25,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: text, the number to sort by, the shade (0 to 1, or None for none), an explanation shown on hover, a link,
-    and a note under the text.
+    """A cell of a table.
+
+    Attributes:
+        text: the text shown.
+        sort: the number that the column is sorted by.
+        shade: strength of the background, 0 to 1; None for no shading.
+        title: explanation that is shown when the pointer rests on the cell.
+        strong: whether the text is bold.
+        code: whether the text is code.
+        link: address that the text links to.
+        note: small text below.
     """
 
     text: str
@@ -33,8 +49,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table with a caption; the first cell of each row heads it. `tall` tables scroll inside their own frame."""
+class PageTable:
+    """A table of the page.
+
+    Attributes:
+        caption: the caption.
+        columns: the columns.
+        rows: the cells of each row; the first cell is the heading of the row.
+        note: small text below the table.
+        sortable: whether the reader can sort by a column.
+        tall: whether the table scrolls inside its own frame.
+    """
 
     caption: str
     columns: Sequence[Column]
@@ -45,7 +70,7 @@ class Table:
 
 
 def text(value: object, *, strong: bool = False, code: bool = False) -> Cell:
-    """A cell of plain text."""
+    """Return a cell of plain text."""
     return Cell(str(value), strong=strong, code=code)
 
 
@@ -58,5 +83,5 @@ def number(
     strong: bool = False,
     note: str = "",
 ) -> Cell:
-    """A cell that sorts by `value` and shows `shown`."""
+    """Return a cell that shows `shown` and is sorted by `value`."""
     return Cell(shown, sort=value, shade=shade, title=title, strong=strong, note=note)

@@ -1,4 +1,4 @@
-"""What was trained with several seeds is one representation in the report, whose seeds cannot be chosen from."""
+"""Trainings that differ in their seed alone are one representation, and no lucky seed leads the report."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.helpers.report_results import DRAWN, SEEDS, MadeUp, write_results
+from tests.helpers.report_results import DRAWN, SEEDS, MadeUp, ReportedStudy, report_on
 
-from phenoloom.report import make_overview, make_report
+from phenoloom.report import make_overview
+from phenoloom.report.caveats import caveats
 from phenoloom.report.charts.dot_plot import difference_dots, score_dots
-from phenoloom.report.report import HEADLINE
-from phenoloom.report.results import Results
 from phenoloom.report.scoreboard import Scoreboard
-from phenoloom.report.sections.scores import by_probe, by_seed, confusions, differences, pairs, per_class
-from phenoloom.report.seeds import Draws, over_seeds
-from phenoloom.report.summary import summary, warnings
+from phenoloom.report.sections.errors import confusions, per_class
+from phenoloom.report.sections.scores import by_probe, by_seed, differences, pairs
+from phenoloom.report.seeds import SeedFamilies, over_seeds
+from phenoloom.report.summary import summary
 
 FAMILIES = ["contrast", "contrast-untrained", "contrast-and-props"]
 MEMBERS = [f"contrast.seed-{seed}" for seed in SEEDS]
@@ -25,22 +25,11 @@ GAP = "\N{NO-BREAK SPACE}"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[MadeUp, Results, str]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> ReportedStudy:
     made_up = MadeUp(
         tiles=False, shapes=False, models=False, benchmarks=False, representations=["regionprops", "efd", *DRAWN]
     )
-    results = tmp_path_factory.mktemp("results")
-    folder, benchmarks = write_results(made_up, results)
-    make_report(made_up.settings, folder, benchmarks, folder / "report" / "index.html")
-    return made_up, Results(folder, benchmarks), (folder / "report" / "index.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def board(study: tuple[MadeUp, Results, str]) -> Scoreboard:
-    made_up, results, _ = study
-    assert results.scores is not None
-    assert results.comparisons is not None
-    return Scoreboard(results.scores, results.comparisons, made_up.settings.representations, made_up.families)
+    return report_on(made_up, tmp_path_factory.mktemp("results"))
 
 
 def _scores(board: Scoreboard) -> np.ndarray:
@@ -50,7 +39,7 @@ def _scores(board: Scoreboard) -> np.ndarray:
     return table.to_numpy()
 
 
-def test_a_family_stands_for_its_members_everywhere(board: Scoreboard) -> None:
+def test_a_family_replaces_its_members_everywhere(board: Scoreboard) -> None:
     assert board.names == ["regionprops", "efd", *FAMILIES]
     assert set(board.ranked()) == set(board.names)
     assert [board.kind(name) for name in FAMILIES] == ["learned", "untrained", "learned"]
@@ -64,14 +53,14 @@ def test_a_family_stands_for_its_members_everywhere(board: Scoreboard) -> None:
     assert {row.name for row in score_dots(board, "").rows} == set(board.names)
 
 
-def test_a_lucky_seed_leads_nothing(board: Scoreboard, study: tuple[MadeUp, Results, str]) -> None:
+def test_a_lucky_seed_leads_nothing(board: Scoreboard, study: ReportedStudy) -> None:
     """Of the three, one is the best of all; the report's head speaks of what they are together."""
     lucky = board.mean("contrast.seed-1")
     family = board.mean("contrast")
     assert lucky is not None
     assert family is not None
     assert lucky.value > family.value + 0.05
-    sentence = summary(board, study[1].fold_facts)
+    sentence = summary(board, study.results.fold_facts)
     mean = _scores(board)
     assert sentence.startswith(
         "The best representation is contrast (the models contrast.seed-0, contrast.seed-1 and contrast.seed-2): "
@@ -79,7 +68,7 @@ def test_a_lucky_seed_leads_nothing(board: Scoreboard, study: tuple[MadeUp, Resu
         f"{mean.mean(axis=1).std(ddof=1):.3f} over 5{GAP}folds (± {mean.mean(axis=0).std(ddof=1):.3f} over 3{GAP}seeds)"
     )
     assert f"{lucky.value:.3f}" not in sentence
-    headline = json.loads((study[1].folder / "report" / HEADLINE).read_text())
+    headline = json.loads(study.results.folder.headline.read_text())
     assert headline["best"]["name"] == "contrast"
     assert headline["best"]["seeds"] == 3
     assert headline["best"]["sd_seeds"] == pytest.approx(mean.mean(axis=0).std(ddof=1))
@@ -141,11 +130,11 @@ def test_counts_of_what_went_wrong_are_those_of_the_worst_seed(board: Scoreboard
     assert board.total("efd", "units_missing") == 0
 
 
-def test_a_gain_within_the_spread_of_the_seeds_is_not_shown(study: tuple[MadeUp, Results, str]) -> None:
-    made_up, results, _ = study
+def test_a_gain_within_the_spread_of_the_seeds_is_not_shown(study: ReportedStudy) -> None:
+    made_up, results = study.made_up, study.results
     assert results.scores is not None
     assert results.comparisons is not None
-    for sds, told in (((0.1, 0.3), "over the seeds"), ((0.3, 0.3), "over the folds and seeds"), ((0.1, 0.1), None)):
+    for sds, spread in (((0.1, 0.3), "over the seeds"), ((0.3, 0.3), "over the folds and seeds"), ((0.1, 0.1), None)):
         table = results.comparisons.copy()
         pair = {"contrast", "contrast-untrained"}
         rows = (table["kind"] == "difference") & table["representation"].isin(pair) & table["other"].isin(pair)
@@ -153,12 +142,12 @@ def test_a_gain_within_the_spread_of_the_seeds_is_not_shown(study: tuple[MadeUp,
         table.loc[rows, ["value", "sd", "sd_seeds"]] = 0.2, *sds
         board = Scoreboard(results.scores, table, made_up.settings.representations, made_up.families)
         start = "contrast is not shown to be better than its own untrained encoder (contrast-untrained)"
-        found = [w for w in warnings(made_up.settings, results, board) if w.startswith(start)]
-        assert [w.endswith(f"within one standard deviation of zero {told}.") for w in found] == [True] * bool(told)
+        found = [w for w in caveats(made_up.settings, results, board) if w.startswith(start)]
+        assert [w.endswith(f"within one standard deviation of zero {spread}.") for w in found] == [True] * bool(spread)
 
 
-def test_pictures_are_of_one_seed_and_say_so(study: tuple[MadeUp, Results, str]) -> None:
-    page = study[2]
+def test_pictures_are_of_one_seed_and_say_so(study: ReportedStudy) -> None:
+    page = study.results.folder.report.read_text(encoding="utf-8")
     assert "<h3>contrast.seed-0</h3>" in page
     assert "<h3>contrast.seed-1</h3>" not in page
     assert f"contrast.seed-0 for the 3{GAP}seeds of contrast, " in page
@@ -167,30 +156,31 @@ def test_pictures_are_of_one_seed_and_say_so(study: tuple[MadeUp, Results, str])
 
 def test_a_study_without_families_never_speaks_of_seeds(tmp_path: Path) -> None:
     made_up = MadeUp(tiles=False, shapes=False, models=False, benchmarks=False, representations=["regionprops", "efd"])
-    folder, benchmarks = write_results(made_up, tmp_path)
-    make_report(made_up.settings, folder, benchmarks, tmp_path / "index.html")
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = report_on(made_up, tmp_path).page.text
     assert "over seeds" not in page
     assert "Each seed" not in page
-    assert "One training is shown" not in page
+    assert "Of several trainings" not in page
 
 
-def test_the_overview_tells_the_seeds_of_the_best(study: tuple[MadeUp, Results, str], tmp_path: Path) -> None:
-    made_up, results, _ = study
-    make_overview(made_up.overview, results.folder.parent, tmp_path / "index.html")
+def test_the_overview_shows_the_seeds_of_the_best_representation(study: ReportedStudy, tmp_path: Path) -> None:
+    made_up, results = study.made_up, study.results
+    make_overview(made_up.titles, results.folder.path.parent, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    sd = json.loads((results.folder / "report" / HEADLINE).read_text())["best"]["sd_seeds"]
+    sd = json.loads(results.folder.headline.read_text())["best"]["sd_seeds"]
     assert f"<small>3{GAP}seeds</small>" in page
     assert f"± {sd:.3f} over seeds" in page
 
 
-def test_the_member_with_the_least_seed_stands_for_all_in_whatever_order_they_come() -> None:
-    draws = Draws({"b": {"b.seed-10": 10, "b.seed-9": 9}})
-    assert draws.members("b") == ["b.seed-9", "b.seed-10"]
-    assert draws.standing(["a", "b.seed-10", "c", "b.seed-9"]) == ["a", "b", "c"]
-    assert draws.one_of_each(["a", "b.seed-10", "c", "b.seed-9"]) == ["a", "b.seed-9", "c"]
-    assert draws.shown_first(["a", "c"]) == ""
-    assert draws.shown_first(["a", "b.seed-9"]).endswith(f"b.seed-9 for the 2{GAP}seeds of b.")
-    assert (draws.family("b.seed-9"), draws.family("a"), draws.seed("b.seed-9")) == ("b", "a", 9)
-    assert (draws.note("b", "learned"), draws.note("a", "learned")) == (f"learned, 2{GAP}seeds", "learned")
+def test_the_member_with_the_lowest_seed_is_shown_for_all_in_any_order() -> None:
+    families = SeedFamilies({"b": {"b.seed-10": 10, "b.seed-9": 9}})
+    assert families.members("b") == ["b.seed-9", "b.seed-10"]
+    assert families.merged(["a", "b.seed-10", "c", "b.seed-9"]) == ["a", "b", "c"]
+    assert families.one_of_each(["a", "b.seed-10", "c", "b.seed-9"]) == ["a", "b.seed-9", "c"]
+    assert families.shown_first(["a", "c"]) == ""
+    assert families.shown_first(["a", "b.seed-9"]).endswith(f"b.seed-9 for the 2{GAP}seeds of b.")
+    assert (families.family("b.seed-9"), families.family("a"), families.seed("b.seed-9")) == ("b", "a", 9)
+    assert (families.with_seeds("b", "learned"), families.with_seeds("a", "learned")) == (
+        f"learned, 2{GAP}seeds",
+        "learned",
+    )
     assert (over_seeds(0.0123), over_seeds(float("nan"))) == ("± 0.012 over seeds", "")

@@ -1,1 +1,1 @@
-"""Pictures of the report: SVG charts and tiles."""
+"""Charts and pictures of the report."""

@@ -1,9 +1,9 @@
-"""Dot plots: scores and paired differences, a small dot a fold, a large one with a bar for mean and sd."""
+"""Dot plots of scores and paired differences: a small dot for each fold, a large mark and a bar for mean and sd."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..numbers import plus_minus, score, signed
@@ -13,8 +13,18 @@ from . import svg
 
 
 @dataclass(frozen=True)
-class Dots:
-    """A row of a dot plot; places are percent of the plot's width."""
+class DotRow:
+    """A row of a dot plot; positions are percent of the plot's width.
+
+    Attributes:
+        name: the representation.
+        note: small text after the name.
+        kind: kind of the representation, which is its colour and mark.
+        shown: the value as text.
+        mean: position of the mean.
+        low, high: positions of the mean minus and plus one sd.
+        folds: position and title of each fold.
+    """
 
     name: str
     note: str
@@ -28,17 +38,25 @@ class Dots:
 
 @dataclass(frozen=True)
 class DotPlot:
-    """Rows over one axis with labelled ticks and reference lines (place in percent, label, CSS class)."""
+    """Rows over one axis.
+
+    Attributes:
+        caption: the caption.
+        label: label of the axis.
+        rows: the rows.
+        ticks: position in percent and label of each tick.
+        references: position in percent, label and CSS class of each reference line.
+    """
 
     caption: str
     label: str
-    rows: list[Dots]
+    rows: list[DotRow]
     ticks: list[tuple[float, str]]
     references: list[tuple[float, str, str]]
 
 
 class _Axis:
-    """Data to percent of the width; limits are rounded outwards to tenths."""
+    """An axis that maps data to percent of the width; its limits are rounded outwards to multiples of `step`."""
 
     def __init__(self, values: Sequence[float], step: float = 0.1) -> None:
         finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
@@ -49,7 +67,7 @@ class _Axis:
 
     def __call__(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
-        # Room at both ends, so that no glyph or label is cut.
+        # A margin at both ends, so that no mark or label is cut.
         return round(3 + 94 * min(1.0, max(0.0, share)), 2)
 
     def ticks(self) -> list[tuple[float, str]]:
@@ -57,65 +75,80 @@ class _Axis:
         return [(self(v), shown) for v, shown in zip(values, svg.tick_labels(values), strict=True)]
 
 
-def score_dots(board: Scoreboard, sample: str) -> DotPlot:
-    """Main metric of every representation with the main probe: a point a fold, mean and sd; best first."""
-    names = board.ranked()
-    folds = {name: board.per_fold(name) for name in names}
-    dummies = [m.value for name in names if (m := board.mean(name, DUMMY))]
-    axis = _Axis([v for values in folds.values() for v in values.values()] + dummies)
-    rows = []
-    for name in names:
-        mean = board.mean(name)
-        assert mean is not None
-        points = [(f"fold {fold}: {score(value)}", value) for fold, value in folds[name].items()]
-        kind, shown = board.kind(name), plus_minus(mean.value, mean.sd)
-        note = _note(board.draws.note(name, KIND_NAMES[kind]), mean)
-        rows.append(_dots(axis, name, note, kind, shown, mean.value, mean.sd, points))
+@dataclass(frozen=True)
+class _Entry:
+    """What a row shows, in units of the data."""
+
+    name: str
+    note: str
+    shown: str
+    mean: Mean
+    folds: dict[int, float]
+
+
+def score_dots(scoreboard: Scoreboard, sample: str) -> DotPlot:
+    """Plot the main metric of every representation with the main probe, the best first.
+
+    Args:
+        scoreboard: the scores.
+        sample: the size of the sample in words, for the caption.
+    """
+    entries = []
+    for name in scoreboard.ranked():
+        if mean := scoreboard.mean(name):
+            note = _note(scoreboard.families.with_seeds(name, KIND_NAMES[scoreboard.kind(name)]), mean)
+            entries.append(_Entry(name, note, plus_minus(mean.value, mean.sd), mean, scoreboard.per_fold(name)))
+    dummies = [mean.value for entry in entries if (mean := scoreboard.mean(entry.name, DUMMY))]
+    axis = _Axis([v for entry in entries for v in entry.folds.values()] + dummies)
     references = [(axis(dummies[0]), f"majority dummy {score(dummies[0])}", "dummy")] if dummies else []
-    if best := board.ranked("descriptors"):
-        value = board.mean(best[0])
-        assert value is not None
-        references.append((axis(value.value), f"best descriptors {score(value.value)}", "best"))
-    metric, probe = METRIC_NAMES["macro_f1"], probe_name(board.main_probe)
-    seeds = " (of several seeds, their mean)" if any(map(board.draws.seeds, names)) else ""
+    descriptors = scoreboard.ranked("descriptors")
+    if descriptors and (best := scoreboard.mean(descriptors[0])):
+        references.append((axis(best.value), f"best descriptors {score(best.value)}", "best"))
+    metric, probe = METRIC_NAMES["macro_f1"], probe_name(scoreboard.main_probe)
+    seeds = (
+        " (mean over seeds, if there are several)" if any(scoreboard.families.seeds(e.name) for e in entries) else ""
+    )
     caption = (
         f"{metric} of {probe} on frozen vectors; {sample}. Small dots: test folds{seeds}; large mark and bar: "
         "mean ± sd."
     )
+    rows = [_row(axis, entry, scoreboard.kind(entry.name), score) for entry in entries]
     return DotPlot(caption, metric, rows, axis.ticks(), references)
 
 
-def difference_dots(board: Scoreboard, pairs: Sequence[tuple[str, str, str]]) -> DotPlot | None:
-    """Paired differences in the main metric for `pairs` of (representation, other, what the other is)."""
-    found = []
+def difference_dots(scoreboard: Scoreboard, pairs: Sequence[tuple[str, str, str]]) -> DotPlot | None:
+    """Plot paired differences in the main metric.
+
+    Args:
+        scoreboard: the scores.
+        pairs: for each difference the representation, the other one, and the role of the other.
+
+    Returns:
+        The plot, or None if no pair has a difference.
+    """
+    entries = []
     for name, other, role in pairs:
-        if mean := board.difference(name, other):
-            mine, theirs = board.per_fold(name), board.per_fold(other)
+        if mean := scoreboard.difference(name, other):
+            mine, theirs = scoreboard.per_fold(name), scoreboard.per_fold(other)
+            folds = {fold: mine[fold] - theirs[fold] for fold in mine if fold in theirs}
             note = _note(f"minus {role} {other}", mean)
-            found.append((name, note, mean, {k: mine[k] - theirs[k] for k in mine if k in theirs}))
-    if not found:
+            entries.append(_Entry(name, note, signed(mean.value, mean.sd), mean, folds))
+    if not entries:
         return None
-    axis = _Axis([0.0, *(v for *_, folds in found for v in folds.values())], step=0.05)
-    rows = []
-    for name, note, mean, folds in found:
-        points = [(f"fold {fold}: {signed(value)}", value) for fold, value in folds.items()]
-        shown = signed(mean.value, mean.sd)
-        rows.append(_dots(axis, name, note, board.kind(name), shown, mean.value, mean.sd, points))
+    axis = _Axis([0.0, *(v for entry in entries for v in entry.folds.values())], step=0.05)
     caption = (
-        f"Paired differences in macro-F1 on the same test folds ({probe_name(board.main_probe)}). "
+        f"Paired differences in macro-F1 on the same test folds ({probe_name(scoreboard.main_probe)}). "
         "Right of zero: the learned representation is better."
     )
+    rows = [_row(axis, entry, scoreboard.kind(entry.name), signed) for entry in entries]
     return DotPlot(caption, "difference in macro-F1", rows, axis.ticks(), [(axis(0.0), "no difference", "zero")])
 
 
-def _note(what: str, mean: Mean) -> str:
-    """What a row is, and the spread over seeds where it has several."""
-    return ", ".join(filter(None, (what, over_seeds(mean.sd_seeds))))
+def _note(description: str, mean: Mean) -> str:
+    return ", ".join(filter(None, (description, over_seeds(mean.sd_seeds))))
 
 
-def _dots(
-    axis: _Axis, name: str, note: str, kind: Kind, shown: str, mean: float, sd: float, points: list[tuple[str, float]]
-) -> Dots:
-    sd = sd if math.isfinite(sd) else 0.0
-    folds = [(axis(value), title) for title, value in points if math.isfinite(value)]
-    return Dots(name, note, kind, shown, axis(mean), axis(mean - sd), axis(mean + sd), folds)
+def _row(axis: _Axis, entry: _Entry, kind: Kind, text: Callable[[float], str]) -> DotRow:
+    value, sd = entry.mean.value, entry.mean.sd if math.isfinite(entry.mean.sd) else 0.0
+    folds = [(axis(v), f"fold {fold}: {text(v)}") for fold, v in entry.folds.items() if math.isfinite(v)]
+    return DotRow(entry.name, entry.note, kind, entry.shown, axis(value), axis(value - sd), axis(value + sd), folds)

@@ -1,4 +1,4 @@
-"""Pixels and outlines as pictures in the page: composites of channels with stated limits, contours as paths."""
+"""Pictures in the page: colour composites of tiles with stated contrast limits, and contours as paths."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ QUALITY = 90
 
 RGB = ("red", "green", "blue")
 WHITE = (1.0, 1.0, 1.0)
-# Magenta and green are told apart with every common colour vision; the rest keeps the sum below white for long.
+# Readers with any common colour vision can distinguish magenta and green; with the others, sums stay below white long.
 CHANNEL_COLOURS = ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.2, 0.6, 1.0), (1.0, 0.6, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A raster (data address) or a drawing, with a text that stands for it, an optional drawing laid over it and a note
-    under it.
+    """A raster, a drawing, or a drawing over a raster.
+
+    Attributes:
+        alt: text for readers who do not see the picture.
+        source: the raster as a data address.
+        drawing: the drawing as SVG.
+        size: width and height of the raster in px.
+        note: small text below.
     """
 
     alt: str
@@ -40,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Channel:
-    """How one channel is shown: its colour as CSS and the limits drawn black and full."""
+    """A channel in the legend of a composite: its colour as CSS, and the values that are drawn black and full."""
 
     name: str
     css: str
@@ -50,7 +56,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures in titled groups under one caption; `channels` explains composites."""
+    """Pictures in groups with titles.
+
+    Attributes:
+        caption: the caption.
+        groups: title and pictures of each group.
+        channels: legend of composites.
+    """
 
     caption: str
     groups: list[tuple[str, list[Picture]]]
@@ -58,25 +70,25 @@ class Gallery:
 
     @property
     def outlined(self) -> bool:
-        """Whether drawings lie over rasters, so that the reader may want to hide them."""
+        """Whether drawings lie over rasters, so that the page lets the reader hide them."""
         return any(p.source and p.drawing for _, pictures in self.groups for p in pictures)
 
 
 def contrast_limits(tiles: NDArray[Any]) -> NDArray[np.float64]:
-    """Limits (c, 2) of tiles (k, c, y, x): percentiles 0.5 and 99.8 of a channel's pixels, padding left out."""
+    """Return contrast limits (c, 2) of tiles (k, c, y, x): percentiles 0.5 and 99.8 by channel, without padding."""
     pixels = np.moveaxis(tiles, 1, 0).reshape(tiles.shape[1], -1)
-    # Tiles at an image's edge are padded with whole rows and columns; counted, they would lift all backgrounds.
+    # Tiles at the edge of an image are padded with whole rows and columns, which would lift all backgrounds.
     least = (tiles == tiles.min(axis=(0, 2, 3), keepdims=True)).all(axis=1)
     padding = (least.all(axis=2, keepdims=True) | least.all(axis=1, keepdims=True)).reshape(-1)
     content = pixels[:, ~padding]
-    # Of silhouettes that fill their bounding box nothing but foreground is left: there, the padding is the background.
+    # For silhouettes that fill their bounding box only foreground is left: there, the padding is the background.
     flat = padding.all() or (content.min(axis=1) == content.max(axis=1)).any()
     limits: NDArray[np.float64] = np.percentile(pixels if flat else content, [0.5, 99.8], axis=1).T.astype(np.float64)
     return limits
 
 
 def colours_of(channels: Sequence[str]) -> NDArray[np.float64]:
-    """Display colours (c, 3): white for one channel, themselves for red, green and blue, else easily told apart."""
+    """Return display colours (c, 3): white for one channel, themselves for red, green and blue, else distinct ones."""
     if len(channels) == 1:
         return np.asarray([WHITE])
     names = [name.strip().lower() for name in channels]
@@ -86,7 +98,7 @@ def colours_of(channels: Sequence[str]) -> NDArray[np.float64]:
 
 
 def explain(channels: Sequence[str], limits: NDArray[np.float64]) -> list[Channel]:
-    """The legend of a composite."""
+    """Return the legend of a composite."""
     shown = (255 * colours_of(channels)).astype(int)
     return [
         Channel(name, f"rgb({r} {g} {b})", float(low), float(high))
@@ -95,7 +107,7 @@ def explain(channels: Sequence[str], limits: NDArray[np.float64]) -> list[Channe
 
 
 def composite(tile: NDArray[Any], limits: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A tile (c, y, x) as (y, x, 3): each channel scaled between its limits, coloured, and added."""
+    """Scale each channel of a tile (c, y, x) between its limits, colour it, and add all to an image (y, x, 3)."""
     low, high = limits[:, 0, None, None], limits[:, 1, None, None]
     scaled = np.clip((tile.astype(np.float64) - low) / np.maximum(high - low, 1e-12), 0, 1)
     mixed = np.clip(np.einsum("cyx,cr->yxr", scaled, colours), 0, 1)
@@ -110,7 +122,7 @@ def tile_picture(
     alt: str,
     outline: NDArray[Any] | None = None,
 ) -> Picture:
-    """A tile (c, y, x) as a picture, with the outline (n, 2) in tile px laid over it if given."""
+    """Return a tile (c, y, x) as a picture, with the outline (n, 2), in px of the tile, drawn over it if given."""
     height, width = tile.shape[1:]
     pixels = composite(tile, limits, colours)
     shrink = SIDE / max(height, width)
@@ -124,11 +136,11 @@ def tile_picture(
 
 
 def contour_picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float | None = None) -> Picture:
-    """Outlines (n, 2) in one frame: the first filled, others as lines over it; `extent` is half the frame, in px."""
+    """Draw outlines (n, 2) in one frame of half width `extent` in px: the first filled, the others as lines over it."""
     points = np.concatenate(list(outlines))
     finite = points[np.isfinite(points).all(axis=1)]
     half = 1.08 * (extent or float(np.abs(finite).max(initial=1e-9)))
-    # Unit frame of 100, so that strokes look alike whatever the object's size.
+    # A frame of 100 units, so that lines look alike for objects of any size.
     paths = [
         Markup('<path class="{}" d="{}"/>').format("shape" if i == 0 else "again", path_of(o * 50 / half, closed=True))
         for i, o in enumerate(outlines)

@@ -1,4 +1,4 @@
-"""Inline SVG with two linear axes: small, crisp, coloured by the page (light or dark), every text escaped."""
+"""Inline SVG charts with two linear axes, coloured by the style of the page (light or dark), all text escaped."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ GLYPHS = (
     "m-9-30h18v21h21v18h-21v21h-18v-21h-21v-18h21z",
     "m0 33 31-54h-62z",
 )
-"""Six glyphs against seven colours: the pair differs for 42 categories, so colour is never the only sign."""
+"""Six glyphs and seven colours give 42 different pairs, so colour is never the only sign of a category."""
 CATEGORIES = COLOURS * len(GLYPHS)
 
 
 def colour(i: int) -> str:
-    """CSS class of the i-th colour."""
+    """Return the CSS class of the i-th colour."""
     return f"c{i % COLOURS}"
 
 
 def glyph_key(i: int) -> Markup:
-    """A legend's picture of the i-th glyph, in its colour."""
+    """Draw the i-th glyph in its colour, for a legend."""
     svg = ET.Element("svg", {"class": f"key {colour(i)}", "viewBox": "-50 -50 100 100", "aria-hidden": "true"})
     ET.SubElement(svg, "path", d=f"M0 0{GLYPHS[i % len(GLYPHS)]}")
     return markup(svg)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round values between `low` and `high`, a step of 1, 2 or 5 times a power of ten apart, at most `most`."""
+    """Return at most `most` round values between `low` and `high`, whose distance is 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     power = 10.0 ** math.floor(math.log10((high - low) / most) - 1)
@@ -56,25 +56,33 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
-    """Tick values with the digits that their step needs, and a real minus sign."""
+    """Format tick values with the digits that their distance needs, and with a real minus sign."""
     step = min((b - a for a, b in pairwise(values)), default=1.0)
     digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
     return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in values]
 
 
 def path_of(points: Floats, *, closed: bool = False, digits: int = 1) -> str:
-    """Path data of a polyline (n, 2)."""
+    """Return the path data of a polyline (n, 2)."""
     text = " ".join(f"{x:.{digits}f} {y:.{digits}f}" for x, y in points)
     return f"M{text}{'z' if closed else ''}"
 
 
 def markup(element: ET.Element) -> Markup:
-    """The element as HTML; ElementTree has escaped every text and attribute."""
+    """Return the element as HTML; ElementTree has escaped every text and attribute."""
     return Markup(ET.tostring(element, encoding="unicode"))
 
 
 class Chart:
-    """A chart of `width` x `height` px whose data coordinates lie in `xlim` and `ylim`."""
+    """A chart of lines or points.
+
+    Args:
+        alt: text for readers who do not see the chart.
+        xlim, ylim: smallest and largest data coordinate of each axis.
+        xlabel, ylabel: labels of the axes.
+        size: width and height in px.
+        bare: whether to draw a frame in place of ticks and a grid.
+    """
 
     LEFT, RIGHT, TOP, BOTTOM = 64.0, 8.0, 8.0, 36.0
 
@@ -96,12 +104,12 @@ class Chart:
         self._axes(xlabel, ylabel, bare)
 
     def x(self, value: Floats) -> Floats:
-        """Data to px, along x."""
+        """Convert data coordinates to px along x."""
         low, high = self.xlim
         return self.left + (np.asarray(value) - low) / (high - low) * (self.width - self.left - self.RIGHT)
 
     def y(self, value: Floats) -> Floats:
-        """Data to px, along y; up is larger."""
+        """Convert data coordinates to px along y; larger values are higher."""
         low, high = self.ylim
         return (
             self.height
@@ -110,7 +118,7 @@ class Chart:
         )
 
     def line(self, x: Floats, y: Floats, css: str, title: str) -> None:
-        """A line through the points whose coordinates are finite."""
+        """Draw a line through the points with finite coordinates; `title` is shown under the pointer."""
         keep = np.isfinite(x) & np.isfinite(y)
         points = np.column_stack([self.x(x[keep]), self.y(y[keep])])
         if len(points):
@@ -118,7 +126,7 @@ class Chart:
             ET.SubElement(path, "title").text = title
 
     def points(self, x: Floats, y: Floats, series: int | None, css: str = "") -> None:
-        """Glyphs of one series (None: small grey dots) as one path, in tenths of a px to keep the page small."""
+        """Draw the glyphs of one series (None: grey dots) as one path, in tenths of a px to keep the page small."""
         glyph, tint = (GLYPHS[0], "other") if series is None else (GLYPHS[series % len(GLYPHS)], colour(series))
         places = np.rint(10 * np.column_stack([self.x(x), self.y(y)])).astype(int)
         data = "".join(f"M{px} {py}{glyph}" for px, py in places)
@@ -128,7 +136,7 @@ class Chart:
             ET.SubElement(self.root, "path", attributes).set("data-series", key)
 
     def render(self) -> Markup:
-        """The finished SVG."""
+        """Return the finished SVG."""
         return markup(self.root)
 
     def _axes(self, xlabel: str, ylabel: str, bare: bool) -> None:

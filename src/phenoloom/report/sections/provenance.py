@@ -1,20 +1,22 @@
-"""Where the results come from: time and memory, versions, digests of settings."""
+"""Section on provenance: versions, and digests of the settings of every stored result."""
 
 from __future__ import annotations
 
+import json
 import platform
 from collections import Counter
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ...artifacts.provenance import code_commit
 from ...config.rule_settings import ReportSettings
-from ..numbers import MISSING, count, duration, memory
+from ..numbers import MISSING, count
 from ..results import Results, parquet_facts
-from ..table import Cell, Column, Table, number, text
+from ..steps import STEPS
+from ..table import Cell, Column, PageTable, number, text
+from .base import PageSection, ReportData
 
 LIBRARIES = (
     "numpy",
@@ -29,113 +31,70 @@ LIBRARIES = (
     "anndata",
     "snakemake",
 )
-FLOW = (
-    "simulate",
-    "sheet",
-    "convert",
-    "index",
-    "contours",
-    "distances",
-    "describe",
-    "folds",
-    "tune",
-    "choose",
-    "pretrain",
-    "embed",
-    "classify",
-    "transfer_embed",
-    "transfer",
-    "compare",
-    "collect",
-)
 
 
-def resources(results: Results) -> Table | None:
-    """Jobs, time and memory of each rule, in the order of the flow."""
-    jobs = results.benchmarks
-    if jobs is None or not {"s", "max_rss"} <= set(jobs.columns):
-        return None
-    total = float(jobs["s"].sum())
-    rows = [_resource_row(rule, group, total) for rule, group in in_order(jobs)]
-    columns = [
-        Column("step"),
-        Column("jobs", True),
-        Column("total time", True, "wall-clock, summed over jobs; jobs may have run side by side"),
-        Column("share", True, "of the total time"),
-        Column("longest job", True),
-        Column("CPU time", True),
-        Column("most memory", True, "largest resident set of a job"),
-    ]
-    note = f"Sum over all steps: {duration(total)} of wall-clock time in {count(len(jobs))} jobs."
-    return Table("Time and memory by step, as Snakemake measured them", columns, rows, note)
+def section(data: ReportData) -> PageSection:
+    """Return the section on provenance."""
+    facts = {k: v for k, v in data.results.fold_facts.items() if k in ("scheme", "count", "group", "unit")}
+    content = {
+        "folds": {**facts, "seed": data.settings.seed},
+        "versions": versions(),
+        "digests": digests(data.results, data.settings),
+        "settings": json.dumps(data.settings.model_dump(mode="json"), indent=1, ensure_ascii=False),
+    }
+    return PageSection("provenance", "Provenance", content, [])
 
 
-def in_order(jobs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Rules of a table of measured jobs with their jobs, in the order of the flow."""
-    by_rule = {str(rule): group for rule, group in jobs.groupby("rule")}
-    rules = [rule for rule in FLOW if rule in by_rule] + sorted(set(by_rule) - set(FLOW))
-    return [(rule, by_rule[rule]) for rule in rules]
-
-
-def _resource_row(rule: str, jobs: pd.DataFrame, total: float) -> list[Cell]:
-    seconds, longest, rss = float(jobs["s"].sum()), float(jobs["s"].max()), float(jobs["max_rss"].max())
-    cpu = float(jobs["cpu_time"].sum(min_count=1)) if "cpu_time" in jobs else float("nan")
-    share = seconds / total if total else 0.0
-    return [
-        text(rule),
-        number(count(len(jobs)), len(jobs)),
-        number(duration(seconds), seconds),
-        number(f"{100 * share:.0f} %", share, shade=share),
-        number(duration(longest), longest),
-        number(duration(cpu), cpu),
-        number(memory(rss), rss),
-    ]
-
-
-def versions() -> Table:
-    """Versions of the program, of Python and of the libraries that shape the numbers."""
+def versions() -> PageTable:
+    """Return the versions of phenoloom, of Python and of the libraries that influence numbers."""
     found = [("phenoloom", version("phenoloom")), ("commit", code_commit() or MISSING)]
     found += [("Python", platform.python_version()), *((name, version(name)) for name in LIBRARIES)]
     rows = [[text(name), text(value, code=True)] for name, value in found]
-    return Table("Versions that wrote this report", [Column("what"), Column("version")], rows, sortable=False)
+    return PageTable("Versions that wrote this report", [Column("name"), Column("version")], rows, sortable=False)
 
 
-def digests(results: Results, settings: ReportSettings) -> Table:
-    """sha256 of the settings that each stored result was made with, and the code that made it."""
-    facts = [(name, m) for name, manifests in results.manifests.items() for m in manifests]
-    facts += [("pretrain", {**run.card, "part": f"{run.model}, {run.split}"}) for run in results.runs]
-    facts += [("describe", _of_table(path)) for path in sorted(results.folder.glob("descriptors/*.parquet"))]
-    if "folds" not in results.manifests:
-        facts.append(("folds", _of_table(results.folder / "folds.parquet")))
-    facts += [("embed", _of_table(path, 2)) for path in sorted(results.folder.glob("embeddings/*/*.parquet"))]
-    facts += [("classify", _of_table(path, 1)) for path in sorted(results.folder.glob("scores/*.parquet"))]
-    carried, tested = "transfer/*/embeddings/*/*.parquet", "transfer/*/*.parquet"
-    facts += [("transfer_embed", _of_table(path, 2)) for path in sorted(results.folder.glob(carried))]
-    facts += [("transfer", _of_table(path, 1)) for path in sorted(results.folder.glob(tested))]
-    facts.append(("compare", _of_table(results.folder / "comparisons.parquet")))
-    if results.maps is not None:
-        facts.append(("collect", results.maps.card))
+def digests(results: Results, settings: ReportSettings) -> PageTable:
+    """Return the SHA-256 of the settings of each stored result, and the code that made it."""
     counts: Counter[tuple[str, str, str, str, str]] = Counter()
-    for stage, fact in sorted(facts, key=lambda item: FLOW.index(item[0])):
-        keys = (fact.get(key) or "" for key in ("part", "settings_sha256", "phenoloom", "commit"))
-        counts[(stage, *map(str, keys))] += 1  # type: ignore[index]
+    for step, facts in sorted(_stored(results), key=lambda item: STEPS.index(item[0])):
+        keys = ("part", "settings_sha256", "phenoloom", "commit")
+        part, digest, release, commit = (str(facts.get(key) or "") for key in keys)
+        counts[(step, part, digest, release, commit)] += 1
     rows = [
-        [text(stage), text(part), number(count(n), n), _short(digest), text(release or MISSING), _short(commit)]
-        for (stage, part, digest, release, commit), n in counts.items()
+        [text(step), text(part), number(count(n), n), _short(digest), text(release or MISSING), _short(commit)]
+        for (step, part, digest, release, commit), n in counts.items()
     ]
     rows.append([text("report"), text(""), number("1", 1), _short(settings.digest()), *_this_code()])
     names = ("step", "of", "settings (sha256)", "phenoloom", "commit")
     columns = [Column(names[0]), Column(names[1]), Column("files", True), *(Column(name) for name in names[2:])]
-    return Table("Settings and code of every stored result", columns, rows, tall=True)
+    return PageTable("Settings and code of every stored result", columns, rows, tall=True)
+
+
+def _stored(results: Results) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the step of each stored result and what the result states about itself."""
+    folder = results.folder
+    for step, manifests in results.manifests.items():
+        yield from ((step, manifest) for manifest in manifests)
+    yield from (("pretrain", {**one.card, "part": f"{one.model}, {one.split}"}) for one in results.models)
+    yield from (("describe", parquet_facts(path)) for path in folder.descriptors.tables())
+    if "folds" not in results.manifests:
+        yield "folds", parquet_facts(folder.folds)
+    yield from (("embed", _facts(path, path.parent.name)) for path in folder.embeddings.tables())
+    yield from (("classify", _facts(path, path.stem)) for path in folder.all_representation_scores())
+    for transfer in folder.transfers():
+        yield from (("transfer_embed", _facts(path, path.parent.name)) for path in transfer.embeddings.tables())
+        yield from (("transfer", _facts(path, path.stem)) for path in transfer.tables())
+    yield "compare", parquet_facts(folder.comparisons)
+    if results.maps is not None:
+        yield "collect", results.maps.provenance
+
+
+def _facts(path: Path, part: str) -> dict[str, Any]:
+    return {**parquet_facts(path), "part": part}
 
 
 def _this_code() -> list[Cell]:
     return [text(version("phenoloom")), _short(code_commit() or "")]
-
-
-def _of_table(path: Path, depth: int = 0) -> dict[str, Any]:
-    parts = {0: "", 1: path.stem, 2: path.parent.name}
-    return {**parquet_facts(path), "part": parts[depth]}
 
 
 def _short(digest: str) -> Cell:

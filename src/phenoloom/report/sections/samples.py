@@ -1,4 +1,4 @@
-"""Sample tiles or contours of each class, drawn at random with the study's seed."""
+"""Samples of each class: tiles or contours, chosen at random with the seed of the study."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from ...artifacts.layout import ShardFolder
 from ...tiles.store import TileStore
 from ..charts.pictures import Gallery, colours_of, contour_picture, contrast_limits, explain, tile_picture
 from ..numbers import amount, count
@@ -21,33 +22,40 @@ UNLABELLED = "no label"
 Groups = dict[str, pd.DataFrame]
 
 
-class Shapes:
-    """Contours of the shards that have them, by the id of their tile or object."""
+class SampleContours:
+    """Single contours of a study, found by the id of their tile or object.
 
-    def __init__(self, stores: dict[str, Path]) -> None:
-        self._stores = stores
+    Args:
+        folder: the stores of contours.
+    """
+
+    def __init__(self, folder: ShardFolder) -> None:
+        self._folder, self._stores = folder, folder.stores()
         self._tables: dict[str, pd.DataFrame] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._stores)
+
     def table(self, shard: str) -> pd.DataFrame | None:
-        """The shard's rows by id, with their position in the store."""
+        """Return the rows of a shard by id, with their position in the store; None if the shard has no contours."""
         if shard not in self._tables and shard in self._stores:
-            rows = read_table(self._stores[shard].with_suffix(".parquet"), ("id", "centre_x", "centre_y"))
+            rows = read_table(self._folder.table(shard), ("id", "centre_x", "centre_y"))
             if rows is not None:
                 self._tables[shard] = rows.assign(position=np.arange(len(rows))).set_index("id")
         return self._tables.get(shard)
 
-    def contours(self, shard: str, positions: list[int]) -> NDArray[np.float32]:
-        """Contours (n, points, 2) as stored: px, centred on their centroid."""
+    def read(self, shard: str, positions: list[int]) -> NDArray[np.float32]:
+        """Read contours (n, points, 2) in px, with their centroid at the origin."""
         array = zarr.open_array(self._stores[shard] / "contours", mode="r")
         return np.stack([np.asarray(array[position]) for position in positions]).astype(np.float32)
 
     def on_tile(self, row: pd.Series) -> NDArray[np.float32] | None:
-        """The contour of a tile's object in px of the tile, or None where it has none."""
+        """Return the contour (points, 2) of a tile's object in px of the tile; None if it has none."""
         table = self.table(str(row["shard"]))
         if table is None or row["id"] not in table.index:
             return None
         place = table.loc[row["id"]]
-        contour = self.contours(str(row["shard"]), [int(place["position"])])[0]
+        contour = self.read(str(row["shard"]), [int(place["position"])])[0]
         moved: NDArray[np.float32] = contour + np.asarray(
             [place["centre_x"] - row["x"], place["centre_y"] - row["y"]], np.float32
         )
@@ -55,7 +63,13 @@ class Shapes:
 
 
 def sample_rows(index: pd.DataFrame, number: int, seed: int) -> Groups:
-    """Up to `number` random rows of each class, the commonest classes first; one group where nothing is labelled."""
+    """Choose up to `number` random rows of each class, the most frequent classes first.
+
+    Args:
+        index: the index of the study; if it has no labels, its rows form one group.
+        number: rows of each class.
+        seed: seed of the choice.
+    """
     rows = index.explode("label") if "label" in index else index.assign(label=None)
     rows = rows.assign(label=rows["label"].map(lambda v: UNLABELLED if v is None or v != v else str(v)))
     labels = rows["label"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
@@ -71,25 +85,34 @@ def sample_rows(index: pd.DataFrame, number: int, seed: int) -> Groups:
 
 
 def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
-    """Samples of each class: composites of tiles with their outlines, or contours where there are no tiles."""
+    """Draw samples of each class: composites of tiles with outlines, or contours if the study has no tiles.
+
+    Args:
+        results: results of the study.
+        number: samples of each class.
+        seed: seed of the choice.
+
+    Returns:
+        The samples, or None if there are neither tiles nor contours.
+    """
     if results.index is None or results.index.empty:
         return None
     chosen = sample_rows(results.index, number, seed)
-    tiles, shapes = results.stores("tiles"), results.stores("shapes")
+    tiles, contours = results.folder.tiles.stores(), SampleContours(results.folder.shapes)
     if tiles:
-        gallery = _tile_gallery(chosen, tiles, Shapes(shapes), results)
-    elif shapes:
-        gallery = _contour_gallery(chosen, Shapes(shapes))
+        gallery = _tile_gallery(chosen, tiles, contours, results)
+    elif contours:
+        gallery = _contour_gallery(chosen, contours)
     else:
         return None
     rest = results.index["label"].explode().nunique() - len(chosen) if "label" in results.index else 0
     if rest <= 0:
         return gallery
-    caption = f"{gallery.caption} The {count(rest)} other classes, none of them commoner, are not shown."
+    caption = f"{gallery.caption} {count(rest)} other classes, which are no more frequent, are not shown."
     return Gallery(caption, gallery.groups, gallery.channels)
 
 
-def _tile_gallery(chosen: Groups, stores: dict[str, Path], shapes: Shapes, results: Results) -> Gallery:
+def _tile_gallery(chosen: Groups, stores: dict[str, Path], contours: SampleContours, results: Results) -> Gallery:
     tiles = {label: _read_tiles(stores, rows) for label, rows in chosen.items()}
     everything = np.concatenate(list(tiles.values()))
     limits, colours = contrast_limits(everything), colours_of(results.channels)
@@ -97,7 +120,7 @@ def _tile_gallery(chosen: Groups, stores: dict[str, Path], shapes: Shapes, resul
         (
             label,
             [
-                tile_picture(tile, limits, colours, f"Tile {row['id']}, class {label}", shapes.on_tile(row))
+                tile_picture(tile, limits, colours, f"Tile {row['id']}, class {label}", contours.on_tile(row))
                 for tile, (_, row) in zip(tiles[label], rows.iterrows(), strict=True)
             ],
         )
@@ -119,13 +142,13 @@ def _read_tiles(stores: dict[str, Path], rows: pd.DataFrame) -> NDArray[Any]:
     return np.concatenate([opened[s].read([int(p)]) for s, p in zip(rows["shard"], rows["position"], strict=True)])
 
 
-def _contour_gallery(chosen: Groups, shapes: Shapes) -> Gallery:
+def _contour_gallery(chosen: Groups, contours: SampleContours) -> Gallery:
     outlines = {
-        label: [shapes.contours(str(s), [int(p)])[0] for s, p in zip(rows["shard"], rows["position"], strict=True)]
+        label: [contours.read(str(s), [int(p)])[0] for s, p in zip(rows["shard"], rows["position"], strict=True)]
         for label, rows in chosen.items()
     }
     extents = np.asarray([np.abs(o).max() for group in outlines.values() for o in group])
-    # Sizes are comparable in most studies; where they are not, a common scale would shrink objects to dots.
+    # Sizes are comparable in most studies; if they are not, a common scale would shrink objects to dots.
     common = float(extents.max()) if np.quantile(extents, 0.1) > extents.max() / 4 else None
     groups = [
         (

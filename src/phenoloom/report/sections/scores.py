@@ -1,13 +1,11 @@
-"""Tables of scores: every representation by probe, paired differences, per-class F1, confusion."""
+"""Section on scores: every representation by probe, each seed, and paired differences."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import pandas as pd
-
-from ..numbers import MISSING, amount, count, percent, plus_minus, score, signed
+from ..charts.dot_plot import difference_dots, score_dots
+from ..numbers import MISSING, amount, plus_minus, signed
 from ..scoreboard import (
     DUMMY,
     KIND_NAMES,
@@ -20,27 +18,38 @@ from ..scoreboard import (
     probe_name,
 )
 from ..seeds import over_seeds
-from ..table import Cell, Column, Table, number, text
-
-MOST_CLASSES_IN_MATRIX = 16
-MOST_CONFUSIONS = 20
+from ..table import Cell, Column, PageTable, number, text
+from .base import PageSection, ReportData, missing
 
 Pair = tuple[str, str, str]
-"""A representation, what it is compared with, and what that is to it."""
+"""A representation, the one that it is compared with, and the role of that one."""
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Counts of one representation and probe: `rows` of (class, support, cells of (count, share of the row))."""
-
-    title: str
-    classes: list[str]
-    rows: list[tuple[str, int, list[tuple[int, float]]]]
-    worst: Table | None
+def section(data: ReportData) -> PageSection:
+    """Return the section on scores."""
+    board = data.scoreboard
+    if board is None:
+        return PageSection("scores", "Scores", {}, ["No scores: `classify` and `compare` have not run."])
+    sample = sample_size(board, data.settings.unit)
+    compared = pairs(board)
+    content = {
+        "sample": sample,
+        "dots": score_dots(board, sample),
+        "tables": [by_probe(board, metric) for metric in board.metrics],
+        "seeds": by_seed(board),
+        "difference_dots": difference_dots(board, compared),
+        "differences": differences(board, compared),
+        "facts": data.results.fold_facts,
+    }
+    reasons = {
+        "differences": "No paired differences: the study compares no learned representation with descriptors "
+        "or with an untrained encoder."
+    }
+    return PageSection("scores", "Scores", content, missing(content, reasons))
 
 
 def sample_size(board: Scoreboard, unit: str) -> str:
-    """What n is: `n = 320 objects of 32 groups, 5 test folds`."""
+    """Describe the size of the sample: `n = 320 objects in 32 groups, 5 test folds`."""
     units, groups = board.count("units_test"), board.count("groups_test")
     folds = len(units) or board.scores["fold"].nunique()
     size = f"n = {amount(sum(units.values()), unit)}" if units else ""
@@ -49,43 +58,48 @@ def sample_size(board: Scoreboard, unit: str) -> str:
 
 
 def by_probe(
-    board: Scoreboard, metric: str, over: str = "test folds", beside: Callable[[str, str], str] | None = None
-) -> Table:
-    """One metric: a row a representation or family, a column a probe, mean ± sd over folds and below it ± sd over
-    seeds; the best of a column is bold.
+    board: Scoreboard, metric: str, over: str = "test folds", extra_note: Callable[[str, str], str] | None = None
+) -> PageTable:
+    """Return the scores in one metric, a row for each representation and a column for each probe.
 
-    `beside` gives another note under the score of a representation and probe.
+    A cell shows mean ± sd, and below it the sd over seeds; the best score of each column is bold.
+
+    Args:
+        board: the scores.
+        metric: a metric over all classes.
+        over: what mean and sd are over, for the caption.
+        extra_note: gives another note below the score of a representation and a probe.
     """
     probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in board.names)]
     best = {probe: _best(board, probe, metric) for probe in probes}
     rows = []
     for name in board.ranked() + [n for n in board.names if n not in board.ranked()]:
-        what = Cell(name, note=board.draws.note(name, KIND_NAMES[board.kind(name)]))
+        head = Cell(name, note=board.families.with_seeds(name, KIND_NAMES[board.kind(name)]))
         cells = []
         for probe in probes:
-            note = beside(name, probe) if beside else ""
+            note = extra_note(name, probe) if extra_note else ""
             cells.append(_mean_cell(board.mean(name, probe, metric), note, strong=name == best[probe]))
-        rows.append([what, *cells])
-    return Table(_caption(metric, over), _probe_columns("representation", probes), rows)
+        rows.append([head, *cells])
+    return PageTable(_caption(metric, over), _probe_columns("representation", probes), rows)
 
 
-def by_seed(board: Scoreboard) -> list[Table]:
-    """Of each metric, every member of every family by itself, in the order of the study and never by rank."""
-    families = [name for name in board.names if board.draws.seeds(name)]
-    note = "What differs between the rows of one representation is luck; a seed chosen by its score is no better."
+def by_seed(board: Scoreboard) -> list[PageTable]:
+    """Return the scores of every single training, a table for each metric, in the order of the study, unranked."""
+    families = [name for name in board.names if board.families.seeds(name)]
+    note = "Differences between the rows of one representation are luck; a seed chosen by its score is no better."
     tables = []
     for metric in board.metrics if families else []:
         probes = [p for p in board.probes if any(board.mean(name, p, metric) for name in families)]
         rows = [
             [
-                Cell(member, note=f"seed {board.draws.seed(member)}"),
+                Cell(member, note=f"seed {board.families.seed(member)}"),
                 *(_mean_cell(board.mean(member, probe, metric)) for probe in probes),
             ]
             for family in families
-            for member in board.draws.members(family)
+            for member in board.families.members(family)
         ]
         columns = _probe_columns("training", probes)
-        tables.append(Table(f"{_caption(metric)}, of each seed by itself", columns, rows, note, sortable=False))
+        tables.append(PageTable(f"{_caption(metric)}, each seed by itself", columns, rows, note, sortable=False))
     return tables
 
 
@@ -113,7 +127,7 @@ def _best(board: Scoreboard, probe: str, metric: str) -> str | None:
 
 
 def pairs(board: Scoreboard) -> list[Pair]:
-    """Each learned representation against the best descriptors and against its untrained twin."""
+    """Pair each learned representation with the best descriptors and with its own untrained encoder."""
     descriptors = board.ranked("descriptors")
     found: list[Pair] = []
     for name in board.ranked("learned", "transductive"):
@@ -124,8 +138,8 @@ def pairs(board: Scoreboard) -> list[Pair]:
     return found
 
 
-def differences(board: Scoreboard, compared: Sequence[Pair]) -> Table | None:
-    """Paired differences in the main metric by probe, with the number of folds that agree with their sign."""
+def differences(board: Scoreboard, compared: Sequence[Pair]) -> PageTable | None:
+    """Return paired differences in the main metric by probe, with the number of folds won."""
     rows = []
     for name, other, role in compared:
         for probe in board.classifiers:
@@ -152,70 +166,6 @@ def differences(board: Scoreboard, compared: Sequence[Pair]) -> Table | None:
         Column("minus"),
         Column("probe"),
         Column(METRIC_NAMES[MAIN_METRIC], True, "mean ± sd of the differences, fold by fold"),
-        Column("folds won", True),
+        Column("folds won", True, "folds in which the representation is better"),
     ]
-    return Table("Paired differences on the same test folds; bold: no gain", columns, rows) if rows else None
-
-
-def per_class(board: Scoreboard) -> Table | None:
-    """F1 of every class by representation (main probe), with the class's support."""
-    names = board.ranked()
-    tables = {name: board.per_class(name) for name in names}
-    support = pd.concat([t["support"] for t in tables.values()], axis=1).max(axis=1) if tables else pd.Series(dtype=int)
-    if support.empty:
-        return None
-    rows = []
-    for label in sorted(support.index, key=lambda c: (-support[c], c)):
-        cells = [text(label), number(count(support[label]), float(support[label]))]
-        for name in names:
-            here = tables[name].loc[label] if label in tables[name].index else None
-            value, sd = (float(here["mean"]), float(here["sd"])) if here is not None else (None, None)
-            cells.append(number(score(value), value, shade=value, title=f"{name}, {label}: {plus_minus(value, sd)}"))
-        rows.append(cells)
-    columns = [Column("class"), Column("support", True, "test units over all folds"), *(Column(n, True) for n in names)]
-    probe = probe_name(board.main_probe)
-    seeds = " and over seeds" if any(map(board.draws.seeds, names)) else ""
-    return Table(f"F1 by class, mean over the folds that test it{seeds} ({probe})", columns, rows)
-
-
-def confusions(board: Scoreboard) -> list[Confusion]:
-    """Confusion of each representation with its best probe, best representation first; seeds are counted together."""
-    found = []
-    for name in board.ranked():
-        probe = board.best_probe(name)
-        table = board.confusion(name, probe)
-        if table is not None:
-            seeds = board.draws.seeds(name)
-            title = f"{name}, {probe_name(probe)}{f', counts of {seeds} together' if seeds else ''}"
-            found.append(_confusion(title, table))
-    return found
-
-
-def _confusion(title: str, table: pd.DataFrame) -> Confusion:
-    classes = [str(c) for c in table.index]
-    support = table.sum(axis=1)
-    shares = table.div(support.where(support > 0, 1), axis=0)
-    if len(classes) > MOST_CLASSES_IN_MATRIX:
-        return Confusion(title, classes, [], _worst(title, table, shares))
-    rows = [
-        (label, int(support.iloc[i]), [(int(n), float(s)) for n, s in zip(table.iloc[i], shares.iloc[i], strict=True)])
-        for i, label in enumerate(classes)
-    ]
-    return Confusion(title, classes, rows, None)
-
-
-def _worst(title: str, table: pd.DataFrame, shares: pd.DataFrame) -> Table:
-    wrong = [
-        (true, predicted, int(table.loc[true, predicted]), float(shares.loc[true, predicted]))
-        for true in table.index
-        for predicted in table.columns
-        if true != predicted and table.loc[true, predicted]
-    ]
-    wrong.sort(key=lambda row: (-row[2], str(row[0]), str(row[1])))
-    rows = [
-        [text(true), text(predicted), number(count(n), n), number(percent(s), s, shade=s)]
-        for true, predicted, n, s in wrong[:MOST_CONFUSIONS]
-    ]
-    columns = [Column("true class"), Column("predicted"), Column("units", True), Column("share of class", True)]
-    note = f"The {len(rows)} commonest of {amount(len(wrong), 'kind')} of error among {len(table)} classes."
-    return Table(title, columns, rows, note)
+    return PageTable("Paired differences on the same test folds; bold: no gain", columns, rows) if rows else None

@@ -1,6 +1,6 @@
-"""The space of shapes of each model of contours: what its vectors give back, and what they do not see.
+"""Section on shape space: what the vectors of models of contours are invariant to, and what they decode to.
 
-Shows what `embed` found on the first split of each model (`shape_summary`).
+It shows what the step `embed` found on the first split of each model (`embedding.shape_space`).
 """
 
 from __future__ import annotations
@@ -15,50 +15,72 @@ from numpy.typing import NDArray
 from ..charts.pictures import Gallery, Picture, contour_picture
 from ..numbers import GAP, amount, count, percent, score
 from ..results import ShapeSpace
-from ..table import Cell, Column, Table, number, text
+from ..table import Cell, Column, PageTable, number, text
+from .base import PageSection, ReportData, missing
 
 MOST_LABELS = 24
-MANY = 1e-3
-"""Share of distances outside the plane from which it is worth a word."""
+NEGLIGIBLE = 1e-3
+"""Share of distances outside the plane up to which the page does not mention it."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is shown of one model."""
+class ShapeContent:
+    """What the page shows of one model: pictures, and its shape modes by label."""
 
     name: str
     galleries: list[Gallery]
-    modes: Table | None
+    modes: PageTable | None
 
 
-def spaces(found: Sequence[ShapeSpace]) -> list[Shown]:
-    """The pictures and modes of each model."""
+def section(data: ReportData) -> PageSection | None:
+    """Return the section on shape space, or None if the study has no models of contours."""
+    families = data.families
+    found = data.results.shape_spaces(families.one_of_each(data.settings.representations))
+    if not found:
+        return None
+    content = {
+        "invariance": invariances(found),
+        "decoded": decoded_outlines(found),
+        "spaces": spaces(found),
+        "seeds": families.shown_first(space.representation for space in found),
+    }
+    reasons = {
+        "invariance": "No table of invariances: all objects have the same vector.",
+        "decoded": "No decoded outlines: no model of this study decodes outlines from its vectors.",
+    }
+    return PageSection("shapes", "Shape space", content, missing(content, reasons))
+
+
+def spaces(found: Sequence[ShapeSpace]) -> list[ShapeContent]:
+    """Return the pictures and the shape modes of each model."""
     return [
-        Shown(space.representation, [g for g in (_paths(space), _drawn(space), _modes(space)) if g], _occupancy(space))
+        ShapeContent(
+            space.representation, [g for g in (_paths(space), _drawn(space), _modes(space)) if g], _occupancy(space)
+        )
         for space in found
     ]
 
 
-def invariances(found: Sequence[ShapeSpace]) -> Table | None:
-    """How far vectors move when the same outline is told otherwise: a row a change, a column a model."""
+def invariances(found: Sequence[ShapeSpace]) -> PageTable | None:
+    """Return how far vectors move when an outline is changed, a row for each change and a column for each model."""
     held = [space for space in found if "invariance_moved" in space.arrays]
     if not held:
         return None
     changes = list(dict.fromkeys(str(name) for space in held for name in space.arrays["invariance_changes"]))
     rows = [[text(change), *(_moved(space.arrays, change) for space in held)] for change in changes]
-    return Table(
-        "How far a vector moves when the same outline is told otherwise",
+    return PageTable(
+        "How far a vector moves when the same outline is described differently",
         [Column("change"), *(Column(space.representation, True) for space in held)],
         rows,
         note="Median over objects of the test groups, and below it the 95th percentile, in units of the typical "
-        "distance between two objects: 0 is no move, 1 another object. The upper rows are exact symmetries of an "
-        "outline's points; from rotation on, the outline is sampled anew, which moves every point a little.",
+        "distance between two objects: 0 is no move, 1 is another object. The upper rows are exact symmetries of the "
+        "points of an outline; from rotation on, the outline is sampled anew, which moves every point a little.",
         sortable=False,
     )
 
 
-def ways_back(found: Sequence[ShapeSpace]) -> Table | None:
-    """How near decoded outlines come to their inputs, and their matrices to those of an outline."""
+def decoded_outlines(found: Sequence[ShapeSpace]) -> PageTable | None:
+    """Return how near decoded outlines come to their inputs, and decoded distances to those of any outline."""
     rows = []
     for space in found:
         if "decoded_errors" not in space.arrays:
@@ -70,14 +92,14 @@ def ways_back(found: Sequence[ShapeSpace]) -> Table | None:
     if not rows:
         return None
     names = ["outlines", "mean error", "median", "95 %", "outside the plane", "largest"]
-    return Table(
-        "From vectors back to outlines, on test groups",
+    return PageTable(
+        "Outlines decoded from vectors, test groups",
         [Column("representation"), Column("split"), *(Column(name, True) for name in names)],
         rows,
-        note="Error: the mean distance between the input and the decoded outline, both ways, in % of the input's "
-        "diameter, in the pose, from the start and in the direction that fit best. Outside the plane: the share of "
-        "the eigenvalues of the decoded distances beyond the first two; 0 where the decoder gives points, whose "
-        "distances are always those of an outline.",
+        note="Error: mean distance between the input and the decoded outline, in both directions, in % of the diameter "
+        "of the input, for the pose, start and direction that fit best. Outside the plane: share of the eigenvalues of "
+        "the decoded distances beyond the first two; 0 if the decoder gives points, whose distances are always those "
+        "of an outline.",
     )
 
 
@@ -90,7 +112,7 @@ def _moved(arrays: dict[str, NDArray[Any]], change: str) -> Cell:
 
 
 def _small(value: float) -> str:
-    """Three decimals, or the power of ten of what would be zero in them."""
+    """Format with three decimals, or as a power of ten if these would be zero."""
     if value == 0:
         return "0"
     if value >= 5e-4:
@@ -118,8 +140,8 @@ def _paths(space: ShapeSpace) -> Gallery | None:
         groups.append((f"{names[0]} to {names[1]}", pictures))
     caption = (
         f"{space.representation}, {space.split}: steps along a straight line between the vectors of a typical object "
-        "(the nearest to the mean) of one label and of the next, decoded. At the ends the objects themselves are "
-        f"filled, and what is decoded is the line over them. {_plane(arrays['path_outside'])}"
+        "(the nearest to the mean) of one label and of the next, decoded. At both ends, the object itself is filled "
+        f"and the decoded outline is a line. {_plane(arrays['path_outside'])}"
     )
     return Gallery(caption, groups)
 
@@ -134,8 +156,9 @@ def _drawn(space: ShapeSpace) -> Gallery | None:
         for i, (o, share) in enumerate(zip(outlines, outside, strict=True), 1)
     ]
     caption = (
-        f"{space.representation}, {space.split}: vectors drawn at random from the prior, decoded; no object is behind "
-        "them. A model whose divergence weighs next to nothing does not follow its prior, and draws nothing of use. "
+        f"{space.representation}, {space.split}: vectors drawn at random from the prior, decoded; they belong to no "
+        "object. If the weight of the divergence is close to zero, a model does not follow its prior, and these "
+        "outlines mean nothing. "
         f"{_plane(outside)}"
     )
     return Gallery(caption, [("drawn from the prior", pictures)])
@@ -152,19 +175,19 @@ def _modes(space: ShapeSpace) -> Gallery:
         drawing = [outline] if decoded is None else [outline, decoded[mode]]
         alt = f"Shape mode {mode + 1}, {share} of the train rows"
         pictures.append(_picture(drawing, alt, extent, note=f"{mode + 1} · {share}"))
-    line = "" if decoded is None else " and the decoded centre (line)"
+    line = "" if decoded is None else ", and the decoded centre (line)"
     fit, held = arrays["mode_fit"]
     caption = (
         f"{space.representation}, {space.split}: shape modes, {amount(len(rows), 'cluster')} of the vectors "
-        f"(k-means, fitted to {amount(int(rows.sum()), 'train row')} only): mean outline of the members in the poses "
-        f"that fit it best (filled){line}, with the share of the train rows. Test rows lie {held / fit:.2f} times as "
-        "far from their centres as train rows (median)."
+        f"(k-means, fitted to {amount(int(rows.sum()), 'train row')} only): mean outline (filled) of the members, each "
+        f"in the pose that fits best{line}, with the share of the train rows. Test rows lie {held / fit:.2f} times "
+        "as far from their centres as train rows (median)."
         + ("" if decoded is None else f" {_plane(arrays['mode_outside'])}")
     )
     return Gallery(caption, [("shape modes", pictures)])
 
 
-def _occupancy(space: ShapeSpace) -> Table | None:
+def _occupancy(space: ShapeSpace) -> PageTable | None:
     arrays = space.arrays
     if len(arrays["mode_labels"]) == 0:
         return None
@@ -180,18 +203,19 @@ def _occupancy(space: ShapeSpace) -> Table | None:
             *(arrays[f"mode_{key}"] for key in ("labels", "label_rows", "entropy", "occupancy")), strict=True
         )
     ]
-    return Table(
+    return PageTable(
         f"Shape modes of {space.representation} by label, test rows in %",
         [
             Column("label"),
             Column("rows", True),
-            Column("entropy", True, "in bits: 0 where one mode holds all"),
+            Column("entropy", True, "in bits; 0 if all rows are in one mode"),
             *(Column(str(mode + 1), True) for mode in range(modes)),
         ],
         rows,
-        note=f"Test rows assigned to the nearest of the modes above, which were fitted to train rows. Entropy in bits: "
-        f"0 where one mode holds all rows of a label, {np.log2(modes):.2f} where all modes hold alike; few rows have "
-        "less of it by chance." + (f" The {len(rows)} commonest labels are shown." if len(rows) >= MOST_LABELS else ""),
+        note="Each test row belongs to the nearest of the modes above, which were fitted to train rows. Entropy in "
+        f"bits: 0 if all rows of a label are in one mode, {np.log2(modes):.2f} if they are spread evenly over all "
+        "modes; with few rows it is lower by chance."
+        + (f" The {len(rows)} most frequent labels are shown." if len(rows) >= MOST_LABELS else ""),
         tall=len(rows) > 12,
     )
 
@@ -201,14 +225,14 @@ def _picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float, note: st
 
 
 def _outside(share: float) -> str:
-    return f", {percent(float(share))} outside the plane" if share > MANY else ""
+    return f", {percent(float(share))} outside the plane" if share > NEGLIGIBLE else ""
 
 
 def _plane(outside: NDArray[Any]) -> str:
     most = float(np.max(outside))
-    if most <= MANY:
+    if most <= NEGLIGIBLE:
         return "All decoded distances are those of outlines in the plane."
     return (
-        f"Of the decoded distances {percent(float(np.mean(outside)))} lie outside the plane (mean; at most "
+        f"{percent(float(np.mean(outside)))} of the decoded distances lie outside the plane (mean; at most "
         f"{percent(most)}), and the picture leaves them out."
     )

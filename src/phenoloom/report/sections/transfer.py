@@ -1,4 +1,4 @@
-"""How encoders and probes of other studies do on this one, beside what is trained on this one."""
+"""Section on transfer: encoders and probes that were trained on another study, tested on this one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,50 @@ from ...evaluation.compare import Compared, means_of
 from ..numbers import MISSING, amount, count, listing, plus_minus, score
 from ..results import Results
 from ..scoreboard import SHUFFLED, Scoreboard, probe_name
-from ..table import Column, Table, number, text
+from ..table import Column, PageTable, number, text
+from .base import PageSection, ReportData
 from .scores import by_probe
-from .training_sets import SIMILAR
+from .training_sets import SIMILAR_RATIO
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """What is shown of one source: its name and title, sentences, a table a metric, and F1 by class."""
+class TransferContent:
+    """What the page shows of one other study.
+
+    Attributes:
+        source: name of the other study.
+        title: title of the other study.
+        sentences: sample size, what was left out, and what is not comparable.
+        tables: scores, one table for each metric.
+        per_class: F1 by class.
+    """
 
     source: str
     title: str
     sentences: list[str]
-    tables: list[Table]
-    per_class: Table
+    tables: list[PageTable]
+    per_class: PageTable
 
 
-def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None) -> list[Transfer]:
-    """Of each source that has scores."""
+def section(data: ReportData) -> PageSection | None:
+    """Return the section on transfer, or None if the study names no other study to be tested with."""
+    sources = data.settings.transfer
+    if not sources:
+        return None
+    shown = transfers(data.results, data.settings, data.scoreboard)
+    absent = sorted(set(sources) - {one.source for one in shown})
+    missing = [f"No scores of {name}: `transfer` has not run." for name in absent]
+    return PageSection("transfer", "Trained on another study", {"transfers": shown} if shown else {}, missing)
+
+
+def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None) -> list[TransferContent]:
+    """Return the content for each other study that has scores.
+
+    Args:
+        results: results of this study.
+        settings: settings of the report.
+        own: scores of what was trained on this study.
+    """
     found = []
     for name, source in settings.transfer.items():
         read = results.transferred(name, source.representations)
@@ -39,18 +65,20 @@ def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None
         families = {family: members for family, members in settings.families.items() if present >= set(members)}
         means = means_of(scores, Compared(list(settings.representations), settings.families))
         board = Scoreboard(scores, means, settings.representations, families)
-        beside = _Beside(own, list(facts["classes"]))
+        own_score = _OwnScore(own, list(facts["classes"]))
         over = f"train sets of {name}"
-        tables = [by_probe(board, metric, over, beside if metric == "macro_f1" else None) for metric in board.metrics]
-        sentences = [*_sizes(board, settings, name, facts), *_left_out(board, settings, name, facts, source)]
+        tables = [
+            by_probe(board, metric, over, own_score if metric == "macro_f1" else None) for metric in board.metrics
+        ]
+        sentences = [*_sizes(board, settings, name), *_left_out(settings, name, facts)]
         sentences += [*_windows(name, source), *_controls(board, name)]
-        found.append(Transfer(name, source.title, sentences, tables, _per_class(board, name, facts)))
+        found.append(TransferContent(name, source.title, sentences, tables, _per_class(board, name, facts)))
     return found
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """The study's own score of a representation and probe over the classes that both studies have."""
+class _OwnScore:
+    """Note on the score of the same representation and probe trained on this study, over the shared classes."""
 
     board: Scoreboard | None
     classes: list[str]
@@ -59,44 +87,42 @@ class _Beside:
         if self.board is None:
             return ""
         rows = self.board.scores
-        named = rows["representation"].isin(self.board.draws.members(name))
+        named = rows["representation"].isin(self.board.families.members(name))
         wanted = named & (rows["probe"] == probe) & (rows["metric"] == "f1")
         folds = rows[wanted & rows["class"].isin(self.classes)].groupby("fold")["value"].mean()
         return f"here {plus_minus(folds.mean(), folds.std())}" if len(folds) else ""
 
 
-def _sizes(board: Scoreboard, settings: ReportSettings, name: str, facts: dict[str, Any]) -> Iterator[str]:
+def _sizes(board: Scoreboard, settings: ReportSettings, name: str) -> Iterator[str]:
     units, groups, train = (board.count(metric) for metric in ("units_test", "groups_test", "units_train"))
     fitted = sorted(set(train.values()))
     span = count(fitted[0]) if len(fitted) == 1 else f"{count(fitted[0])} to {count(fitted[-1])}"
     yield (
         f"n = {amount(max(units.values()), settings.unit)} of {settings.study} in "
-        f"{amount(max(groups.values()), 'group')}, tested by each of the {count(len(train))} train sets of {name} "
+        f"{amount(max(groups.values()), 'group')}, tested with each of the {count(len(train))} train sets of {name} "
         f"({span} labelled {settings.unit}s)."
     )
-    missing = {name: int(board.total(name, "units_missing") / len(train)) for name in board.names}
-    if some := [f"{name} {count(number)}" for name, number in missing.items() if number]:
+    missing = {one: int(board.total(one, "units_missing") / len(train)) for one in board.names}
+    if some := [f"{one} {count(units)}" for one, units in missing.items() if units]:
         yield f"Units of {settings.study} without a vector, which were not tested: {listing(some)}."
 
 
-def _left_out(
-    board: Scoreboard, settings: ReportSettings, name: str, facts: dict[str, Any], source: TransferSource
-) -> Iterator[str]:
+def _left_out(settings: ReportSettings, name: str, facts: dict[str, Any]) -> Iterator[str]:
     if facts["left_out"]:
         shown = [f"{label} ({there} there, {here} here)" for label, (there, here) in facts["left_out"].items()]
-        yield f"Classes left out on both sides, as one of the studies has none or too few of them: {listing(shown)}."
+        yield f"Classes left out in both studies, because one of them has none or too few: {listing(shown)}."
     if facts["copies"]:
         yield (
-            f"{amount(facts['copies'], settings.unit)} of {settings.study} left out: their groups hold images whose "
-            f"pixels equal those of an image of {name}."
+            f"{amount(facts['copies'], settings.unit)} of {settings.study} left out: their groups contain images that "
+            f"are pixel for pixel equal to an image of {name}."
         )
     if facts["groups_alike"]:
         yield (
-            f"{amount(facts['groups_alike'], 'group')} of {settings.study} called like a group of {name}: if these are "
-            "the same, scores on new groups may be lower."
+            f"{amount(facts['groups_alike'], 'group')} of {settings.study} named like a group of {name}: if these are "
+            "the same groups, scores on new groups may be lower."
         )
-    if source.left_out:
-        shown = [f"{representation} ({reason})" for representation, reason in source.left_out.items()]
+    if left_out := settings.transfer[name].left_out:
+        shown = [f"{representation} ({reason})" for representation, reason in left_out.items()]
         yield f"Not tested: {listing(shown)}."
 
 
@@ -104,25 +130,27 @@ def _windows(name: str, source: TransferSource) -> Iterator[str]:
     (there, here), (there_um, here_um) = source.window_px, source.pixel_size_um
     in_um = ""
     if there_um is None or here_um is None:
-        whose = [who for who, size in ((name, there_um), ("this study", here_um)) if size is None]
+        unknown = [study for study, size in ((name, there_um), ("this study", here_um)) if size is None]
         yield (
-            f"The pixel size of {listing(whose)} is not known, so lengths in px (region properties, size) may not be "
+            f"The pixel size of {listing(unknown)} is not known, so lengths in px (region properties, size) may not be "
             "comparable."
         )
     else:
-        if max(there_um, here_um) > SIMILAR * min(there_um, here_um):
+        if max(there_um, here_um) > SIMILAR_RATIO * min(there_um, here_um):
             yield (
                 f"Pixels are {there_um:g} µm in {name} and {here_um:g} µm here: lengths in px (region properties, "
                 "size) are not comparable."
             )
         in_um = f" ({there * there_um:.3g} and {here * here_um:.3g} µm)" if there and here else ""
     if there and here and there != here:
-        told = f"Windows are {there} px in {name} and {here} px here{in_um}"
-        yield f"{told}; models see both resized to one size of input."
+        yield (
+            f"Windows are {there} px in {name} and {here} px here{in_um}; models see both resized to the same input "
+            "size."
+        )
 
 
 def _controls(board: Scoreboard, name: str) -> Iterator[str]:
-    """Scores that labels without a meaning reach too."""
+    """Yield a sentence on the representations that do no better than meaningless labels."""
     low = []
     for one in board.ranked():
         found, shuffled = board.mean(one), board.mean(one, SHUFFLED)
@@ -131,12 +159,12 @@ def _controls(board: Scoreboard, name: str) -> Iterator[str]:
     if low:
         yield (
             f"No more than one sd above labels shuffled between groups of {name} ({probe_name(board.main_probe)}), so "
-            f"nothing of what was learned there shows here: {listing(low)}."
+            f"nothing that was learned there is visible here: {listing(low)}."
         )
 
 
-def _per_class(board: Scoreboard, name: str, facts: dict[str, Any]) -> Table:
-    """Units and F1 of every class by representation; a class that is not scored has its units alone."""
+def _per_class(board: Scoreboard, name: str, facts: dict[str, Any]) -> PageTable:
+    """Return units and F1 by class and representation; a class that was left out has units only."""
     names = board.ranked()
     by_name = {one: board.per_class(one) for one in names}
     rows = []
@@ -151,5 +179,5 @@ def _per_class(board: Scoreboard, name: str, facts: dict[str, Any]) -> Table:
     columns = [Column("class"), Column(f"in {name}", True, "labelled units"), Column("here", True, "labelled units")]
     columns += [Column(one, True) for one in names]
     caption = f"F1 by class, mean over the train sets of {name} ({probe_name(board.main_probe)})"
-    note = "Classes without a score were left out: none of their units was tested." if facts["left_out"] else ""
-    return Table(caption, columns, rows, note)
+    note = "Classes without a score were left out; their units were not tested." if facts["left_out"] else ""
+    return PageTable(caption, columns, rows, note)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tests.helpers.report_results import read_results
 
-from phenoloom.report.results import Results
 from phenoloom.report.sections.efficiency import efficiency
-from phenoloom.report.table import Table
+from phenoloom.report.table import PageTable
 
 
 def job(benchmarks: Path, rule: str, name: str, **columns: Any) -> None:
@@ -19,11 +19,11 @@ def job(benchmarks: Path, rule: str, name: str, **columns: Any) -> None:
     pd.DataFrame([row]).to_csv(benchmarks / rule / f"{name}.tsv", sep="\t", index=False, na_rep="NA")
 
 
-def table(folder: Path) -> Table | None:
-    return efficiency(Results(folder / "study", folder / "benchmarks"))
+def table(folder: Path) -> PageTable | None:
+    return efficiency(read_results(folder / "study", folder / "benchmarks"))
 
 
-def cells(shown: Table | None, step: str) -> dict[str, str]:
+def cells(shown: PageTable | None, step: str) -> dict[str, str]:
     """The row of a step by heading; a second column of the same heading gets a prime."""
     assert shown is not None
     (row,) = [row for row in shown.rows if row[0].text == step]
@@ -45,8 +45,8 @@ def test_a_step_is_shown_by_the_jobs_that_came_nearest_to_their_limits(tmp_path:
     asked = {"mem_mb": 4000, "runtime": 1}
     job(tmp_path / "benchmarks", "convert", "0001", max_rss=1000, s=45, cpu_time=15, threads=2, resources=asked)
     row = cells(table(tmp_path), "convert")
-    assert (row["memory asked"], row["used"]) == ("1.0 GB", "900 MB (90.0 %)")
-    assert (row["time asked"], row["used'"]) == ("1 min 00 s", "45.0 s (75.0 %)")
+    assert (row["memory requested"], row["used"]) == ("1.0 GB", "900 MB (90.0 %)")
+    assert (row["time requested"], row["used'"]) == ("1 min 00 s", "45.0 s (75.0 %)")
     assert (row["threads"], row["busy"]) == ("2", "50.0 %")
     assert row["GPUs"] == "–"
 
@@ -60,32 +60,33 @@ def test_gpus_of_one_node_and_of_several_are_counted_and_their_use_is_read(tmp_p
         folder.mkdir(parents=True)
         use = {"name": "Made-up", "busy": busy, "memory_mb": 8192.0, "memory_total_mb": 81920.0}
         (folder / "device.json").write_text(json.dumps(use))
+        (folder / "model.yaml").write_text("{}")
     shown = table(tmp_path)
     assert shown is not None
     row = cells(shown, "pretrain")
     assert (row["GPUs"], row["busy'"], row["GPU memory"]) == ("1", "30.0 %", "8.0 GB (10.0 %)")
     assert cells(shown, "embed")["GPUs"] == "4"
-    assert "The GPU of pretrain was busy 30.0 % of the time" in plain(shown.note)
+    assert "The GPU of pretrain was busy for 30.0 % of the time" in plain(shown.note)
 
 
-def test_too_much_and_too_little_memory_get_an_advice(tmp_path: Path) -> None:
+def test_too_much_and_too_little_memory_give_advice(tmp_path: Path) -> None:
     job(tmp_path / "benchmarks", "pretrain", "a", max_rss=1000, resources={"mem_mb": 8300, "runtime": 60})
     job(tmp_path / "benchmarks", "index", "all", max_rss=950)
     job(tmp_path / "benchmarks", "folds", "all", max_rss=100)
     shown = table(tmp_path)
     assert shown is not None
     assert "--set-resources pretrain:mem_mb=2000" in shown.note
-    assert "index came close to its limit" in shown.note
+    assert "index came close to its memory limit" in shown.note
     assert "folds" not in shown.note
 
 
 def test_a_job_without_limits_has_no_shares(tmp_path: Path) -> None:
     job(tmp_path / "benchmarks", "index", "all", resources={"tmpdir": "/tmp"})
     row = cells(table(tmp_path), "index")
-    assert (row["memory asked"], row["used"], row["time asked"], row["used'"]) == ("–", "100 MB", "–", "10.0 s")
+    assert (row["memory requested"], row["used"], row["time requested"], row["used'"]) == ("–", "100 MB", "–", "10.0 s")
 
 
-def test_files_without_what_was_asked_for_make_no_table(tmp_path: Path) -> None:
+def test_benchmark_files_without_requests_make_no_table(tmp_path: Path) -> None:
     assert table(tmp_path) is None
     job(tmp_path / "benchmarks", "index", "all")
     path = tmp_path / "benchmarks" / "index" / "all.tsv"

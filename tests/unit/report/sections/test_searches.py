@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from phenoloom.artifacts.layout import StudyFolder
 from phenoloom.report.numbers import GAP
 from phenoloom.report.sections.searches import search_tables
 
@@ -26,23 +27,23 @@ def write_search(folder: Path) -> None:
     (folder / "chosen.yaml").write_text(yaml.safe_dump(chosen))
 
 
-def test_trials_stand_in_the_order_of_their_value_with_the_one_that_was_taken_first(tmp_path: Path) -> None:
-    write_search(tmp_path / "shape-ae" / "fold-1")
-    write_search(tmp_path / "shape-ae" / "fold-0")
-    first, second = search_tables(tmp_path)
+def test_trials_are_in_the_order_of_their_value_with_the_chosen_one_first(tmp_path: Path) -> None:
+    write_search(tmp_path / "tuning" / "shape-ae" / "fold-1")
+    write_search(tmp_path / "tuning" / "shape-ae" / "fold-0")
+    first, second = search_tables(StudyFolder(tmp_path).searches())
     assert (first.caption, second.caption) == tuple(f"shape-ae, fold-{fold}: 5{GAP}trials" for fold in range(2))
     cells = [[cell.text for cell in row] for row in first.rows]
     assert [row[0] for row in cells] == ["2", "4", "0", "1", "3"]
-    assert [row[1] for row in cells] == ["taken", "trained", "trained", "stopped early", "failed"]
+    assert [row[1] for row in cells] == ["chosen", "trained", "trained", "stopped early", "failed"]
     assert cells[0][2:] == ["0.75", "9", "0.002", "NA"]
     assert cells[2][4] == "0.001235"
     assert cells[4][2:4] == ["–", "–"]
     assert first.rows[4][1].note == "The loss is not finite"
     assert [row[0].strong for row in first.rows] == [True, False, False, False, False]
-    assert first.note.startswith("No test group was seen")
+    assert "no test group was used" in first.note
     assert "uses their labels" in first.note
     assert f"1{GAP}trial worse than the others" in first.note
 
 
 def test_a_study_without_a_search_has_no_table(tmp_path: Path) -> None:
-    assert search_tables(tmp_path / "tuning") == []
+    assert search_tables(StudyFolder(tmp_path).searches()) == []

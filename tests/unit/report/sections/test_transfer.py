@@ -1,5 +1,3 @@
-"""The chapter on encoders and probes of other studies."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,16 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.report_results import MadeUp, write_results
-from tests.unit.report.test_report import Page
+from tests.helpers.page import Page
+from tests.helpers.report_results import MadeUp, read_results, write_results
 
 from phenoloom.config.rule_settings import ReportSettings, TransferSource
 from phenoloom.evaluation.probes import Prediction
 from phenoloom.evaluation.scores import Score, fold_scores, write_scores
 from phenoloom.report.report import make_report
-from phenoloom.report.results import Results
 from phenoloom.report.scoreboard import Scoreboard
-from phenoloom.report.sections.transfer import Transfer, transfers
+from phenoloom.report.sections.transfer import TransferContent, transfers
 
 CLASSES = ["elongated", "round"]
 TRAIN_SETS = 3
@@ -65,8 +62,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_results(MadeUp(tiles=False, shapes=False, models=False, maps=False), tmp_path_factory.mktemp("r"))
 
 
-def shown(folder: tuple[Path, Path], **changes: Any) -> Transfer:
-    results = Results(*folder)
+def shown(folder: tuple[Path, Path], **changes: Any) -> TransferContent:
+    results = read_results(*folder)
     assert results.scores is not None
     assert results.comparisons is not None
     board = Scoreboard(results.scores, results.comparisons, MadeUp().settings.representations)
@@ -90,7 +87,7 @@ def test_scores_are_means_over_train_sets_with_the_studys_own_below_them(folder:
     assert main.rows[0][1].strong
     assert not main.rows[1][1].strong
     assert main.rows[1][1].sort == pytest.approx(1 / 3)
-    own = Results(*folder).scores
+    own = read_results(*folder).scores
     assert own is not None
     of_class = own[(own["metric"] == "f1") & own["class"].isin(CLASSES)]
     of_class = of_class[(of_class["representation"] == "vqvae") & (of_class["probe"] == "logistic")]
@@ -109,23 +106,24 @@ def test_classes_have_their_units_on_both_sides_and_those_left_out_no_score(fold
 
 def test_what_was_left_out_and_what_is_not_comparable_is_said(folder: tuple[Path, Path]) -> None:
     put_scores(folder[0], missing=3)
-    told = " ".join(shown(folder).sentences).replace("\N{NO-BREAK SPACE}", " ")
+    said = " ".join(shown(folder).sentences).replace("\N{NO-BREAK SPACE}", " ")
     for sentence in (
-        "n = 20 objects of made-up in 4 groups, tested by each of the 3 train sets of elsewhere (40 to 42 labelled",
+        "n = 20 objects of made-up in 4 groups, tested with each of the 3 train sets of elsewhere (40 to 42 labelled",
         "Units of made-up without a vector, which were not tested: regionprops 3 and vqvae 3.",
-        "Classes left out on both sides, as one of the studies has none or too few of them: spiky (0 there, 7 here).",
-        "2 objects of made-up left out: their groups hold images whose pixels equal those of an image of elsewhere.",
-        "1 group of made-up called like a group of elsewhere",
+        "Classes left out in both studies, because one of them has none or too few: spiky (0 there, 7 here).",
+        "2 objects of made-up left out: their groups contain images that are pixel for pixel equal to an image of "
+        "elsewhere.",
+        "1 group of made-up named like a group of elsewhere",
         "Not tested: shape-ae (not declared there).",
         "The pixel size of elsewhere is not known",
-        "above labels shuffled between groups of elsewhere (logistic regression), so nothing of what was learned there "
-        "shows here: regionprops.",
+        "above labels shuffled between groups of elsewhere (logistic regression), so nothing that was learned there "
+        "is visible here: regionprops.",
         "Windows are 112 px in elsewhere and 64 px here; models see both resized",
     ):
-        assert sentence in told
-    told = " ".join(shown(folder, pixel_size_um=(0.25, 0.5)).sentences)
-    assert "Pixels are 0.25 µm in elsewhere and 0.5 µm here: lengths in px" in told
-    assert "(28 and 32 µm)" in told
+        assert sentence in said
+    said = " ".join(shown(folder, pixel_size_um=(0.25, 0.5)).sentences)
+    assert "Pixels are 0.25 µm in elsewhere and 0.5 µm here: lengths in px" in said
+    assert "(28 and 32 µm)" in said
     put_scores(folder[0], FACTS | {"left_out": {}, "copies": 0, "groups_alike": 0})
     quiet = shown(folder, left_out={}, pixel_size_um=(0.5, 0.5), window_px=(64, 64))
     assert len(quiet.sentences) == 2

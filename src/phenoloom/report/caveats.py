@@ -1,0 +1,131 @@
+"""What a careful reader must know before using the scores, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ..config.rule_settings import ReportSettings
+from .numbers import amount, listing, percent, plus_minus, score, signed
+from .results import Results
+from .scoreboard import DUMMY, MAIN_METRIC, SHUFFLED, Scoreboard, kind_of
+from .sections.training_sets import pixel_size_caveats, precision_caveats, supervision_caveats
+from .seeds import SeedFamilies
+
+
+def caveats(settings: ReportSettings, results: Results, scoreboard: Scoreboard | None) -> list[str]:
+    """Return everything that limits the meaning of the scores, the most important first.
+
+    Args:
+        settings: settings of the report.
+        results: results of the study.
+        scoreboard: the scores, if there are any.
+    """
+    found = [*supervision_caveats(results.models), *precision_caveats(results.models)]
+    if scoreboard is not None:
+        found += _of_models(scoreboard)
+        found += _of_controls(scoreboard, results)
+        found += _of_units(scoreboard, results)
+    found += [*_of_data(results), *pixel_size_caveats(results.models)]
+    entries = settings.representations
+    names = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
+    if transductive := SeedFamilies(settings.families).merged(names):
+        found.append(
+            f"Transductive: the encoder of {listing(transductive)} was also trained on the images of the test groups "
+            "(without their labels), so its scores may be better than on a new study."
+        )
+    return found
+
+
+def _of_models(scoreboard: Scoreboard) -> Iterator[str]:
+    descriptors = scoreboard.ranked("descriptors")
+    for name in scoreboard.ranked("learned", "transductive"):
+        twin = scoreboard.untrained_twin(name)
+        rivals = [(descriptors[0], "the best descriptors")] if descriptors else []
+        rivals += [(twin, "its own untrained encoder")] if twin else []
+        for other, role in rivals:
+            difference = scoreboard.difference(name, other)
+            if difference is None:
+                continue
+            shown = signed(difference.value, difference.sd)
+            spreads = {"folds": difference.sd} | ({"seeds": difference.sd_seeds} if difference.seeds > 1 else {})
+            # The sd of a single fold is NaN, and shows nothing.
+            within = [over for over, sd in spreads.items() if not difference.value > sd]
+            if difference.value <= 0:
+                yield f"{name} is no better than {role} ({other}): paired difference in macro-F1 {shown}."
+            elif within:
+                yield (
+                    f"{name} is not shown to be better than {role} ({other}): {shown}; the difference is within one "
+                    f"standard deviation of zero over the {listing(within)}."
+                )
+
+
+def _of_controls(scoreboard: Scoreboard, results: Results) -> Iterator[str]:
+    classes = len(results.fold_facts.get("classes", {}))
+    # If a unit may have several labels, the F1 of a guess depends on how frequent a label is; the average precision of
+    # a guess is the frequency of the label, which is what the dummy scores.
+    several = "average_precision" in scoreboard.metrics
+    above = []
+    for name in scoreboard.names:
+        shuffled = scoreboard.mean(name, SHUFFLED, "average_precision" if several else MAIN_METRIC)
+        guess = scoreboard.mean(name, DUMMY, "average_precision") if several else None
+        chance = guess.value if guess else 1 / max(classes, 1)
+        if shuffled and (guess or (classes > 1 and not several)) and shuffled.value - 2 * shuffled.sd > chance:
+            above.append(f"{name} {plus_minus(shuffled.value, shuffled.sd)} against {score(chance)}")
+    if above:
+        rival = "the dummy in average precision" if several else f"guessing among {classes} classes"
+        yield (
+            f"With labels shuffled between groups, scores are above {rival} ({listing(above)}), so train and test "
+            "groups share something besides the label."
+        )
+    if failed := [name for name in scoreboard.names if scoreboard.total(name, "unconverged")]:
+        yield f"Logistic regression did not converge in every fold of {listing(failed)}; its scores may be too low."
+
+
+def _of_units(scoreboard: Scoreboard, results: Results) -> Iterator[str]:
+    missing = {name: n for name in scoreboard.names if (n := scoreboard.total(name, "units_missing"))}
+    if missing:
+        planned = len(results.split.tested().units) if results.split else 0
+        shown = listing([f"{name} {n}" for name, n in missing.items()])
+        yield (
+            f"Some of the {planned} test units have no vector in these representations, which were scored without "
+            f"them: {shown}."
+        )
+    absent = results.fold_facts.get("folds_without", {})
+    if absent:
+        shown = listing([f"{name} ({n})" for name, n in absent.items()])
+        yield f"Some test folds lack a class (number of folds): {shown}; averages over classes skip it there."
+
+
+def _of_data(results: Results) -> Iterator[str]:
+    dropped = results.fold_facts.get("dropped", {})
+    if dropped:
+        shown = listing([f"{name} ({count})" for name, count in dropped.items()])
+        yield (
+            f"{amount(len(dropped), 'class', 'classes')} with too few groups for the folds "
+            f"{'was' if len(dropped) == 1 else 'were'} dropped: {shown}. No score says anything about them."
+        )
+    if unlabelled := results.fold_facts.get("unlabelled"):
+        yield f"{amount(unlabelled, 'unit')} without a label: embedded, but not used to train or score probes."
+    if merged := results.fold_facts.get("merged_duplicates"):
+        yield f"{amount(merged, 'group')} merged with others because they contain identical images."
+    if results.quarantine is not None and len(results.quarantine):
+        bad = results.quarantine["image_id"].nunique()
+        total = results.image_count
+        share = f" of {total} ({percent(bad / total)})" if total else ""
+        yield f"{amount(bad, 'image')}{share} could not be used and {'is' if bad == 1 else 'are'} in quarantine."
+    yield from _of_plates(results.index)
+
+
+def _of_plates(index: pd.DataFrame | None) -> Iterator[str]:
+    if index is None or not {"plate", "label"} <= set(index.columns) or index["plate"].nunique() < 2:
+        return
+    rows = index[["plate", "label"]].explode("label").dropna()
+    plates = rows.groupby("label")["plate"].nunique()
+    single = sorted(plates.index[plates == 1])
+    if single:
+        yield (
+            f"{amount(len(single), 'class', 'classes')} on one plate only ({listing([str(s) for s in single])}): "
+            "there, the effect of the label cannot be separated from that of the plate."
+        )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.helpers.page import Page
+from tests.helpers.report_results import (
+    MadeUp,
+    ReportedStudy,
+    read_results,
+    write_results,
+)
+
+from phenoloom.report import make_report
+from phenoloom.report.caveats import caveats
+from phenoloom.report.scoreboard import Scoreboard
+
+
+def _with_means(study: ReportedStudy, **changes: float) -> Scoreboard:
+    """The board with other paired differences of vqvae minus `<other>` (underscores stand for hyphens)."""
+    made_up, results = study.made_up, study.results
+    assert results.scores is not None
+    assert results.comparisons is not None
+    table = results.comparisons.copy()
+    for other, value in changes.items():
+        forth, back = (table["representation"], table["other"]), (table["other"], table["representation"])
+        for sign, (one, two) in ((1, forth), (-1, back)):
+            rows = (table["kind"] == "difference") & (one == "vqvae") & (two == other.replace("_", "-"))
+            table.loc[rows, ["value", "sd"]] = sign * value, 0.01
+    return Scoreboard(results.scores, table, made_up.settings.representations)
+
+
+def test_a_model_no_better_than_its_untrained_self_is_warned_about(study: ReportedStudy) -> None:
+    made_up, results = study.made_up, study.results
+    bad = caveats(made_up.settings, results, _with_means(study, vqvae_untrained=-0.02, regionprops=0.2))
+    good = caveats(made_up.settings, results, _with_means(study, vqvae_untrained=0.2, regionprops=0.2))
+    assert [w for w in bad if w.startswith("vqvae is no better than its own untrained encoder")]
+    assert not [w for w in good if w.startswith("vqvae ")]
+
+
+def test_a_gain_within_one_sd_is_called_not_shown(study: ReportedStudy) -> None:
+    made_up, results = study.made_up, study.results
+    found = caveats(made_up.settings, results, _with_means(study, regionprops=0.005))
+    assert [w for w in found if w.startswith("vqvae is not shown to be better than the best descriptors")]
+
+
+def test_losses_and_transductive_encoders_are_warned_about(board: Scoreboard, study: ReportedStudy) -> None:
+    made_up, results = study.made_up, study.results
+    found = " ".join(caveats(made_up.settings, results, board))
+    assert "Transductive: the encoder of vqvae-all" in found
+    assert "binucleate (3)" in found
+    assert "3\N{NO-BREAK SPACE}images of 27" in found
+
+
+def test_units_without_vectors_are_warned_about(study: ReportedStudy) -> None:
+    made_up, results = study.made_up, study.results
+    assert results.scores is not None
+    assert results.comparisons is not None
+    row = results.scores[results.scores["metric"] == "units_test"].iloc[[0]]
+    scores = pd.concat([results.scores, row.assign(metric="units_missing", value=7.0)])
+    board = Scoreboard(scores, results.comparisons, made_up.settings.representations)
+    assert [w for w in caveats(made_up.settings, results, board) if f"{row['representation'].item()} 7" in w]
+
+
+def test_a_class_on_one_plate_only_is_warned_about(tmp_path: Path) -> None:
+    folder, benchmarks = write_results(MadeUp(scores=False, models=False, maps=False), tmp_path)
+    index = pd.read_parquet(folder / "index.parquet")
+    index.loc[index["plate"] != "P1", "label"] = "round"
+    index.to_parquet(folder / "index.parquet")
+    found = " ".join(caveats(MadeUp().settings, read_results(folder, benchmarks), None))
+    assert "3\N{NO-BREAK SPACE}classes on one plate only (elongated, lobed and spiky)" in found
+
+
+@pytest.mark.parametrize(("shuffled", "warned"), [(0.75, False), (0.95, True)])
+def test_chance_of_several_labels_is_the_dummys_average_precision(
+    shuffled: float, warned: bool, tmp_path: Path
+) -> None:
+    """Frequent labels: guessing scores an F1 and an average precision far above one in so many classes."""
+    study = MadeUp(models=False, maps=False, plates=["P1", "P2"])
+    folder, benchmarks = write_results(study, tmp_path)
+    table = pd.read_parquet(folder / "comparisons.parquet")
+    table = table[table["metric"] != "mcc"]
+    table = table.assign(metric=table["metric"].replace("balanced_accuracy", "average_precision"))
+    table.loc[table["probe"].isin(["dummy", "logistic-shuffled"]), ["value", "sd"]] = 0.75, 0.01
+    chosen = (table["probe"] == "logistic-shuffled") & (table["metric"] == "average_precision")
+    table.loc[chosen, "value"] = shuffled
+    table.to_parquet(folder / "comparisons.parquet")
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores = scores[~scores["metric"].isin(["confusion", "mcc"])]
+    scores.assign(metric=scores["metric"].replace("balanced_accuracy", "average_precision")).to_parquet(
+        folder / "scores.parquet"
+    )
+    make_report(study.settings, folder, benchmarks, tmp_path / "index.html")
+    text = Page((tmp_path / "index.html").read_text()).text
+    assert ("With labels shuffled between groups, scores are above the dummy in average precision" in text) is warned
+    assert ("train and test groups share something besides the label" in text) is warned
