@@ -32,7 +32,7 @@ SECTIONS: tuple[Callable[[ReportData], PageSection | None], ...] = (
 
 
 def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, output: Path) -> None:
-    """Write the page of one study, and its headline numbers beside it.
+    """Write the page of one study, and its headline numbers in the same folder.
 
     Results that are not there are named in the page with the reason.
 

@@ -261,7 +261,7 @@ def _read_maps(path: Path) -> EmbeddingMaps | None:
     import h5py
     from anndata.io import read_elem
 
-    # Element by element: the vectors beside the maps may be larger than memory.
+    # Element by element: the vectors in the same file may be larger than memory.
     with h5py.File(path) as file:
         keys = [key for key in file["obsm"] if key.endswith(".map")]
         points = {key.removesuffix(".map"): np.asarray(read_elem(file["obsm"][key]), np.float64) for key in keys}

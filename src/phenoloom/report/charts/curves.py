@@ -82,10 +82,8 @@ def _curves(model: str, quantity: str, tables: dict[str, pd.DataFrame]) -> Marku
     epochs = np.concatenate([_epochs(table) for table in tables.values()])
     chart = svg.Chart(
         f"{quantity} of {model} by epoch, {amount(len(tables), 'split')}",
-        xlim=(float(epochs.min()), float(epochs.max())),
-        ylim=(low - pad, high + pad),
-        xlabel="epoch",
-        ylabel=quantity,
+        svg.Axis("epoch", (float(epochs.min()), float(epochs.max()))),
+        svg.Axis(quantity, (low - pad, high + pad)),
     )
     for i, (split, found) in enumerate(columns.items()):
         for column in found:

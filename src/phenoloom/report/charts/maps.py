@@ -59,8 +59,8 @@ def _known(obs: pd.DataFrame, word: str) -> bool:
 def _scatter(xy: Points, shown: Flags, codes: NDArray[np.int64], tested: Flags | None, alt: str, method: str) -> Markup:
     limits = [(float(v.min()), float(v.max())) if len(v) else (0.0, 1.0) for v in xy[shown].T]
     padded = [(low - 0.04 * (high - low), high + 0.04 * (high - low)) for low, high in limits]
-    labels = {"xlabel": f"{method} 1", "ylabel": f"{method} 2"}
-    chart = svg.Chart(alt, xlim=padded[0], ylim=padded[1], **labels, size=(340, 320), bare=True)
+    axes = [svg.Axis(f"{method} {i}", each) for i, each in enumerate(padded, 1)]
+    chart = svg.Chart(alt, axes[0], axes[1], size=(340, 320), bare=True)
     strong: Flags = np.ones(len(xy), bool) if tested is None else tested
     for part, css in ((shown & ~strong, "train"), (shown & strong, "")):
         for code in sorted(set(codes[part].tolist())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -73,13 +74,21 @@ def markup(element: ET.Element) -> Markup:
     return Markup(ET.tostring(element, encoding="unicode"))
 
 
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a chart: its label, and the smallest and the largest coordinate in units of the data."""
+
+    label: str
+    limits: tuple[float, float]
+
+
 class Chart:
     """A chart of lines or points.
 
     Args:
         alt: text for readers who do not see the chart.
-        xlim, ylim: smallest and largest data coordinate of each axis.
-        xlabel, ylabel: labels of the axes.
+        x_axis: the horizontal axis.
+        y_axis: the vertical axis.
         size: width and height in px.
         bare: whether to draw a frame in place of ticks and a grid.
     """
@@ -89,19 +98,17 @@ class Chart:
     def __init__(
         self,
         alt: str,
+        x_axis: Axis,
+        y_axis: Axis,
         *,
-        xlim: tuple[float, float],
-        ylim: tuple[float, float],
-        xlabel: str,
-        ylabel: str,
         size: tuple[int, int] = (320, 220),
         bare: bool = False,
     ) -> None:
-        self.width, self.height, self.xlim, self.ylim = *size, _opened(xlim), _opened(ylim)
+        (self.width, self.height), self.xlim, self.ylim = size, _opened(x_axis.limits), _opened(y_axis.limits)
         self.left, self.bottom = (18.0, 20.0) if bare else (self.LEFT, self.BOTTOM)
         self.root = ET.Element("svg", {"class": "chart", "viewBox": f"0 0 {size[0]} {size[1]}", "role": "img"})
         self.root.set("aria-label", alt)
-        self._axes(xlabel, ylabel, bare)
+        self._axes(x_axis.label, y_axis.label, bare)
 
     def x(self, value: Floats) -> Floats:
         """Convert data coordinates to px along x."""

@@ -22,6 +22,6 @@ def section(data: ReportData) -> PageSection:
     reasons = {
         "curves": "No training curves: no model of this study was trained.",
         "reconstructions": "No reconstructions: no model of this study reconstructs its input.",
-        "matrices": "No contours beside their distance matrices: this study has no contours.",
+        "matrices": "No contours from distance matrices: this study has no contours.",
     }
     return PageSection("models", "Models", content, missing(content, reasons))

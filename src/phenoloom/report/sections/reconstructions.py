@@ -1,4 +1,4 @@
-"""Reconstructions: inputs beside what models decode, and contours beside what their distance matrices give."""
+"""Reconstructions: inputs and what models decode from them, contours and what their distance matrices give."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from .samples import SampleContours, sample_rows
 
 PAIRS = 8
 
+Floats = NDArray[np.float64]
+
 
 def model_galleries(models: Sequence[TrainedModel], channels: Sequence[str]) -> list[tuple[str, Gallery]]:
     """Draw the sample reconstructions of the first split of each model that has some.
@@ -32,14 +34,18 @@ def model_galleries(models: Sequence[TrainedModel], channels: Sequence[str]) -> 
 def _pairs(trained: TrainedModel, reconstructions: Path, channels: Sequence[str]) -> Gallery:
     with np.load(reconstructions, allow_pickle=False) as arrays:
         before, after = arrays["inputs"][:PAIRS].astype(np.float64), arrays["outputs"][:PAIRS].astype(np.float64)
-    if before.ndim == 3:
-        # A model of distance matrices sees neither pose nor start nor direction, so they are not counted as errors.
-        pairs = enumerate(zip(before, posed(after, before), strict=True), 1)
-        pictures = [_overlaid(a, b, f"Contour {i}") for i, (a, b) in pairs]
-        caption = (
-            f"{trained.model}, {trained.split}: contours (filled) and their reconstruction from the vector (line)."
-        )
-        return Gallery(caption, [(f"{trained.model}: input and output", pictures)])
+    return _contour_pairs(trained, before, after) if before.ndim == 3 else _tile_pairs(trained, before, after, channels)
+
+
+def _contour_pairs(trained: TrainedModel, before: Floats, after: Floats) -> Gallery:
+    # A model of distance matrices sees neither pose nor start nor direction, so they are not counted as errors.
+    pairs = enumerate(zip(before, posed(after, before), strict=True), 1)
+    pictures = [_overlaid(a, b, f"Contour {i}") for i, (a, b) in pairs]
+    caption = f"{trained.model}, {trained.split}: contours (filled) and their reconstruction from the vector (line)."
+    return Gallery(caption, [(f"{trained.model}: input and output", pictures)])
+
+
+def _tile_pairs(trained: TrainedModel, before: Floats, after: Floats, channels: Sequence[str]) -> Gallery:
     names = list(channels) if len(channels) == before.shape[1] else [f"channel {i}" for i in range(before.shape[1])]
     limits, colours = contrast_limits(before), colours_of(names)
     groups = [
@@ -86,10 +92,10 @@ def _residual_text(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _residual(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _residual(a: Floats, b: Floats) -> float:
     return float(np.sqrt(((a - b) ** 2).sum(axis=-1).mean()))
 
 
-def _overlaid(contour: NDArray[np.float64], other: NDArray[np.float64], name: str) -> Picture:
+def _overlaid(contour: Floats, other: Floats, name: str) -> Picture:
     centred = contour - contour.mean(axis=0), other - other.mean(axis=0)
     return contour_picture(centred, f"{name} and its reconstruction")

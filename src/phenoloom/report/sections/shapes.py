@@ -98,8 +98,8 @@ def decoded_outlines(found: Sequence[ShapeSpace]) -> PageTable | None:
         rows,
         note="Error: mean distance between the input and the decoded outline, in both directions, in % of the diameter "
         "of the input, for the pose, start and direction that fit best. Outside the plane: share of the eigenvalues of "
-        "the decoded distances beyond the first two; 0 if the decoder gives points, whose distances are always those "
-        "of an outline.",
+        "the decoded distances beyond the first two; 0 if the decoder gives points: their distances are always "
+        "those of an outline.",
     )
 
 
