@@ -17,13 +17,13 @@ _TRAINING = (
     path("--stores"),
     THREADS,
     scratch("where the stores are copied to before they are read"),
-    Argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="what it trains on"),
+    Argument("--accelerator", choices=["auto", "gpu", "cpu"], default="auto", help="device to train on"),
     Argument("--compile", action="store_true", help="compile the networks"),
     Argument("--gradient-checkpointing", action="store_true", help="save memory by computing blocks twice"),
-    Argument("--collapse-epochs", type=int, help="epochs under a floor; 0: any"),
+    Argument("--collapse-epochs", type=int, help="epochs under a floor; 0: never stop"),
     Argument("--least-rank", type=float, help="floor of the effective rank"),
     Argument("--least-spread", type=float, help="floor of the spread"),
-    Argument("--least-information", type=float, help="floor of what codes tell, in nats"),
+    Argument("--least-information", type=float, help="floor of the information in codes, in nats"),
 )
 
 
