@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all: written under another name beside their own, and renamed."""
+"""Write files that exist whole or not at all: under another name beside their own, then renamed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import IO
 
 _RANDOM = "?" * 8
-"""What mkstemp puts at the end of a name."""
+"""The end that mkstemp gives a name."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure.
+    """Yield a temporary path beside `path`; rename it to `path` on success and remove it on failure.
 
-    What a killed process left of writing the same file is removed first: nobody else would.
+    What a killed process left of writing the same file is removed first: no one else would remove it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(path)

@@ -1,4 +1,4 @@
-"""The one error that reaches a user: a sentence with what was expected, what was found, where, and what to do."""
+"""Errors that reach a user: sentences with what was expected, what was found, where, and what to do."""
 
 from __future__ import annotations
 

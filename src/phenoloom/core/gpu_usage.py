@@ -1,4 +1,4 @@
-"""How busy a GPU was while something used it; Snakemake measures processors and memory only."""
+"""Record how busy a GPU was while something used it; Snakemake measures processors and memory only."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ SUFFIX = "device.json"
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """One GPU's share of time in which it computed (0 to 1, none where the driver does not tell), the most memory that
-    torch held and all it has (MB), by what it is called.
+    """Use of one GPU.
+
+    Attributes:
+        name: Name of the GPU.
+        busy: Share of the time in which it computed, 0 to 1; None where the driver does not say.
+        memory_mb: The most memory that torch held, in MB.
+        memory_total_mb: All of its memory, in MB.
     """
 
     name: str
@@ -32,9 +37,13 @@ class DeviceUse:
 
 @contextmanager
 def recorded_use(device: torch.device, output: Path) -> Iterator[None]:
-    """Ask the driver once a second while the body runs, then write `output` (JSON of a DeviceUse); nothing on a CPU.
+    """Ask the driver once a second while the body runs, then write a DeviceUse as JSON.
 
-    A job that continues an earlier one writes its own part of the time.
+    A job that continues an earlier one records its own part of the time. Nothing is written for a CPU.
+
+    Args:
+        device: Device that the body uses.
+        output: Where the record is written; what is there is removed first.
     """
     output.unlink(missing_ok=True)
     if device.type != "cuda":

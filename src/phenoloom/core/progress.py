@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every half minute in a log file."""
+"""Show the progress of long work: a bar on a terminal, a plain line every half minute in a log file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 def progress(items: Iterable[T], total: int, what: str, unit: str = "it") -> Iterator[T]:
-    """Yield `items`, telling how many of `total` are done, the rate and the time left on stderr."""
+    """Yield items, and print on stderr how many are done, the rate and the time left.
+
+    Args:
+        items: What to pass on.
+        total: Number of items.
+        what: Name of the work.
+        unit: Name of one item.
+    """
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=what, unit=unit, file=sys.stderr)
         return

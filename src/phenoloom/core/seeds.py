@@ -1,4 +1,4 @@
-"""Seeds for random generators."""
+"""Make seeds for random generators."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def stable_seed(*parts: object) -> int:
-    """A 32-bit seed that is the same in every process and version for the same parts."""
+    """Return a 32-bit seed that is the same in every process and version for the same parts."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")

@@ -25,7 +25,7 @@ MAX_IMAGE_BYTES = 1 << 32
 _NO_COMPRESSION, _JPEG = 1, 7
 _JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16
 
-# Its complaints about damaged files come back as exceptions or are found below; printed, they would hide the progress.
+# What it says about damaged files comes back as exceptions or is found below; printed, it would hide the progress.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 

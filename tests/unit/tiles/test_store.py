@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.tiles.file_cache import OpenFiles
-from phenoloom.tiles.shard_file import BITS, BYTES, LEVELS, SHUFFLES, Layout, ShardReader, better_shuffle
+from phenoloom.tiles.shard_file import BYTES, LEVELS, SHUFFLES, ShardReader
 from phenoloom.tiles.store import TileStore, TileWriter
 
 RNG = np.random.default_rng(0)
@@ -216,42 +216,6 @@ def test_an_array_with_other_chunks_than_tiles_is_refused(tmp_path: Path) -> Non
     group.create_array("tiles", data=some_tiles(), chunks=(4, 1, 8, 6))
     with pytest.raises(PhenoloomError, match="expected tiles with the chunks and codecs of a tile store"):
         TileStore(tmp_path / "a.zarr")
-
-
-def test_bits_are_shuffled_where_blosc_can_and_bytes_elsewhere() -> None:
-    """Camera noise in the low bits of 16: bit planes compress it, whole bytes do not."""
-    noise = (1024 + RNG.integers(0, 16, (4, 136, 136))).astype(np.uint16)
-    even, odd = (Layout((4, size, size), noise.dtype, 8, "lz4", BITS) for size in (136, 135))
-    assert even.blosc["shuffle"] == BITS
-    # 4 of 16 bits are noise.
-    assert len(even.encode(noise)) < 0.27 * noise.nbytes
-    assert Layout((1, 135, 135), noise.dtype, 8, "lz4", BITS).blosc["shuffle"] == BYTES
-    assert len(odd.encode(noise[:, :135, :135])) < 0.6 * even.nbytes
-
-
-def test_bits_are_shuffled_only_where_that_saves_enough() -> None:
-    """12 bits in the upper ones of 16 leave four empty planes; where the low byte is all noise there is none."""
-    full = RNG.integers(0, 4096, (3, 64, 65)).astype(np.uint16)
-    assert better_shuffle(full << 4, "lz4") == BITS
-    whole_bytes = RNG.integers(0, 256, (3, 64, 65)).astype(np.uint16)
-    for sample in (whole_bytes, whole_bytes.astype(np.uint8), whole_bytes[:1, :1, :3]):
-        for compression in LEVELS:
-            assert better_shuffle(sample, compression) == BYTES
-
-
-def test_archives_take_the_smaller_way_whatever_it_costs_to_read() -> None:
-    """One plane of 32 has long runs, which no code of bytes can see: bits save a little less than 1/32."""
-    runs = (np.arange(1 << 16, dtype=np.uint32) // 512 % 2) << 31
-    sample = RNG.integers(0, 1 << 31, 1 << 16, dtype=np.uint32) | runs
-    assert better_shuffle(sample, "zstd") == BITS
-    assert better_shuffle(sample, "lz4") == BYTES
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_blosc_knows_the_size_of_an_element(dtype: str) -> None:
-    layout = Layout((2, 8, 8), np.dtype(dtype), 4, "lz4")
-    header = layout.encode(some_tiles(1, dtype, (2, 8, 8))[0])[:4]
-    assert header[3] == np.dtype(dtype).itemsize == layout.blosc["typesize"]
 
 
 def test_the_content_digest_tells_stores_apart_and_equal_ones_not(tmp_path: Path) -> None:
