@@ -26,7 +26,7 @@ Way = Callable[[], object]
 
 
 def label_image(objects: int, cell: int = 46) -> NDArray[np.int32]:
-    """Wavy cells, some of which touch, about 115 border pixels each."""
+    """Draw wavy cells of about 115 border pixels each; some touch."""
     rng = np.random.default_rng(0)
     columns = int(np.ceil(np.sqrt(objects)))
     labels = np.zeros((columns * cell, columns * cell), np.int32)

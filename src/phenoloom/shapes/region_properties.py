@@ -35,7 +35,7 @@ REGION_NAMES = (
 # Green's theorem turns the moment of order p + q into an integral of a polynomial of degree p + q + 1 along each edge,
 # which three Gauss-Legendre nodes integrate exactly up to order 4.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
-# Hu's invariants of symmetric shapes are zero but for rounding, whose logarithm would be noise.
+# Hu's invariants of symmetric shapes are zero but for rounding, and its logarithm would be noise.
 _LEAST_HU = 1e-10
 # An area below this share of the mean squared distance of the points from their mean is rounding.
 _LEAST_AREA = 1e-9

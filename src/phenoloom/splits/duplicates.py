@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 def digests_of(rows: pd.DataFrame) -> frozenset[str]:
-    """Return the digests of the images of an index; an image whose pixels are all equal has none."""
+    """Return the digests of the images of an index; an image of one value everywhere has none."""
     return frozenset(rows["digest"].dropna()) - {""} if "digest" in rows else frozenset()
 
 

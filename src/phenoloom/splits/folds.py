@@ -259,8 +259,8 @@ def _refuse_single_classes(study: str, counts: pd.DataFrame, assignment: npt.NDA
     raise PhenoloomError(
         f"Study {study}: a test fold must hold two classes, but {len(single)} of {len(present)} hold one; "
         f"fold {fold} (group {', '.join(map(repr, groups[:3]))}) has {name!r} alone. Let several groups share a fold "
-        "(folds.scheme: stratified-group-kfold, or fewer folds.count), or choose a folds.group whose groups hold "
-        "several classes"
+        "(folds.scheme: stratified-group-kfold, or fewer folds.count), or choose a folds.group with several "
+        "classes in each group"
     )
 
 

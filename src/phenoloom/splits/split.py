@@ -132,7 +132,7 @@ class Split:
         if self.targets.ndim == 2:
             targets: Targets = self.targets[:, columns]
         else:
-            # The last entry is that of units without a class, whose code is -1.
+            # Units without a class have code -1, which is the last entry.
             codes = np.full(len(self.classes) + 1, -1, np.int64)
             codes[columns] = np.arange(len(columns))
             targets = codes[self.targets]

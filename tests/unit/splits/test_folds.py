@@ -201,7 +201,7 @@ def test_fewer_groups_than_folds_are_refused_with_both_numbers(tmp_path):
     assert "5 folds need at least 5 labelled groups, but folds.group = plate gives 2" in found
 
 
-def test_leave_one_group_out_tests_each_group_alone_and_tells_the_count_to_set(tmp_path):
+def test_leave_one_group_out_tests_each_group_alone_and_names_the_count_to_set(tmp_path):
     rows = objects("ababab", plate=["p1", "p1", "p2", "p2", "p3", "p3"])
     choices = {"group": "plate", "scheme": "leave-one-group-out"}
     frame, _ = folds_of(tmp_path, rows, count=3, **choices)
