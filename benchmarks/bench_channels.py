@@ -1,10 +1,12 @@
-"""Peak memory of a training step with 16 channels beside one with 4, in `channels.mode: separate` and all at once.
+"""Measure the peak memory of a training step with 16 channels against one with 4.
 
-A step is all that training does: tiles of the camera's integers to normalised and augmented inputs, forward and
-backward pass. The peak is that of all tensors, on a CPU by the profiler, on a GPU by its allocator; weights and their
-gradients count, as they do in training. `at once` computes all channels in one pass (`at_once: 16`), as a plain fold of
-channels into the batch does; `blocks again` is `training.gradient_checkpointing`. Weights and the sum of their
-gradients weigh more the smaller the batch is. Usage: python benchmarks/bench_channels.py [--quick]
+`channels.mode: separate` in groups is compared with all channels at once. A step is everything that training does: the
+camera's integers to normalised and augmented inputs, forward and backward pass. The peak covers all tensors, measured
+by the profiler on a CPU and by the allocator on a GPU; weights and their gradients count, as they do in training. `at
+once` computes all channels in one pass (`at_once: 16`), as folding channels into the batch does; `blocks again` is
+`training.gradient_checkpointing`. The smaller the batch, the more weights and the sum of their gradients weigh.
+
+Usage: python benchmarks/bench_channels.py [--quick]
 """
 
 from __future__ import annotations

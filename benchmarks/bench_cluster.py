@@ -1,9 +1,11 @@
-"""What a job costs on a cluster beside its work: the demo on a throw-away SLURM on this machine.
+"""Measure what a job costs on a cluster in addition to its work: the demo on a temporary SLURM on this machine.
 
-For each job the accounts know how long it ran, and Snakemake's benchmark files how long the commands in it took: of a
-job of several, the longest of each rule, added up. In jobs of one command the difference is the overhead: a shell and
-three Snakemakes that start one inside the other. Waiting in the queue is not in it. Run from the repository's root
-where `make slurm` has installed SLURM; `--quick` prepares the demo and trains one model.
+SLURM's accounting knows how long each job ran, and Snakemake's benchmark files how long its commands took; for a job of
+several commands the longest of each rule are added up. For a job of one command the difference is the overhead: a shell
+and three Snakemakes that start one inside the other. Waiting in the queue is not counted.
+
+Usage, from the root of the repository after `make slurm`: python benchmarks/bench_cluster.py [--quick]
+`--quick` prepares the demo and trains one model.
 """
 
 from __future__ import annotations
@@ -113,8 +115,8 @@ def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
     else:
         print(f"\nshorter than the overhead: {', '.join(sorted(shorter)) or 'none'}")
     least, most = min(overheads), max(overheads)
-    told = f"{len(single)} of {len(jobs)} jobs have one command"
-    print(f"overhead a job: median {overhead:.1f} s, from {least:.1f} to {most:.1f} s ({told})")
+    counted = f"{len(single)} of {len(jobs)} jobs have one command"
+    print(f"overhead a job: median {overhead:.1f} s, from {least:.1f} to {most:.1f} s ({counted})")
 
 
 if __name__ == "__main__":

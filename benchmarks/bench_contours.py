@@ -1,8 +1,8 @@
-"""Contours of 2,000 objects in one label image, and their resampling, beside what a user would do instead.
+"""Trace 2,000 objects in one label image and resample their outlines, compared with the usual alternatives.
 
-Like is compared with like: outlines with outlines, resampling with resampling, and both together with both together.
-Contours are more than that: also put into the standard order, centred and measured.
-All alternatives run in turn in the same process; medians of the rounds; `cpu` is processor time, `wall` is the clock.
+Outlines are compared with outlines, resampling with resampling, and both together with both together. Contours are more
+than that: they are also in a standard order, centred and measured. All alternatives run in turn in one process; the
+results are medians over rounds; `cpu` is processor time, `wall` is elapsed time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Raw TIFFs to a tile store: `phenoloom convert` beside dask's way, tensorstore and the limit of the machine.
+"""Convert raw TIFFs to a tile store: `phenoloom convert` against dask, tensorstore and the limit of the machine.
 
-Images: 4 channels of 1080 x 1080 uint16, blobs with camera noise. Tiles of 216 px cover every pixel, so that all ways
-store the same pixels. Only the whole of ours measures tiles, looks for duplicates and writes a table; "the store alone"
-does what the others do. Run: `python benchmarks/bench_convert.py [--quick]`.
+Images have 4 channels of 1080 x 1080 uint16: blobs with camera noise. Tiles of 216 px cover every pixel, so that all
+alternatives store the same pixels. Only `phenoloom convert` measures tiles, looks for duplicates and writes a table;
+"the store alone" does what the others do.
+
+Usage: python benchmarks/bench_convert.py [--quick]
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Classical descriptors of contours of 64 points, beside what a user would do instead.
+"""Compute classical descriptors of contours of 64 points, compared with the usual alternatives.
 
-All alternatives run in turn in the same process; medians of the rounds; `cpu` is processor time, `wall` is the clock.
+All alternatives run in turn in one process; the results are medians over rounds; `cpu` is processor time, `wall` is
+elapsed time.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Distance matrices of contours of 256 points, and points from matrices, beside what a user would do instead.
+"""Compute distance matrices of contours of 256 points, and points from matrices, against the usual alternatives.
 
-All alternatives run in turn in the same process on one thread; medians of the rounds; matrices are dropped or
-overwritten after each batch, as in training. `cpu` is processor time, `wall` is the clock.
+All alternatives run in turn in one process on one thread; the results are medians over rounds. Matrices are dropped or
+overwritten after each batch, as in training. `cpu` is processor time, `wall` is elapsed time.
 
-A matrix needs a root of every entry, and roots are a processor's slowest arithmetic: `limit` takes as many in the same
-compiled way and stores nothing. Training works on the cyclic form (`nets/cyclic_form.py`), which holds each distance
-once, so it needs half as many. Matrices stored once and copied would need none, but 128 times the memory of the
-contours.
+A matrix needs a square root for every entry, and roots are the slowest arithmetic of a processor: `limit` computes as
+many in the same compiled way and stores nothing. Training uses the cyclic form (`nets/cyclic_form.py`), which holds
+each distance once, so it needs half as many. Matrices that are stored once and copied need none, but 128 times the
+memory of the contours.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Memory and time of embedding contours: ten times as many take ten times the time, and the memory of what they give.
+"""Measure memory and time of embedding contours: ten times as many must take ten times the time, and little memory.
 
-Each number of contours is embedded by the step `embed` in a process of its own, from a made-up store, with an untrained
-`shape-ae` of width 8. Peak memory is that of the process. What may grow is the result, vectors and their metadata, and
-a kilobyte a contour for tables of ids, roles and groups; contours, their matrices and all that is computed on the way
-may not. Beside it stands what one would do instead: all contours in one array, embedded in batches, the vectors in a
-list.
+The step `embed` embeds each number of contours in its own process, from a made-up store, with an untrained `shape-ae`
+of width 8. Peak memory is that of the process. The result may grow, vectors and their metadata, and a kilobyte for each
+contour in tables of ids, roles and groups; contours, matrices and intermediate values may not. The alternative holds
+all contours in one array, embeds them in batches and keeps the vectors in a list.
 """
 
 from __future__ import annotations

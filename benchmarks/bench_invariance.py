@@ -1,9 +1,9 @@
-"""How far vectors move when the same outline is told otherwise: ours, the reference's encoder, and fixed descriptors.
+"""Measure how far vectors move when the same outline is described differently.
 
-In units of the typical distance between two objects: 0 is no move, 1 another object. Without arguments, made-up
-outlines and encoders with random weights: what the architectures are invariant to before they have learned anything.
-With `--study results/mpeg7` the trained models of that study (split fold-0) on its contours; the reference is that
-called `--reference`.
+phenoloom's encoders, the encoder of the reference and fixed descriptors are compared, in units of the typical distance
+between two objects: 0 is no move, 1 is another object. Without arguments, outlines are made up and encoders have random
+weights, which shows what the architectures are invariant to before they learn anything. With `--study results/mpeg7`,
+the trained models of that study (split fold-0) embed its contours; `--reference` names the reference.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The index-invariant loss of distance matrices, forward and backward, beside trying every start.
+"""Compute the index-invariant loss of distance matrices, forward and backward, against trying every start.
 
-All ways run in turn in the same process on one thread; medians of the rounds. Peak memory is that of a process that
-does nothing else, above what it held before its first loss, and stated for one contour. The loss and the gradient of
-all ways are compared before anything is measured.
+All alternatives run in turn in one process on one thread; the results are medians over rounds. Peak memory is that of a
+process that does nothing else, above what it held before its first loss, for one contour. The losses and gradients of
+all alternatives are compared before anything is measured.
 """
 
 from __future__ import annotations

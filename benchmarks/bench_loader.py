@@ -1,8 +1,10 @@
-"""Batches of 64 tiles delivered to a training step: our threads against a torch DataLoader over zarr-python.
+"""Deliver batches of 64 tiles to a training step: phenoloom's threads against a DataLoader over zarr-python.
 
-All read the same tiles in the same shuffled order and hand over tensors of the camera's dtype; `plain` is an array as
-zarr-python makes it where nothing is said (a file a tile, Zstandard), the others read our store. Interleaved runs,
-medians; wall and CPU seconds (workers' included). Usage: python benchmarks/bench_loader.py [--quick]
+All read the same tiles in the same shuffled order and deliver tensors of the camera's dtype. `plain` is an array with
+the defaults of zarr-python (a file for each tile, Zstandard); the others read phenoloom's store. Runs alternate; the
+results are medians of wall and processor seconds, including those of workers.
+
+Usage: python benchmarks/bench_loader.py [--quick]
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""An optimiser's step on a ViT against the same step written plainly, and what switches of training cost.
+"""Compare an optimiser's step on a ViT with the same step written plainly, and measure what training options cost.
 
 Plain LAMB is the algorithm as a loop over tensors. Gradient checkpointing is measured by what the forward pass keeps
-for the backward pass and by the time of both. Interleaved runs, medians of CPU seconds; ratios above 1 say that ours is
-cheaper. Usage: python benchmarks/bench_optimizers.py [--quick]
+for the backward pass and by the time of both. Runs alternate; the results are medians of processor seconds; ratios
+above 1 mean that phenoloom is cheaper.
+
+Usage: python benchmarks/bench_optimizers.py [--quick]
 """
 
 from __future__ import annotations

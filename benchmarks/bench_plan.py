@@ -1,8 +1,10 @@
-"""Planning an archive: dry runs over many studies, and what each cluster job pays to read the workflow again.
+"""Plan an archive: dry runs over many studies, and what each job on a cluster pays to read the workflow again.
 
-Writes study files with the counts of real studies (plates, images, bytes; a TSV, or made up where it is absent), four
-models and five folds each, and plans them with `snakemake -n`. No raw file is needed: images are not inputs of the
-graph, only each study's small annotation table is. Run: `python benchmarks/bench_plan.py [--quick]`.
+Writes study files with the numbers of real studies (plates, images, bytes; from a TSV, or made up without one), four
+models and five folds each, and plans them with `snakemake -n`. It needs no raw files: images are not inputs of the
+graph, only the small annotation table of each study is.
+
+Usage: python benchmarks/bench_plan.py [--quick]
 """
 
 from __future__ import annotations

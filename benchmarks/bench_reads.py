@@ -1,6 +1,8 @@
-"""Random reads of 224 x 224 x 4 uint16 tiles: the tile store beside zarr-python and tensorstore on the same files.
+"""Read random tiles of 224 x 224 x 4 uint16: the tile store against zarr-python and tensorstore on the same files.
 
-All files are in the page cache (warm). Run: `python benchmarks/bench_reads.py [--quick]`.
+All files are in the page cache (warm).
+
+Usage: python benchmarks/bench_reads.py [--quick]
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""How near outlines come back from few numbers: autoencoders beside Fourier series and aligned principal components.
+"""Measure how near outlines come back from few numbers: autoencoders, Fourier series and principal components.
 
-The error is the mean distance between an outline and what comes back, both ways, in % of its diameter, on outlines that
-nothing was fitted to. A Fourier series of K harmonics has 4 K numbers, pose and start among them; models and principal
-components know neither, and are compared in the best pose. Principal components are those of outlines in the poses that
-fit their mean best, as in VAMPIRE. The matrix itself, through the same measure, tells what no model could do better.
+The error is the mean distance between an outline and its reconstruction, in both directions, in % of its diameter, on
+outlines that nothing was fitted to. A Fourier series of K harmonics has 4 K numbers, which include pose and start;
+models and principal components know neither, and are compared in the best pose. Principal components are those of
+outlines in the poses that fit their mean best, as in VAMPIRE. The exact matrix, measured in the same way, shows the
+limit of any model.
 
-With `--study results/mpeg7` its models with a decoder (split fold-0) on its test fold; without, made-up outlines and
-autoencoders that are trained for a moment. Their error on the outlines that they were trained on stands beside: where
-it is the same, a model has not learned enough, and where it is far less, it has seen too few outlines.
+With `--study results/mpeg7`, the models of that study that have a decoder (split fold-0) reconstruct its test fold;
+without, outlines are made up and autoencoders are trained for a moment. The error on the train outlines is printed too:
+if it is as large, a model has not learned enough; if it is far smaller, it has seen too few outlines.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""A training step of each family of models against the same network written plainly.
+"""Compare a training step of each family of models with the same network written plainly.
 
-Plain: the loop that a user would write with the published code's modules - float32, contiguous memory, attention and
-masking spelt out, convolutions as they come, torch's AdamW without fusion. Ours: channels last, fused attention and
-optimiser, bf16 where the processor computes it natively (as `training.precision: auto` does). Both start from the same
-weights; before they are timed, their losses in float32 on the same batch are compared. Interleaved runs, medians; wall
-and CPU seconds. Usage: python benchmarks/bench_step.py [--quick]
+Plain is the loop that a user would write with the modules of published code: float32, contiguous memory, attention and
+masking written out, default convolutions, AdamW of PyTorch without fusion. phenoloom uses channels last, fused
+attention and optimiser, and bfloat16 where the processor computes it natively (as `training.precision: auto` does).
+Both start from the same weights; before the measurement, their losses in float32 on the same batch are compared. Runs
+alternate; the results are medians of wall and processor seconds.
+
+Usage: python benchmarks/bench_step.py [--quick]
 """
 
 from __future__ import annotations
