@@ -1,7 +1,7 @@
 """What the cluster is asked before anything is submitted; a run without a cluster asks nothing."""
 
 from phenoloom.cluster.clock_skew import skew_warning
-from phenoloom.cluster.slurm import asks, check_site, comment_of
+from phenoloom.cluster.slurm import check_site, comment_of, requests
 
 
 def check_cluster():
@@ -11,7 +11,7 @@ def check_cluster():
     jobs, settings = get_submitted_jobs(), workflow.executor_settings
     or_stop(
         check_site,
-        asks((job.rule.name, job.threads, job.resources) for job in jobs),
+        requests((job.rule.name, job.threads, job.resources) for job in jobs),
         settings.status_command,
         settings.init_seconds_before_status_checks,
         settings.jobname_prefix,

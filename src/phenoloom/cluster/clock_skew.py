@@ -1,4 +1,4 @@
-"""Clocks that differ: Snakemake tells by times of files what is newer than what."""
+"""Detect clocks that differ: Snakemake compares times of files to find what is newer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADVICE = (
 
 
 def skew_s(folder: Path) -> float:
-    """Seconds by which the clock of the folder's file server is ahead of this machine's."""
+    """Return the seconds by which the clock of the folder's file server is ahead of this machine's."""
     folder.mkdir(parents=True, exist_ok=True)
     before = time.time()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock.") as file:
@@ -24,11 +24,11 @@ def skew_s(folder: Path) -> float:
 
 
 def skew_warning(folder: Path) -> str | None:
-    """A sentence if the clocks differ by more than a minute, or if nothing can be written there."""
+    """Return a sentence if the clocks differ by more than a minute, or if nothing can be written there."""
     try:
         seconds = skew_s(folder)
     except OSError as error:
-        return f"nothing can be written to {folder} ({error.strerror}); make it writable, make room or change `results`"
+        return f"nothing can be written to {folder} ({error.strerror}); make it writable or change `results`"
     if abs(seconds) <= SKEW_S:
         return None
     way = "ahead of" if seconds > 0 else "behind"

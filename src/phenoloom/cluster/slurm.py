@@ -1,4 +1,4 @@
-"""Questions to SLURM: each has a time limit, and each answer that a person must act on is a sentence."""
+"""Ask SLURM: each question has a time limit, and each answer that a person must act on is a sentence."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ CLIENTS = ("sbatch", "squeue", "scancel", "scontrol", "srun")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What one job asks for, as flags of sbatch; `rule` is for messages only."""
+class Request:
+    """What one job requests.
+
+    Attributes:
+        rule: for messages only.
+        flags: options of sbatch.
+    """
 
     rule: str
     flags: tuple[str, ...]
@@ -37,10 +42,13 @@ FLAGS = {
 }
 
 
-def asks(jobs: Iterable[tuple[str, int, Mapping[str, object]]]) -> list[Ask]:
-    """Distinct wishes of jobs, given as rule, threads and resources; of wishes that differ in memory only the largest.
+def requests(jobs: Iterable[tuple[str, int, Mapping[str, object]]]) -> list[Request]:
+    """Return the distinct requests of jobs; of those that differ in memory alone only the largest.
 
-    A resource that is not known yet (it depends on a file that another job makes) is left out.
+    A resource that is not known yet, because it depends on a file that another job makes, is left out.
+
+    Args:
+        jobs: rule, threads and resources of each job.
     """
     largest: dict[tuple[str, ...], tuple[int, str]] = {}
     for rule, threads, resources in jobs:
@@ -54,14 +62,22 @@ def asks(jobs: Iterable[tuple[str, int, Mapping[str, object]]]) -> list[Ask]:
         before, _ = largest.get(tuple(flags), (0, rule))
         largest[tuple(flags)] = max((before, rule), (int(str(memory)), rule))
     return [
-        Ask(rule, (*flags, *([FLAGS["mem_mb"].format(memory)] if memory else [])))
+        Request(rule, (*flags, *([FLAGS["mem_mb"].format(memory)] if memory else [])))
         for flags, (memory, rule) in largest.items()
     ]
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job in the queue; `comment` names its rule and wildcards as the submitting Snakemake wrote them."""
+    """A job in the queue.
+
+    Attributes:
+        job_id: SLURM's number.
+        name: name of the run; Snakemake begins it with the profile's prefix.
+        state: SLURM's word, such as RUNNING.
+        comment: rule and wildcards, see `comment_of`.
+        folder: where the job was submitted.
+    """
 
     job_id: str
     name: str
@@ -82,7 +98,7 @@ def comment_of(rule: str, values: Iterable[str], group: str | None = None) -> st
 
 
 def ask(*command: str, timeout_s: float = ANSWER_S) -> str:
-    """Standard output of a client command; raises PhenoloomError if it is missing, silent or fails."""
+    """Return the standard output of a client command; raise PhenoloomError if it is missing, silent or fails."""
     done = _run(command, timeout_s)
     if done.returncode:
         raise PhenoloomError(f"`{command[0]}` failed: {done.stderr.strip() or done.stdout.strip()}")
@@ -90,7 +106,7 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> str:
 
 
 def queued_jobs(prefix: str) -> list[QueuedJob]:
-    """This user's jobs that wait or run and whose names start with `prefix`."""
+    """Return this user's jobs that wait or run, if their names start with `prefix`."""
     lines = ask("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i\t%j\t%T\t%k\t%Z").splitlines()
     jobs = [QueuedJob(*fields) for fields in (line.split("\t") for line in lines) if len(fields) == 5]
     return [job for job in jobs if job.name.startswith(prefix)]
@@ -107,36 +123,50 @@ def check_commands(which: Callable[[str], str | None] = shutil.which) -> None:
 
 
 def check_site(
-    wishes: Sequence[Ask], status_command: str, first_check_s: int, prefix: str, comments: Collection[str], folder: Path
+    requested: Sequence[Request],
+    status_command: str,
+    first_check_s: int,
+    prefix: str,
+    comments: Collection[str],
+    folder: Path,
 ) -> None:
-    """Refuse, before anything is submitted, what would fail or hang or be done twice.
+    """Refuse, before anything is submitted, what would fail, hang or be done twice.
 
-    SLURM itself judges `wishes` (`sbatch --test-only`): it knows limits and nodes. `comments` are those of the jobs
-    to come, or how they begin (`rule_outlines_`, for a group): a job of an earlier run of this `folder` with such a
-    comment would write the same files. Raises PhenoloomError.
+    Args:
+        requested: SLURM itself judges these (`sbatch --test-only`), since it knows limits and nodes.
+        status_command: the profile's `slurm-status-command`.
+        first_check_s: seconds until the executor first asks for a job's state.
+        prefix: how names of this project's jobs in the queue begin.
+        comments: those of the jobs to come, or how they begin (`rule_outlines_`, for a group).
+        folder: where Snakemake runs; a job of an earlier run of it with such a comment would write the same files.
+
+    Raises:
+        PhenoloomError: with a sentence on what to change.
     """
     check_commands()
     if "is UP" not in ask("scontrol", "ping"):
         raise PhenoloomError("SLURM's controller does not answer (`scontrol ping`); try again when it is up")
     _check_status_command(status_command, first_check_s)
     _check_earlier_run(prefix, comments, folder)
-    _check_accounts({flag.partition("=")[2] for wish in wishes for flag in wish.flags if flag.startswith("--account=")})
-    for wish in wishes:
-        done = _run(["sbatch", "--test-only", *wish.flags, "--wrap=true"], ANSWER_S)
+    _check_accounts(
+        {flag.partition("=")[2] for request in requested for flag in request.flags if flag.startswith("--account=")}
+    )
+    for request in requested:
+        done = _run(["sbatch", "--test-only", *request.flags, "--wrap=true"], ANSWER_S)
         if done.returncode:
-            raise PhenoloomError(refusal(wish, done.stderr))
+            raise PhenoloomError(refusal(request, done.stderr))
 
 
-def refusal(wish: Ask, words: str) -> str:
-    """A sentence for SLURM's refusal of a job: what it said, and where to change what."""
+def refusal(request: Request, words: str) -> str:
+    """Return a sentence for SLURM's refusal of a job: what it said, and what to change where."""
     said = " ".join(line.split(": ", 2)[-1] for line in words.strip().splitlines()[-1:]) or "nothing"
-    flags = " ".join(wish.flags)
+    flags = " ".join(request.flags)
     advice = "change the rule's resources in your profile (`set-resources`)"
     for pattern, hint in HINTS:
         if re.search(pattern, words, re.IGNORECASE):
             advice = hint()
             break
-    return f"SLURM would refuse the jobs of rule {wish.rule} (sbatch {flags}): {said}; {advice}"
+    return f"SLURM would refuse the jobs of rule {request.rule} (sbatch {flags}): {said}; {advice}"
 
 
 def _partition_hint() -> str:
@@ -151,7 +181,7 @@ def _account_hint() -> str:
 
 
 def _accounts() -> list[str]:
-    """This user's accounts; none where the cluster keeps no list of them."""
+    """Return this user's accounts; an empty list where the cluster keeps none."""
     if shutil.which("sacctmgr") is None:
         return []
     command = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}"]
@@ -187,12 +217,12 @@ def _check_status_command(command: str, first_check_s: int) -> None:
     # With squeue the plugin turns to sacct all the same where the controller forgets jobs too early.
     uses_sacct = command == "sacct" or (kept_s < 3 * first_check_s and shutil.which("sacct") is not None)
     if without and uses_sacct:
-        wish = "set `slurm-status-command: squeue` in your profile"
+        advice = "set `slurm-status-command: squeue` in your profile"
         if command == "squeue":
-            wish = f"set `slurm-init-seconds-before-status-checks` in your profile to at most {kept_s // 3}"
+            advice = f"set `slurm-init-seconds-before-status-checks` in your profile to at most {kept_s // 3}"
         raise PhenoloomError(
             "this cluster keeps no accounts of jobs (AccountingStorageType is none), so that sacct would never report "
-            f"a job as finished and Snakemake would wait for ever; {wish}"
+            f"a job as finished and Snakemake would wait for ever; {advice}"
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from phenoloom.cluster.slurm import Ask, ask, asks, check_commands, check_site, queued_jobs, refusal
+from phenoloom.cluster.slurm import Request, ask, check_commands, check_site, queued_jobs, refusal, requests
 from phenoloom.core.errors import PhenoloomError
 
 
@@ -44,25 +44,25 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return made
 
 
-CONVERT = Ask("convert", ("--ntasks=1", "--cpus-per-task=2", "--mem=1000"))
+CONVERT = Request("convert", ("--ntasks=1", "--cpus-per-task=2", "--mem=1000"))
 
 
 def check(
-    wishes: list[Ask], command: str = "squeue", comments: frozenset[str] = frozenset(), folder: Path = Path("/run")
+    wishes: list[Request], command: str = "squeue", comments: frozenset[str] = frozenset(), folder: Path = Path("/run")
 ) -> None:
     check_site(wishes, command, 40, "phenoloom", comments, folder)
 
 
 def test_of_wishes_that_differ_in_memory_only_the_largest_is_asked_for() -> None:
     jobs = [("convert", 2, {"mem_mb": 500, "runtime": 60}), ("index", 2, {"mem_mb": 900, "runtime": 60})]
-    (wish,) = asks(jobs)
-    assert wish == Ask("index", ("--ntasks=1", "--cpus-per-task=2", "--time=60", "--mem=900"))
+    (wish,) = requests(jobs)
+    assert wish == Request("index", ("--ntasks=1", "--cpus-per-task=2", "--time=60", "--mem=900"))
 
 
 def test_gpus_models_of_gpus_and_tasks_become_flags_and_unknown_amounts_are_left_out() -> None:
-    (wish,) = asks([("pretrain", 4, {"gpu": 2, "gpu_model": "a100", "mem_mb": "<TBD>", "slurm_partition": "gpu"})])
+    (wish,) = requests([("pretrain", 4, {"gpu": 2, "gpu_model": "a100", "mem_mb": "<TBD>", "slurm_partition": "gpu"})])
     assert wish.flags == ("--ntasks=1", "--cpus-per-task=4", "--partition=gpu", "--gpus=a100:2")
-    (wish,) = asks([("pretrain", 4, {"gres": "gpu:2", "tasks": 4, "nodes": 2, "gpu": None})])
+    (wish,) = requests([("pretrain", 4, {"gres": "gpu:2", "tasks": 4, "nodes": 2, "gpu": None})])
     assert wish.flags == ("--ntasks=4", "--cpus-per-task=4", "--gres=gpu:2", "--nodes=2")
 
 
@@ -122,8 +122,8 @@ def test_each_refusal_says_what_to_change(site: Site, words: str, advice: str) -
 def test_an_account_of_nobody_is_answered_with_ones_own(site: Site) -> None:
     site.answer("sacctmgr", "imaging\\n")
     with pytest.raises(PhenoloomError, match=r"knows no account 'other'.*yours: imaging"):
-        check([Ask("convert", ("--account=other",))])
-    check([Ask("convert", ("--account=Imaging",))])
+        check([Request("convert", ("--account=other",))])
+    check([Request("convert", ("--account=Imaging",))])
 
 
 def test_sacct_without_accounting_is_refused_and_so_is_squeue_where_jobs_are_forgotten_too_early(site: Site) -> None:

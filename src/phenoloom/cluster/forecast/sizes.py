@@ -12,7 +12,7 @@ from ...core.errors import PhenoloomError
 
 SHARD_LEAST_BYTES = 50 * 10**9
 SHARD_MOST_BYTES = 200 * 10**9
-# Paths of all shards stand on one command line, and Linux allows 128 KiB for one argument of a shell.
+# Paths of all shards are on one command line, and Linux allows 128 KiB for one argument of a shell.
 SHARDS_MOST = 1000
 SAMPLE_BYTES = 2
 
@@ -22,10 +22,17 @@ _OPTIONAL = ("channels", "tiles", "objects", "shards", "dimensions")
 
 @dataclass(frozen=True)
 class StudySize:
-    """Size of one study: whole plates, fields of view, raw bytes (decompressed) and, where known, what is cut from it.
+    """Size of one study.
 
-    `samples` are pixels of one channel, over all planes: bytes / channels / 2, for 16-bit data. `stacked` is the share
-    of the bytes in stacks and films, None where the table does not say.
+    Attributes:
+        name: name of the study.
+        plates: whole plates.
+        images: fields of view.
+        bytes: decompressed raw bytes.
+        samples: pixels of one channel over all planes: bytes / channels / 2, for 16-bit data.
+        channels: mean number of channels.
+        tiles, objects, shards: their numbers; None where the table does not say.
+        stacked: share of the bytes in stacks and films; None where the table does not say.
     """
 
     name: str
@@ -41,19 +48,28 @@ class StudySize:
 
 
 def recommended_shards(plates: int, size: int) -> int:
-    """One shard a plate; small plates share one until it holds 50 GB, large ones are split above 200 GB; at most 1,000.
+    """Return the number of shards for `size` bytes of raw pixels.
 
-    `size` counts bytes of raw pixels.
+    It is one a plate. Small plates share a shard until it holds 50 GB, large ones are split above 200 GB, and a study
+    has at most 1,000 shards.
     """
     wanted = max(math.ceil(size / SHARD_MOST_BYTES), min(plates, math.ceil(size / SHARD_LEAST_BYTES)))
     return max(1, min(SHARDS_MOST, wanted))
 
 
 def read_sizes(path: Path, columns: Mapping[str, str], one_plane: bool = False) -> list[StudySize]:
-    """Read a TSV with a line a study (lines of one study are added up): study, plates, images, bytes and optionals.
+    """Read a TSV with a line a study; lines of one study are added up.
 
-    `columns` maps a word to the column that holds it; others are found by their word. `dimensions` is text of the form
-    `X x Y x Z x C x T`, of which the number of channels is taken; with `one_plane`, bytes are divided by Z and T.
+    Columns are study, plates, images, bytes, and optionally channels, tiles, objects, shards and dimensions: text of
+    the form `X x Y x Z x C x T`, from which the number of channels is taken.
+
+    Args:
+        path: the table.
+        columns: word -> name of its column, where that has another name.
+        one_plane: whether bytes are divided by Z and T.
+
+    Raises:
+        PhenoloomError: naming the file, the line and what to correct.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -119,7 +135,7 @@ def _size(line: Mapping[str, str | None], where: Mapping[str, str], place: str, 
 
 
 def _count(line: Mapping[str, str | None], where: Mapping[str, str], word: str, place: str) -> int | None:
-    """A whole number that is not negative; None for an optional one that is absent or empty."""
+    """Return a whole number of 0 or more; None for an optional one that is absent or empty."""
     if word not in where:
         return None
     text = (line[where[word]] or "").strip()
@@ -135,7 +151,7 @@ def _count(line: Mapping[str, str | None], where: Mapping[str, str], word: str, 
 
 
 def _dimensions(line: Mapping[str, str | None], where: Mapping[str, str], place: str) -> list[float] | None:
-    """Mean sizes X, Y, Z, C and T of an image."""
+    """Return the mean sizes X, Y, Z, C and T of an image."""
     if "dimensions" not in where:
         return None
     text = (line[where["dimensions"]] or "").strip()
@@ -152,7 +168,7 @@ def _dimensions(line: Mapping[str, str | None], where: Mapping[str, str], place:
 
 
 def _sum(parts: Sequence[StudySize]) -> StudySize:
-    """The lines of one study as one; an optional count stays unknown when one of its lines does not say it."""
+    """Add up the lines of one study; an optional count stays unknown when one of its lines does not say it."""
 
     def total(values: Sequence[int | None]) -> int | None:
         known = [value for value in values if value is not None]

@@ -1,4 +1,4 @@
-"""`phenoloom status`: where a run stands, from its files and the queue; nothing needs to run for it."""
+"""`phenoloom status`: the progress of a run, from its files and the queue; nothing needs to run for it."""
 
 from .command import status
 

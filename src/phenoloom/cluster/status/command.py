@@ -1,4 +1,4 @@
-"""Gather where the studies stand, and print it."""
+"""Print the progress of studies."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from .study import Count, StudyStatus, study_status
 
 
 def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
-    """Print where the studies (or those of config.yaml) stand; True unless a job has failed.
+    """Print the progress of studies, and return True unless a job has failed.
 
-    Run it in the folder in which Snakemake runs. `planned` asks Snakemake what a rerun would do, unless one runs; what
-    stood on the command line of the last one (`--config data_root=...`) is not known to that plan.
+    Run it in the folder in which Snakemake runs.
+
+    Args:
+        studies: names; those of config.yaml where there are none.
+        config_dir: folder of the configuration.
+        planned: whether Snakemake is asked what a rerun would do, unless one runs. Its plan does not know the command
+            line of the last run (`--config data_root=...`).
+        as_json: whether JSON is printed.
     """
     folder = Path.cwd()
     config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))

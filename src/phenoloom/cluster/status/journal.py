@@ -1,4 +1,4 @@
-"""What Snakemake's own log of the last run says of each job: which it started and which failed."""
+"""Read Snakemake's own log of the last run: which jobs it started, and which failed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ JOB = re.compile(r"^ +jobid: (\d+)")
 LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
 
 MEMBER_OF_FAILED_GROUP = 8
-"""Columns before `rule` where an error lists the jobs of a group; a job that starts stands further left."""
+"""Columns before `rule` where an error lists the jobs of a group; a job that starts is further left."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """The last run of a folder: logs of the jobs that it started and of those whose last attempt failed, the cluster's
-    numbers of the jobs that it waits for (groups of jobs apart, whose end has no line of its own), when it began
-    (seconds since the epoch), and of failed members of a group the log of the cluster's job that ran them.
+    """The last run of a folder.
+
+    Attributes:
+        started: logs of the jobs that it started.
+        failed: logs of the jobs that failed at their last attempt.
+        awaited: the cluster's numbers of the jobs that it waits for, without groups: their end has no line of its own.
+        began: seconds since the epoch.
+        group_logs: log of a failed member of a group -> log of the cluster's job that ran the group.
     """
 
     started: frozenset[str] = frozenset()
@@ -34,7 +39,7 @@ class Journal:
 
 
 def last_journal(folder: Path) -> Journal:
-    """The newest log of the folder's `.snakemake/log`; an empty journal if there is none."""
+    """Read the newest log of the folder's `.snakemake/log`; return an empty journal if there is none."""
     logs = sorted((folder / ".snakemake" / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
     if not logs:
         return Journal()
@@ -45,7 +50,7 @@ def last_journal(folder: Path) -> Journal:
 
 
 def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
-    """Follow the log from its beginning: of each job the last word counts."""
+    """Follow the log from its beginning; the last entry of each job counts."""
     state: dict[str, str] = {}
     awaited: dict[str, str] = {}
     group_logs: dict[str, str] = {}

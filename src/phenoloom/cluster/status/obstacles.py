@@ -1,4 +1,4 @@
-"""What stands in the way of a run: locks, jobs without a Snakemake, clocks, jobs that SLURM forgot."""
+"""Find what blocks a run: locks, jobs without a Snakemake, clocks that differ, jobs that SLURM forgot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .study import StudyStatus
 
 
 def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
-    """A sentence for each, and what to do."""
+    """Return a sentence for each obstacle, with what to do."""
     found = [run.silent] if run.silent else []
     if not run.live and not run.jobs and any((run.folder / ".snakemake" / "locks").glob("*")):
         found.append(
@@ -34,7 +34,7 @@ def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
 
 
 def _forgotten(run: Run) -> list[str]:
-    """Jobs that Snakemake waits for and SLURM does not know: its controller crashed before it wrote them down."""
+    """Return a sentence on jobs that Snakemake waits for and SLURM lost, when its controller crashed."""
     if not run.live or run.silent or shutil.which("scontrol") is None:
         return []
     known = {job.job_id for job in run.jobs}

@@ -1,4 +1,4 @@
-"""Why a job failed, in a sentence, from the end of its logs."""
+"""Explain in a sentence why a job failed, from the end of its logs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ),
     (r"DUE TO NODE FAILURE|status is: '?NODE_FAIL", "its node failed; run again, on another node if it happens twice"),
     (r"DUE TO PREEMPTION", "a job of higher priority took its place; run again"),
-    (r"No space left on device", "the disk is full; make room and run again"),
-    (r"Disk quota exceeded", "your quota is used up; make room and run again"),
+    (r"No space left on device", "the disk is full; free some space and run again"),
+    (r"Disk quota exceeded", "your quota is used up; free some space and run again"),
     (r"CANCELLED AT|status is: '?CANCELLED", "someone cancelled it; run again"),
     (r"exit code 137|\bKilled\b", "it was killed, most likely for its memory; the next attempt gets twice as much"),
     (r"exit code 143|Terminated", "it was asked to end; run again and it goes on"),
@@ -28,9 +28,13 @@ REASONS: tuple[tuple[str, str], ...] = (
 
 
 def reason(log: str, job_log: str = "") -> str | None:
-    """One sentence for the end of a rule's log and of the log of the cluster's job that ran it, if they say anything.
+    """Return a sentence on the failure of a job; None if its logs do not explain it.
 
-    Our own sentence comes first: whatever SLURM says of a job, the command said what was wrong.
+    The sentence of the command itself comes first, whatever SLURM says about the job.
+
+    Args:
+        log: end of the rule's log.
+        job_log: end of the log of the cluster's job that ran it.
     """
     own = re.findall(r"(?:^|\r)phenoloom [a-z]+: (?!warning)([^\r\n]+)$", log, re.MULTILINE)
     if own:
@@ -45,7 +49,7 @@ def reason(log: str, job_log: str = "") -> str | None:
 
 
 def tail(path: Path) -> str:
-    """The end of a text file; empty if it is not there."""
+    """Return the end of a text file; an empty text if it does not exist."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -56,6 +60,6 @@ def tail(path: Path) -> str:
 
 
 def last_lines(text: str) -> list[str]:
-    """The last lines with something in them, without the progress that overwrote itself."""
+    """Return the last lines that are not blank, without progress that was overwritten."""
     lines = (line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n"))
     return [line for line in lines if line][-TAIL_LINES:]

@@ -1,4 +1,4 @@
-"""What a rerun would start, from Snakemake's own plan."""
+"""Ask Snakemake's own plan what a rerun would start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAN_S = 600.0
 
 
 def rerun(folder: Path, studies: Sequence[str]) -> dict[str, int] | str:
-    """Jobs by rule, or a sentence why that is not known."""
+    """Return the number of jobs by rule, or a sentence why it is not known."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--nolock"]
     command += ["--config", f"studies=[{','.join(studies)}]"]
     try:

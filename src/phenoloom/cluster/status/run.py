@@ -1,4 +1,4 @@
-"""Whether a run goes on in a folder, and what its queue and its journal say of each job."""
+"""Find out whether a run goes on in a folder, and the state of its jobs in the queue and in its journal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ PREFIX = "phenoloom"
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of the run in a folder: whether its Snakemake lives on this machine, its jobs in the cluster's
-    queue, a sentence if the queue could not be asked, and the journal of the last Snakemake.
+    """The run in a folder.
+
+    Attributes:
+        folder: where Snakemake runs.
+        live: whether its Snakemake runs on this machine.
+        jobs: its jobs in the cluster's queue.
+        silent: a sentence if the queue could not be asked.
+        journal: log of the last Snakemake.
     """
 
     folder: Path

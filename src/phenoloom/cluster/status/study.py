@@ -1,4 +1,4 @@
-"""What of a study is done, what failed and what is still to come, from its files."""
+"""Count the jobs of a study that are done, that failed and that are still to come, from its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from .run import Run
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that ran and left a log, and not its outputs."""
+    """A job that ran and left a log without its outputs.
+
+    Attributes:
+        study: name of the study.
+        job: its rule and the values of its wildcards.
+        reason: a sentence.
+        log: path of the log that explains it best.
+        tail: last lines of that log.
+    """
 
     study: str
     job: str
@@ -24,7 +32,7 @@ class Failure:
 
 @dataclass
 class Count:
-    """Jobs of a rule."""
+    """Number of jobs of a rule, by state."""
 
     done: int = 0
     running: int = 0
@@ -35,7 +43,14 @@ class Count:
 
 @dataclass
 class StudyStatus:
-    """Where a study stands: counts by rule in the order of the flow, failures, and its newest result."""
+    """Progress of a study.
+
+    Attributes:
+        name: name of the study.
+        rules: counts by rule, in the order of the flow.
+        failures: jobs that failed.
+        newest: time and path of the newest result.
+    """
 
     name: str
     rules: dict[str, Count] = field(default_factory=dict)
