@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+WEIGHTS, CARD = "model.safetensors", "model.yaml"
+GPU_USAGE = "device.json"
 SHAPE_SUMMARY = ".shapes.npz"
 """Suffix of the shape space beside a table of vectors of contours."""
 
@@ -99,12 +101,12 @@ class ModelFolder:
 
     def __init__(self, path: Path) -> None:
         self.path, self.model, self.split = path, path.parent.name, path.name
-        self.weights = path / "model.safetensors"
-        self.card = path / "model.yaml"
+        self.weights = path / WEIGHTS
+        self.card = path / CARD
         self.metrics = path / "metrics.csv"
         self.throughput = path / "throughput.csv"
         self.reconstructions = path / "reconstructions.npz"
-        self.gpu_usage = path / "device.json"
+        self.gpu_usage = path / GPU_USAGE
 
 
 class SearchFolder:
@@ -150,7 +152,7 @@ class EmbeddingFolder:
 
     def gpu_usages(self) -> list[Path]:
         """List the records of how embeddings used their GPU."""
-        return sorted(self.path.glob("*/*.device.json"))
+        return sorted(self.path.glob(f"*/*.{GPU_USAGE}"))
 
 
 class TransferFolder:
@@ -224,7 +226,7 @@ class StudyFolder:
 
     def models(self) -> list[ModelFolder]:
         """List the finished models by name and split."""
-        return [ModelFolder(card.parent) for card in sorted((self.path / "models").glob("*/*/model.yaml"))]
+        return [ModelFolder(card.parent) for card in sorted((self.path / "models").glob(f"*/*/{CARD}"))]
 
     def search(self, model: str, split: str) -> SearchFolder:
         """Return the folder of a search for settings."""

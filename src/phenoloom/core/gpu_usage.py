@@ -15,7 +15,6 @@ import torch
 from .atomic import write_atomically
 
 INTERVAL_S = 1.0
-SUFFIX = "device.json"
 
 
 @dataclass(frozen=True)

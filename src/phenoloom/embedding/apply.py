@@ -19,12 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..artifacts.layout import CARD
 from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ALGORITHM, IndexSettings
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
-from ..models.checkpoint import CARD, Card, read_card
+from ..models.checkpoint import Card, read_card
 from ..shapes.contours import ContourPolicy, extract_contours
 from ..shapes.sources import outline_source
 from ..splits.split import NEW

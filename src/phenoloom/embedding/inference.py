@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from ..artifacts.layout import CARD, GPU_USAGE
 from ..core.errors import PhenoloomError
-from ..core.gpu_usage import SUFFIX, recorded_use
+from ..core.gpu_usage import recorded_use
 from ..core.progress import progress
 from ..data.domain import TrainedOn, domain_of
 from ..data.loader import Loader, cut
 from ..data.sources import StudySource
-from ..models.checkpoint import CARD, Card, load_objective, read_card
+from ..models.checkpoint import Card, load_objective, read_card
 from ..objectives import Objective
 from ..splits.split import ALL
 from .representation import Encoder
@@ -80,7 +81,7 @@ def encode(encoder: Encoder, rows: pd.DataFrame, stores: Sequence[Path], scratch
     normaliser = card.normaliser(encoder.split) if domain.normalises else None
     order = np.argsort(rows["id"].to_numpy()[opened.found].astype(str), kind="stable")
     values: NDArray[np.float32] | None = None
-    use = recorded_use(device, scratch / f"{encoder.split}.{SUFFIX}")
+    use = recorded_use(device, scratch / f"{encoder.split}.{GPU_USAGE}")
     with Loader(opened.source, threads, device) as loader, torch.inference_mode(), use:
         plan = cut(order, BATCH)
         name = f"{card.name} {encoder.split}"

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ..artifacts.layout import CARD, WEIGHTS
 from ..config.base import Section
 from ..config.channels import Channels
 from ..config.model import ImageModel, ShapeModel
@@ -23,8 +24,6 @@ from ..data.channels import Normaliser, Placement, placement
 from ..objectives import Objective, build_objective
 from ..splits.split import ALL
 from .preprocessing import Preparation
-
-WEIGHTS, CARD = "model.safetensors", "model.yaml"
 
 
 class Statistics(Section):

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..artifacts.layout import CARD
 from ..config.model import ImageModel
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..core.seeds import stable_seed
-from .checkpoint import CARD, Card, read_card
+from .checkpoint import Card, read_card
 from .standalone import encoder_of, input_shape
 
 OPSET = 20

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..artifacts.layout import CARD
 from ..augment.tiles import symmetries
 from ..config.model import ImageModel
 from ..core.errors import PhenoloomError
 from ..nets.cyclic_form import about_centroid
 from ..objectives import Objective
-from .checkpoint import CARD, Card, load_objective
+from .checkpoint import Card, load_objective
 
 
 class TileEncoder(nn.Module):

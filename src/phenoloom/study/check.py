@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..artifacts.layout import StudyFolder
 from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
 from ..config import RuleSettings, check_mixtures, check_transfers, load_config, load_study, read_yaml
@@ -51,10 +52,10 @@ def _check_study(name: str, config: Config, config_dir: Path) -> str:
             f"valid, but its raw data is not here: there is no folder {settings.root}; set data_root or source.root"
         )
     with tempfile.TemporaryDirectory() as folder:
-        manifest_path = Path(folder) / "sheet.json"
+        paths = StudyFolder(Path(folder))
         source = settings.source.model_copy(update={"root": settings.root})
         rejected, made_by = settings.max_rejected_fraction, Provenance.of(settings)
-        make_sheet(source, settings.shards, rejected, Path(folder) / "sheet.parquet", manifest_path, made_by)
-        manifest = read_manifest(manifest_path)
+        make_sheet(source, settings.shards, rejected, paths.sheet, paths.sheet_manifest, made_by)
+        manifest = read_manifest(paths.sheet_manifest)
     found = ", ".join(f"{count} {what}" for what, count in manifest["found"].items())
     return f"valid; {found}, {len(manifest['quarantine'])} quarantined, {study.shards} shards"

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
+from ..artifacts.layout import GPU_USAGE
 from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
-from ..core.gpu_usage import SUFFIX, recorded_use
+from ..core.gpu_usage import recorded_use
 from ..core.seeds import stable_seed
 from ..data.domain import domain_of
 from ..data.loader import Loader, Rows
@@ -78,7 +79,7 @@ def fitted(
         name = f"{settings.model_name} {settings.split}"
         module = Pretraining(name, objective, training, batches, seed, resume, options.collapse)
         module.watch = watch
-        with recorded_use(device, output / SUFFIX) if rank == 0 else nullcontext():
+        with recorded_use(device, output / GPU_USAGE) if rank == 0 else nullcontext():
             fit(module, settings, output, device, hardware)
         yield module
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..artifacts.layout import ModelFolder
 from ..config.hardware import Hardware
 from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
 from ..core.atomic import remove_leftovers, write_atomically
 from ..data.loader import Rows
 from ..data.study_input import StudyInput
-from ..models.checkpoint import CARD, WEIGHTS, Tuned, save_card, save_weights
+from ..models.checkpoint import Tuned, save_card, save_weights
 from .dataset import TrainingSet, read_training_set
 from .fit import fitted, shown_rows
 from .launch import process_rank
@@ -24,7 +25,6 @@ from .model_card import model_card
 from .module import Pretraining
 from .multi_study import read_studies
 
-METRICS, THROUGHPUT, EXAMPLES = "metrics.csv", "throughput.csv", "reconstructions.npz"
 EXAMPLE_COUNT = 8
 
 
@@ -55,10 +55,10 @@ def pretrain(
         TrainingFailedError: The loss is not finite, or the embedding has collapsed; the last good state stays in
             `resume/`.
     """
-    first = process_rank(hardware) == 0
+    first, folder = process_rank(hardware) == 0, ModelFolder(output)
     if first:
-        for name in (CARD, METRICS, THROUGHPUT, EXAMPLES, WEIGHTS):
-            remove_leftovers(output / name)
+        for path in (folder.card, folder.metrics, folder.throughput, folder.reconstructions, folder.weights):
+            remove_leftovers(path)
     own = next(study for study in studies if study.name == settings.study)
     data = training_set(settings, own, studies)
     with fitted(settings, data, output, hardware, options) as module:
@@ -67,10 +67,10 @@ def pretrain(
         module.objective.load_state_dict(module.progress.best)
         examples = _examples(module, shown_rows(settings, data)[1][:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
-    _write_rows(output / METRICS, module.progress.history)
-    _write_rows(output / THROUGHPUT, module.progress.speeds)
+    _write_rows(folder.metrics, module.progress.history)
+    _write_rows(folder.throughput, module.progress.speeds)
     if examples:
-        write_atomically(output / EXAMPLES, lambda file: np.savez(file, allow_pickle=False, **examples))
+        write_atomically(folder.reconstructions, lambda file: np.savez(file, allow_pickle=False, **examples))
     save_card(output, model_card(settings, data, module, own.stores, tuned))
     module.resume.remove()
 

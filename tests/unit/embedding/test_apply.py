@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from tests.helpers.steps import run_convert, run_index, run_sheet
 
+from phenoloom.artifacts.layout import CARD
 from phenoloom.artifacts.parquet import table_facts
 from phenoloom.artifacts.provenance import Provenance
 from phenoloom.cli.main import main
@@ -32,7 +33,7 @@ from phenoloom.embedding.apply import apply_model
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
 from phenoloom.embedding.representation import Encoder, Representation
-from phenoloom.models.checkpoint import CARD, read_card
+from phenoloom.models.checkpoint import read_card
 from phenoloom.shapes.contours import ContourPolicy, extract_contours
 from phenoloom.shapes.sources import outline_source
 from phenoloom.splits.folds import SplitDesign, make_folds

@@ -8,19 +8,11 @@ import torch
 from pydantic import TypeAdapter
 from tests.helpers.studies import image_settings, shape_settings
 
+from phenoloom.artifacts.layout import CARD, WEIGHTS
 from phenoloom.config import read_yaml
 from phenoloom.config.model import ImageModel, Model
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.models.checkpoint import (
-    CARD,
-    WEIGHTS,
-    Card,
-    initial_objective,
-    load_objective,
-    read_card,
-    save_card,
-    save_weights,
-)
+from phenoloom.models.checkpoint import Card, initial_objective, load_objective, read_card, save_card, save_weights
 from phenoloom.objectives import build_objective
 
 MODELS = Path(__file__).parents[3] / "config" / "models"

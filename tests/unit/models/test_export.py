@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from phenoloom.artifacts.layout import CARD
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
 from phenoloom.config.rule_settings import ConvertSettings
@@ -22,7 +23,7 @@ from phenoloom.config.study import Tiles
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.channels import Normaliser
 from phenoloom.models.bioimageio import complaints, export_package
-from phenoloom.models.checkpoint import CARD, Card, initial_objective, load_objective, save_card, save_weights
+from phenoloom.models.checkpoint import Card, initial_objective, load_objective, save_card, save_weights
 from phenoloom.models.export import Exported, export_onnx, export_torch, library, write_onnx
 from phenoloom.models.preprocessing import Preparation
 from phenoloom.models.standalone import ContourEncoder, TileEncoder, encoder_of
