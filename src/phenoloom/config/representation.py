@@ -9,6 +9,9 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from .base import Descriptor, Name, Section
 
+Families = dict[str, dict[str, int]]
+"""Name of a family -> its members with their seeds: representations that differ only in the seed."""
+
 
 class Draw(NamedTuple):
     """One of several trainings that differ in their seed.
@@ -20,6 +23,13 @@ class Draw(NamedTuple):
 
     family: str
     seed: int
+
+
+class Mixture(Section):
+    """The studies that one model is trained on, and what to do with groups that have the name of a test group."""
+
+    studies: list[str]
+    shared_groups: Literal["drop", "keep"]
 
 
 class Representation(Section):
@@ -96,7 +106,7 @@ class Representation(Section):
         return self
 
 
-def families(representations: Mapping[str, Representation]) -> dict[str, dict[str, int]]:
+def families(representations: Mapping[str, Representation]) -> Families:
     """Return the families of a study: representations that differ only in their seed.
 
     With other keys beside `training.seed` in `variants`, each combination of their values is a family, named like the
@@ -106,7 +116,7 @@ def families(representations: Mapping[str, Representation]) -> dict[str, dict[st
     Returns:
         Name of a family -> its members with their seeds, in the order of the study; at least two members.
     """
-    found: dict[str, dict[str, int]] = {}
+    found: Families = {}
     for name, entry in representations.items():
         if entry.draw:
             found.setdefault(entry.draw.family, {})[name] = entry.draw.seed

@@ -8,16 +8,17 @@ computed again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from ..core.canonical_json import canonical_json
 from ..core.errors import PhenoloomError
 from .base import Descriptor, Section, Unit
 from .model import ImageModel, ShapeModel
 from .planes import Planes
+from .representation import Families, Mixture
 from .search import Tune
 from .source import Masks, Outlines, Simulation, Source
 from .study import Classify, Folds, Report, Tiles
@@ -149,13 +150,6 @@ class FoldsSettings(Settings):
     seed: int
 
 
-class Mixture(Section):
-    """The studies that one model is trained on, and what to do with groups that have the name of a test group."""
-
-    studies: list[str]
-    shared_groups: Literal["drop", "keep"]
-
-
 class PretrainSettings(Settings):
     """Settings of `pretrain`.
 
@@ -237,10 +231,6 @@ class TransferSettings(Settings):
     seed: int
 
 
-Families = dict[str, dict[str, int]]
-"""Name of a family -> its members with their seeds: representations that differ only in the seed."""
-
-
 class CompareSettings(Settings):
     """Settings of `compare`: the representations, and those that differ only in their seed."""
 
@@ -302,8 +292,3 @@ class OverviewSettings(Section):
     def canonical(self) -> str:
         """Return one JSON string, the same for equal settings."""
         return canonical_json(self.model_dump(mode="json"))
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys, without spaces, and with text beyond ASCII as it is."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

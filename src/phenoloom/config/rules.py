@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .load import Lazy, load_model, load_study, view_of
-from .representation import Representation, families
+from .representation import Mixture, Representation, families
 from .rule_settings import (
     ALGORITHM,
     ClassifySettings,
@@ -20,7 +20,6 @@ from .rule_settings import (
     EmbedSettings,
     FoldsSettings,
     IndexSettings,
-    Mixture,
     OverviewSettings,
     PretrainSettings,
     ReportSettings,

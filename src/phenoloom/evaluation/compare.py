@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 
 from ..artifacts.parquet import table_metadata
 from ..artifacts.provenance import Provenance
-from ..config.representation import standing
-from ..config.rule_settings import Families
+from ..config.representation import Families, standing
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from .scores import SCHEMA, SCORED, read_scores

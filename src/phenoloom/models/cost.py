@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config.model import ImageModel, ShapeModel
-from ..config.rule_settings import canonical_json
+from ..core.canonical_json import canonical_json
 from ..objectives import Objective, build_objective
 
 _BATCH = 2

@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..config.rule_settings import Mixture, PretrainSettings
+from ..config.representation import Mixture
+from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
 from ..data.domain import domain_of

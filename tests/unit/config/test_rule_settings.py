@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.helpers.configuration import STUDY, changed, load
 
 from phenoloom.config import Config, RuleSettings
-from phenoloom.config.rule_settings import ALGORITHM, IndexSettings, Mixture, PretrainSettings, canonical_json
+from phenoloom.config.representation import Mixture
+from phenoloom.config.rule_settings import ALGORITHM, IndexSettings, PretrainSettings
 from phenoloom.core.errors import PhenoloomError
 
 
@@ -21,12 +18,6 @@ def test_settings_survive_their_canonical_text(config_dir: Path) -> None:
     settings = rules.pretrain("vqvae", "fold-0")
     assert PretrainSettings.parse(settings.canonical()) == settings
     assert len(settings.digest()) == 64
-
-
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.booleans(), max_size=5))
-def test_canonical_text_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
-    assert canonical_json(values) == canonical_json(dict(reversed(values.items())))
-    assert json.loads(canonical_json(values)) == values
 
 
 def test_an_algorithm_that_is_raised_changes_the_digest() -> None:

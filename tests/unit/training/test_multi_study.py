@@ -13,7 +13,8 @@ import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
 from tests.helpers.training import Killed, kill_after, train
 
-from phenoloom.config.rule_settings import Mixture, PretrainSettings
+from phenoloom.config.representation import Mixture
+from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.data.channels import draw_channels
