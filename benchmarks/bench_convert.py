@@ -98,10 +98,8 @@ def phenoloom(folder: Path, out: Path, threads: int) -> None:
 
 def store_alone(files: list[Path], out: Path, threads: int) -> None:
     """Read, cut, encode and write, in order, as `convert` does; no more."""
-    shape = layout()
-    options = {"per_file": shape.per_file, "compression": shape.compression, "shuffle": shape.shuffle}
     with (
-        TileWriter(out / "store.zarr", (CHANNELS, TILE, TILE), shape.dtype, **options) as store,
+        TileWriter(out / "store.zarr", layout()) as store,
         ThreadPoolExecutor(threads) as pool,
     ):
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from phenoloom.data.loader import Loader, cut, shuffled
-from phenoloom.tiles.shard_file import better_shuffle
+from phenoloom.tiles.shard_file import Layout, better_shuffle
 from phenoloom.tiles.store import TileStore, TileWriter
 
 BATCH, WORKERS = 64, 2
@@ -85,7 +85,7 @@ def write_stores(path: Path, plain: Path, count: int) -> list[bytes]:
     generator = np.random.default_rng(0)
     item = (CHANNELS, SIZE, SIZE)
     shuffle = better_shuffle(blobs(np.random.default_rng(1)), "lz4")
-    writer = TileWriter(path, item, np.dtype("uint16"), per_file=128, compression="lz4", shuffle=shuffle)
+    writer = TileWriter(path, Layout(item, np.dtype("uint16"), 128, "lz4", shuffle))
     encoded = []
     array = zarr.open_group(plain, mode="w").create_array("tiles", shape=(count, *item), chunks=(1, *item), dtype="u2")
     for row in range(count):

@@ -20,7 +20,7 @@ import tensorstore
 import zarr
 from scipy.ndimage import gaussian_filter
 
-from phenoloom.tiles.shard_file import better_shuffle
+from phenoloom.tiles.shard_file import Layout, better_shuffle
 from phenoloom.tiles.store import TileStore, TileWriter
 
 TILE = (4, 224, 224)
@@ -42,7 +42,7 @@ def make_store(path: Path, tiles: int) -> list[bytes]:
     rng = np.random.default_rng(0)
     scenes = [camera_tile(rng) for _ in range(16)]
     shuffle = better_shuffle(scenes[0], "lz4")
-    with TileWriter(path, TILE, np.dtype(np.uint16), per_file=128, compression="lz4", shuffle=shuffle) as writer:
+    with TileWriter(path, Layout(TILE, np.dtype(np.uint16), 128, "lz4", shuffle)) as writer:
         encoded = [writer.encode(np.roll(scenes[i % 16], i, axis=2)) for i in range(tiles)]
         for item in encoded:
             writer.append(item)

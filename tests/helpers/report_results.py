@@ -24,6 +24,7 @@ from phenoloom.evaluation.compare import Compared, summarise
 from phenoloom.report import make_report
 from phenoloom.report.results import Results
 from phenoloom.report.scoreboard import Scoreboard
+from phenoloom.tiles.shard_file import Layout
 from phenoloom.tiles.store import TileWriter
 from tests.helpers.manifests import put_manifest
 from tests.helpers.page import Page
@@ -236,7 +237,7 @@ def _write_tiles(
     folder.mkdir()
     for shard, rows in index.groupby("shard"):
         writer = TileWriter(
-            folder / f"{shard}.zarr", (2, SIZE, SIZE), np.dtype("uint16"), per_file=64, compression="lz4"
+            folder / f"{shard}.zarr", Layout((2, SIZE, SIZE), np.dtype("uint16"), per_file=64, compression="lz4")
         )
         for contour in contours[rows.index]:
             writer.append(writer.encode(_tile(contour, rng)))

@@ -18,6 +18,7 @@ from phenoloom.config.rule_settings import ContoursSettings, ConvertSettings, Pr
 from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
 from phenoloom.data.study_input import StudyInput
+from phenoloom.tiles.shard_file import Layout
 from phenoloom.tiles.store import TileWriter
 from tests.helpers.manifests import put_manifest
 
@@ -103,10 +104,7 @@ class StudyOnDisk:
         tiles, shapes = self.folder / "tiles" / shard, self.folder / "shapes" / shard
         writer = TileWriter(
             tiles.with_suffix(".zarr"),
-            (len(self.channels), self.size, self.size),
-            self.dtype,
-            per_file=16,
-            compression="lz4",
+            Layout((len(self.channels), self.size, self.size), self.dtype, per_file=16, compression="lz4"),
         )
         contours, facts = [], []
         position = 0

@@ -148,7 +148,7 @@ def _outline_rows(source: Source, outlines: Outlines, root: Root) -> tuple[Annot
 
 
 def _row(annotations: Annotations, rows: Rows, image_id: str, fields: dict[str, str], line: int | None) -> Row:
-    """What the table and the file's name say about an image."""
+    """Return what the table and the file's name say about an image."""
     if line is not None:
         rows.table_rows.add(line)
     elif annotations.rows:
@@ -192,7 +192,7 @@ def _channel_files(image: Image, source: Source) -> list[str]:
 
 
 def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
-    """The rows of an image: itself, or each plane of its files that is to be an image of its own."""
+    """Return the rows of an image: itself, or each plane of its files that is to be an image of its own."""
     if source.planes is None:
         return [row]
     row |= {"stack": image.whole, "grid": _grid(image) if image.stack else None, "plane": [-1, -1]}

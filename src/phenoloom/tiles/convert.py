@@ -26,7 +26,7 @@ from ..core.parallel import parallel_map
 from ..core.progress import progress
 from ..study.shards import shard_rows
 from .measure import ChannelStatistics
-from .shard_file import better_shuffle
+from .shard_file import Layout, better_shuffle
 from .store import TileWriter
 from .table import TileTable
 from .tiler import Conversion, TiledImage, Tiler
@@ -166,14 +166,11 @@ def _reference_sample(conversion: Conversion, sheet: Path) -> NDArray[Any]:
 
 def _writer(conversion: Conversion, sample: NDArray[Any], path: Path) -> TileWriter:
     """Open a store for tiles, and for masks of one object (uint8) or labels (int32) where the study has masks."""
-    tiles = conversion.tiles
+    tiles, size = conversion.tiles, (conversion.tiles.size, conversion.tiles.size)
+    per_file, compression = tiles.tiles_per_shard_file, tiles.compression
+    shuffle = better_shuffle(sample, compression)
+    layout = Layout((len(conversion.channels), *size), sample.dtype, per_file, compression, shuffle)
+    # Masks are so small that they are better read fast.
     mask = np.dtype(np.uint8 if tiles.mode == "objects" else np.int32)
-    return TileWriter(
-        path,
-        (len(conversion.channels), tiles.size, tiles.size),
-        sample.dtype,
-        per_file=tiles.tiles_per_shard_file,
-        compression=tiles.compression,
-        shuffle=better_shuffle(sample, tiles.compression),
-        mask_dtype=None if conversion.masks is None else mask,
-    )
+    masks = None if conversion.masks is None else Layout(size, mask, per_file, compression)
+    return TileWriter(path, layout, masks)

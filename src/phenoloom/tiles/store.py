@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from ..core.errors import PhenoloomError
-from .shard_file import BYTES, LEVELS, SHUFFLES, Layout, ShardReader, ShardWriter, writing
+from .shard_file import LEVELS, SHUFFLES, Layout, ShardReader, ShardWriter, writing
 
 SCHEMA = 1
 """Version of the layout, in the group's attributes as `phenoloom`."""
@@ -43,33 +43,16 @@ class TileWriter:
 
     Args:
         path: Folder of the store; it must not exist.
-        tile: Shape (c, h, w) of a tile.
-        dtype: Type of the pixels.
-        per_file: Tiles in one shard file.
-        compression: Codec inside Blosc, `lz4` or `zstd`.
-        shuffle: How bytes of tiles are shuffled (`shard_file.better_shuffle`); masks are so small that they are better
-            read fast.
-        mask_dtype: Type of the masks; None: there are none.
+        tiles: Layout of the tiles (c, h, w).
+        masks: Layout of their masks (h, w); None: there are none.
 
     Raises:
         PhenoloomError: The folder cannot be made or written.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        tile: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        *,
-        per_file: int,
-        compression: str,
-        shuffle: str = BYTES,
-        mask_dtype: np.dtype[Any] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, tiles: Layout, masks: Layout | None = None) -> None:
         self.path = path
-        layouts = {"tiles": Layout(tile, dtype.newbyteorder("="), per_file, compression, shuffle)}
-        if mask_dtype is not None:
-            layouts["masks"] = Layout(tile[1:], mask_dtype.newbyteorder("="), per_file, compression)
+        layouts = {"tiles": tiles} if masks is None else {"tiles": tiles, "masks": masks}
         with writing(path):
             path.mkdir(parents=True)
         self._writers = {name: ShardWriter(path / name, layout) for name, layout in layouts.items()}

@@ -22,6 +22,7 @@ from phenoloom.shapes.contours import ContourPolicy, extract_contours
 from phenoloom.shapes.sources import outline_source
 from phenoloom.shapes.store import TABLE
 from phenoloom.study.shards import shard_rows
+from phenoloom.tiles.shard_file import Layout
 from phenoloom.tiles.store import TileWriter
 
 
@@ -224,9 +225,10 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
     size = masks[0].shape[0]
     manifest.parent.mkdir()
     with TileWriter(
-        manifest.with_suffix(".zarr"), (1, size, size), np.dtype(np.uint16), per_file=8, compression="lz4",
-        mask_dtype=np.dtype(np.uint8),
-    ) as writer:  # fmt: skip
+        manifest.with_suffix(".zarr"),
+        Layout((1, size, size), np.dtype(np.uint16), per_file=8, compression="lz4"),
+        Layout((size, size), np.dtype(np.uint8), per_file=8, compression="lz4"),
+    ) as writer:
         for mask in masks:
             writer.append(writer.encode(np.zeros((1, size, size), np.uint16), mask.astype(np.uint8)))
         content = writer.close({"channels": ["dna"]})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.tiles.file_cache import OpenFiles
-from phenoloom.tiles.shard_file import BYTES, LEVELS, SHUFFLES, ShardReader
+from phenoloom.tiles.shard_file import BYTES, LEVELS, SHUFFLES, Layout, ShardReader
 from phenoloom.tiles.store import TileStore, TileWriter
 
 RNG = np.random.default_rng(0)
@@ -29,8 +29,9 @@ def write_store(
     compression: str = "lz4",
     shuffle: str = BYTES,
 ) -> str:
-    options = {"compression": compression, "shuffle": shuffle, "mask_dtype": None if masks is None else masks.dtype}
-    with TileWriter(path, tiles.shape[1:], tiles.dtype, per_file=per_file, **options) as writer:
+    layout = Layout(tiles.shape[1:], tiles.dtype, per_file, compression, shuffle)
+    of_masks = None if masks is None else Layout(masks.shape[1:], masks.dtype, per_file, compression)
+    with TileWriter(path, layout, of_masks) as writer:
         for i, tile in enumerate(tiles):
             writer.append(writer.encode(tile, None if masks is None else masks[i]))
         return writer.close({"channels": ["a", "b"]})
@@ -160,7 +161,7 @@ def test_a_folder_without_a_store_says_so(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_store_cannot_be_opened(tmp_path: Path) -> None:
-    with TileWriter(tmp_path / "a.zarr", (2, 8, 12), np.dtype("u2"), per_file=4, compression="lz4") as writer:
+    with TileWriter(tmp_path / "a.zarr", Layout((2, 8, 12), np.dtype("u2"), 4, "lz4")) as writer:
         writer.append(writer.encode(some_tiles(1)[0]))
     with pytest.raises(PhenoloomError, match="expected a Zarr v3 store"):
         TileStore(tmp_path / "a.zarr")
@@ -252,12 +253,12 @@ def test_a_store_written_anew_at_the_same_place_is_read_anew(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PhenoloomError, match=r"cannot be written .* free space"):
-        TileWriter(tmp_path / "file" / "a.zarr", (1, 8, 8), np.dtype("u1"), per_file=4, compression="lz4")
+        TileWriter(tmp_path / "file" / "a.zarr", Layout((1, 8, 8), np.dtype("u1"), 4, "lz4"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    with TileWriter(tmp_path / "a.zarr", (2, 8, 12), np.dtype("u2"), per_file=4, compression="lz4") as writer:
+    with TileWriter(tmp_path / "a.zarr", Layout((2, 8, 12), np.dtype("u2"), 4, "lz4")) as writer:
         encoded = writer.encode(some_tiles(1)[0])
         writer.append(encoded)
         shard = writer._writers["tiles"]
