@@ -89,18 +89,18 @@ def make_folds(design: SplitDesign, index: Path, output: Path, manifest: Path, m
         **made_by.record(),
     }
     _write(units, facts, multi, output)
-    unlabelled = {"unit without a label": counts["unlabelled"]} if counts["unlabelled"] else {}
+    left_out = {f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()}
+    if counts["unlabelled"]:
+        left_out["unit without a label"] = counts["unlabelled"]
+    tested = units["fold"] != NEVER_TESTED
     write_manifest(
         manifest,
         Manifest(
             "folds",
             made_by,
             expected={"units": len(units)},
-            found={"units": int((units["fold"] != NEVER_TESTED).sum()), "groups": int(units["group"].nunique())},
-            rejected={
-                **{f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()},
-                **unlabelled,
-            },
+            found={"units": int(tested.sum()), "groups": int(units["group"].nunique())},
+            rejected=left_out,
             content=file_digest([output]),
             facts={
                 "index": file_digest([index]),
