@@ -150,10 +150,10 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
         policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
         extract_contours(source, shard_rows(sheet, SHARD), policy, shapes, threads, Provenance.of(s))
     index, manifest, quarantine = (folder / f"index.{suffix}" for suffix in ("parquet", "json", "tsv"))
-    rows = tiles or shapes
-    assert rows is not None
+    # Rows are tiles where there are any, as in a study.
+    rows = [path for path in (tiles, shapes) if path][:1]
     settings = IndexSettings(algorithm=ALGORITHM["index"], study=study)
-    make_index(sheet, [rows], index, quarantine, manifest, Provenance.of(settings))
+    make_index(sheet, rows, index, quarantine, manifest, Provenance.of(settings))
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
     return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)

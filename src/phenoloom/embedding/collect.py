@@ -77,13 +77,7 @@ def collect(
         PhenoloomError: The tables are not those of the representations, or a table has a row twice.
         OSError: The disk has no room for the file.
     """
-    found = {name: sorted(path for path in tables if path.parent.name == name) for name in representations}
-    files = {name: paths for name, paths in found.items() if paths}
-    if len(files) < len(representations) or sum(map(len, files.values())) < len(tables):
-        raise PhenoloomError(
-            f"Embeddings of {', '.join(representations)} are expected, each <representation>/<split>.parquet, found "
-            f"{', '.join(map(str, tables)) or 'none'}"
-        )
+    files = _by_representation(representations, tables)
     obs = _obs([path for paths in files.values() for path in paths], Split.read(folds), made_by.study)
     order = np.random.default_rng(layout.seed).permutation(len(obs))
     card: dict[str, Any] = {"study": made_by.study, **made_by.record(), "maps": {}, "splits": {}}
@@ -102,6 +96,17 @@ def collect(
                 anndata.io.write_elem(file["obsm"], f"{name}.map", maps[name])
                 card["splits"][name] = [path.stem for path in paths]
             anndata.io.write_elem(file, "uns", card)
+
+
+def _by_representation(representations: Sequence[str], tables: Sequence[Path]) -> dict[str, list[Path]]:
+    """The tables of each representation, sorted; refuses missing and foreign ones."""
+    found = {name: sorted(path for path in tables if path.parent.name == name) for name in representations}
+    if not all(found.values()) or sum(map(len, found.values())) < len(tables):
+        raise PhenoloomError(
+            f"Embeddings of {', '.join(representations)} are expected, each <representation>/<split>.parquet, found "
+            f"{', '.join(map(str, tables)) or 'none'}"
+        )
+    return found
 
 
 def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..artifacts.layout import CARD, GPU_USAGE
 from ..core.errors import PhenoloomError
@@ -79,22 +80,34 @@ def encode(encoder: Encoder, rows: pd.DataFrame, stores: Sequence[Path], scratch
     trained = TrainedOn(card.channels, card.points, dtype, encoder.model / CARD)
     channels = domain.match(opened.source, trained, encoder.guest.study if encoder.guest else None)
     normaliser = card.normaliser(encoder.split) if domain.normalises else None
+    name = f"{card.name} {encoder.split}"
+
+    def embed(batch: Tensor) -> Tensor:
+        return objective.embed(domain.prepare(batch, normaliser, card.placement, channels))
+
     order = np.argsort(rows["id"].to_numpy()[opened.found].astype(str), kind="stable")
-    values: NDArray[np.float32] | None = None
     use = recorded_use(device, scratch / f"{encoder.split}.{GPU_USAGE}")
     with Loader(opened.source, threads, device) as loader, torch.inference_mode(), use:
-        plan = cut(order, BATCH)
-        name = f"{card.name} {encoder.split}"
-        for places, batch in progress(zip(plan, loader.batches(plan), strict=True), len(plan), name, "batches"):
-            vectors = objective.embed(domain.prepare(batch, normaliser, card.placement, channels))
-            if values is None:
-                values = _on_disk(scratch, (len(opened.source), vectors.shape[1]))
-            values[places] = vectors.cpu().numpy()
+        values = _embedded(embed, loader, order, scratch, name)
     if values is None:
         raise PhenoloomError(
             f"No row of the index has anything to embed with {encoder.model}; rerun the step `contours`"
         )
     return Encoded(values, opened.found, encoder, objective, card, opened.source)
+
+
+def _embedded(
+    embed: Callable[[Tensor], Tensor], loader: Loader, order: NDArray[np.int64], scratch: Path, name: str
+) -> NDArray[np.float32] | None:
+    """The vectors of all items, by their positions; `order` has the positions in the order of the batches."""
+    values: NDArray[np.float32] | None = None
+    plan = cut(order, BATCH)
+    for places, batch in progress(zip(plan, loader.batches(plan), strict=True), len(plan), name, "batches"):
+        vectors = embed(batch)
+        if values is None:
+            values = _on_disk(scratch, (len(order), vectors.shape[1]))
+        values[places] = vectors.cpu().numpy()
+    return values
 
 
 def _card(encoder: Encoder) -> Card:
