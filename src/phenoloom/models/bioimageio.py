@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import FunctionType
@@ -23,7 +23,6 @@ from torch import Tensor
 from ..config.about import About
 from ..config.base import Section
 from ..config.messages import validated
-from ..config.model import ImageModel
 from ..config.yaml_file import read_yaml
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
@@ -37,9 +36,15 @@ COVERS = {".png", ".jpg", ".jpeg", ".gif", ".svg"}
 
 
 def export_package(model: Path, about: Path, output: Path) -> None:
-    """Write the package of a model folder; `about` is a YAML file that says who made it.
+    """Write the package of a model folder.
 
-    Raises PhenoloomError where that file is missing or incomplete, and where the validator finds anything wrong.
+    Args:
+        model: Folder of the model.
+        about: YAML file of the authors, the licence and the citations.
+        output: Zip to write.
+
+    Raises:
+        PhenoloomError: The file `about` is missing or incomplete, or the validator finds an error in the package.
     """
     library("bioimageio.core")
     made_by = validated(About, read_yaml(about), str(about))
@@ -168,8 +173,7 @@ def _cover(exported: Exported, about: About, folder: Path) -> dict[str, bytes]:
             raise PhenoloomError(f"`cover` must be one of {', '.join(sorted(COVERS))}, found {about.cover!r}")
         return {f"cover{suffix}": _read(folder, about.cover)}
     canvas = Image.new("RGB", (2 * COVER_PX, COVER_PX), "white")
-    draw = _draw_tile if isinstance(exported.card.model, ImageModel) else _draw_contour
-    canvas.paste(draw(exported.inputs[0].numpy()), (0, 0))
+    canvas.paste(DRAWN[exported.name](exported.inputs[0].numpy()), (0, 0))
     canvas.paste(_draw_vectors(exported.vectors.numpy()), (COVER_PX, 0))
     content = io.BytesIO()
     canvas.save(content, "PNG")
@@ -191,6 +195,10 @@ def _draw_contour(contour: np.ndarray) -> Image.Image:
     points = (contour - middle) / np.ptp(contour, 0).max() * 0.8 * COVER_PX + COVER_PX / 2
     ImageDraw.Draw(image).polygon([tuple(point) for point in points.tolist()], outline="black", fill="#b0c4de")
     return image
+
+
+DRAWN: Mapping[str, Callable[[np.ndarray], Image.Image]] = {"tiles": _draw_tile, "contours": _draw_contour}
+"""Items -> picture of one of them."""
 
 
 def _draw_vectors(vectors: np.ndarray) -> Image.Image:

@@ -1,4 +1,9 @@
-"""Trained models on disk: `model.safetensors` and `model.yaml`, which says everything needed to load it."""
+"""Trained models on disk: a folder with `model.safetensors` and `model.yaml`.
+
+`model.safetensors` holds the state of the network under the names of its parameters and buffers. `model.yaml` is a
+`Card`: one YAML mapping of the keys documented there, with everything that loading and embedding need. It is written
+last, so that a folder without it holds no model.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +20,48 @@ from torch import Tensor
 
 from ..artifacts.layout import CARD, WEIGHTS
 from ..config.base import Section
-from ..config.channels import Channels
 from ..config.model import ImageModel, ShapeModel
 from ..config.search import Value
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
-from ..data.channels import Normaliser, Placement, placement
+from ..data.channels import Normaliser, Placement
+from ..data.domain import Domain, domain_of
 from ..objectives import Objective, build_objective
 from ..splits.split import ALL
 from .preprocessing import Preparation
 
 
 class Statistics(Section):
-    """Mean and standard deviation of each channel, by which tiles are normalised."""
+    """Statistics by which tiles are normalised.
+
+    Attributes:
+        mean: Mean of each channel, in the unit of the camera.
+        std: Standard deviation of each channel.
+    """
 
     mean: list[float]
     std: list[float]
 
     @classmethod
     def of(cls, normaliser: Normaliser) -> Statistics:
-        """Those of a normaliser."""
+        """Return those of a normaliser."""
         return cls(mean=list(normaliser.mean), std=list(normaliser.std))
 
 
 class StudyCard(Section):
-    """One of several studies that a model was trained on: its share of every batch, and what was kept from training."""
+    """One of several studies that a model was trained on.
+
+    Attributes:
+        study: Name of the study.
+        share: Its share of every batch, in [0, 1].
+        rows: Items in the study's index.
+        train_rows: Items that were trained on.
+        validation_rows: Items of the validation.
+        channels: Names of its channels; None of contours.
+        pixel_size_um: Size of its pixels in µm; None where it is not known.
+        statistics: Statistics of its train tiles; None of contours.
+        taken_out: Items that were kept from training, by reason.
+    """
 
     study: str
     share: float
@@ -53,7 +75,14 @@ class StudyCard(Section):
 
 
 class Tuned(Section):
-    """How a search chose the settings of a model, in the train groups of its split."""
+    """How a search chose the settings of a model, in the train groups of its split.
+
+    Attributes:
+        metric: What was compared.
+        value: The best value of the metric.
+        trials: Number of trials.
+        settings: The chosen settings, by dotted key.
+    """
 
     metric: str
     value: float
@@ -62,7 +91,39 @@ class Tuned(Section):
 
 
 class Card(Section):
-    """The content of `model.yaml`: what was trained, on what, and how its inputs are prepared."""
+    """The content of `model.yaml`: what was trained, on what, and how its inputs are prepared.
+
+    Attributes:
+        schema_version: Version of this format.
+        name: Name of the model.
+        study: Study that it was trained for.
+        split: Split of the study, the test groups of which it never saw.
+        seed: Seed of the training.
+        initial_seed: Seed of the initial weights.
+        settings_sha256: Digest of the settings of the step `pretrain`.
+        phenoloom: Version of the package.
+        commit: Commit of the package, where it was known.
+        model: The model file.
+        supervision: What was used besides the items: `none`, or the kind of pairs.
+        channels: Names of the study's channels, in order; None of contours.
+        mean: Mean of each channel over the train tiles, in the unit of the camera; None of contours.
+        std: Standard deviation of each channel; None of contours.
+        points: Points of a contour; None of tiles.
+        inputs: Names of the network's inputs where the model names them, rather than the study.
+        fold_statistics: Statistics of the study's train groups by split, for an encoder that never saw the study.
+        studies: What the model was trained on, where that is more or other than the study.
+        precision: What steps were computed in: `float32`, `bf16`, or one then the other; None where not recorded.
+        best_epoch: Epoch of the weights, from 0.
+        validation_loss: Loss of that epoch.
+        epochs_run: Epochs of the training.
+        train_rows: Items that were trained on.
+        train_groups: Groups of these items.
+        validation_rows: Items of the validation.
+        validation_groups: Groups of these items.
+        rows_without_shape: Items that have no contour.
+        preparation: Settings of the steps before, by which new images become such items.
+        tuned: How the settings were searched, where they were.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -80,13 +141,9 @@ class Card(Section):
     std: list[float] | None
     points: int | None
     inputs: list[str] | None = None
-    """Names of the network's inputs where the model names them, rather than the study."""
     fold_statistics: dict[str, Statistics] | None = None
-    """Of an encoder that never saw the study: the statistics of the study's train groups, by split."""
     studies: list[StudyCard] | None = None
-    """What it was trained on, where that is more or other than the study."""
     precision: str | None = None
-    """What steps were computed in: `float32`, `bf16`, or one then the other; cards of earlier versions do not tell."""
     best_epoch: int
     validation_loss: float
     epochs_run: int
@@ -100,32 +157,40 @@ class Card(Section):
 
     @property
     def size(self) -> int:
-        """Inputs of the network: channels of a tile, or points of a contour."""
+        """Return the size of the network's input: channels of a tile, or points of a contour."""
         names = self.inputs or self.channels
         return len(names) if names is not None else self.points or 0
 
     @property
     def trained_here(self) -> bool:
-        """Whether the study itself was trained on."""
+        """Return whether the study itself was trained on."""
         return self.studies is None or self.study in {part.study for part in self.studies}
 
-    def normaliser(self, split: str) -> Normaliser:
-        """How tiles of the study are normalised for a split of it; raises PhenoloomError for one that is not known."""
-        assert isinstance(self.model, ImageModel)
-        # Of an encoder that has never seen the study, `all` is the whole of it, and what is new to it.
+    @property
+    def domain(self) -> Domain:
+        """Return what the model looks at: tiles or contours."""
+        return domain_of(self.model)
+
+    def normaliser(self, split: str) -> Normaliser | None:
+        """Return the normaliser of the study's tiles for a split of the study, or None of contours.
+
+        Raises:
+            PhenoloomError: The model has no statistics for this split.
+        """
+        # The encoder has never seen the study, all of which is new to it.
         if self.fold_statistics is None or split == ALL:
-            return Normaliser(tuple(self.mean or ()), tuple(self.std or ()), self.model.input_size)
+            return self.domain.normaliser(self.mean or (), self.std or ())
         if split not in self.fold_statistics:
             raise PhenoloomError(f"{self.name} knows the splits {', '.join(self.fold_statistics)}, not {split}")
         of_split = self.fold_statistics[split]
-        return Normaliser(tuple(of_split.mean), tuple(of_split.std), self.model.input_size)
+        return self.domain.normaliser(of_split.mean, of_split.std)
 
     @property
     def placement(self) -> Placement | None:
-        """How channels of the study reach the network's inputs; none: as they are, or one by one."""
-        if self.inputs is None or self.channels is None or not isinstance(self.model, ImageModel):
+        """Return how channels of the study reach the network's inputs, or None: as they are, or one by one."""
+        if self.inputs is None or self.channels is None:
             return None
-        return placement(self.model.channels, self.inputs, self.study, self.channels)
+        return self.domain.place(self.inputs, self.study, self.channels)
 
 
 def initial_objective(
@@ -136,13 +201,17 @@ def initial_objective(
     *,
     placed: bool = False,
 ) -> Objective:
-    """The network with the initial weights of `seed`; torch's own random state stays as it was.
+    """Return the network with the initial weights of a seed; torch's own random state stays as it was.
 
-    `size` is the number of channels or points; `channels` are the names of the channels. Where they are `placed` by
-    name before they reach the network, it takes its inputs as they come.
+    Args:
+        model: The model file.
+        size: Channels of a tile, or points of a contour.
+        seed: Seed of the weights.
+        channels: Names of the channels.
+        placed: The channels are placed by name before they reach the network, which takes its inputs as they come.
     """
-    if placed and isinstance(model, ImageModel) and model.channels.mode == "map":
-        model = model.model_copy(update={"channels": Channels()})
+    if placed:
+        model = domain_of(model).placed_by_name()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = build_objective(model, size, channels)
@@ -163,20 +232,30 @@ def save_card(folder: Path, card: Card) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """Read `model.yaml`; raises PhenoloomError where there is none or it is not one."""
+    """Read `model.yaml`.
+
+    Raises:
+        PhenoloomError: The file is missing, or is no card.
+    """
     path = folder / CARD
     try:
         return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise PhenoloomError(f"There is no model in {folder}: {CARD} is missing; run the step `pretrain`") from None
     except (yaml.YAMLError, ValidationError) as error:
-        raise PhenoloomError(f"{path} is no model description ({' '.join(str(error).split())}); train again") from None
+        raise PhenoloomError(f"{path} is not a model card ({' '.join(str(error).split())}); train again") from None
 
 
 def load_objective(folder: Path, card: Card, *, untrained: bool = False) -> Objective:
-    """The network of a card in evaluation mode, with its trained or (`untrained`) its initial weights.
+    """Return the network of a card in evaluation mode, on the CPU.
 
-    Raises PhenoloomError unless every tensor of the file fits and none is missing.
+    Args:
+        folder: Folder of the model.
+        card: Its card.
+        untrained: Keep the initial weights in place of the trained ones.
+
+    Raises:
+        PhenoloomError: The tensors of the file are not those of the network.
     """
     objective = initial_objective(
         card.model, card.size, card.initial_seed, card.inputs or card.channels, placed=card.inputs is not None

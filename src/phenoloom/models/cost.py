@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..config.model import ImageModel, ShapeModel
 from ..core.canonical_json import canonical_json
+from ..data.domain import domain_of
 from ..objectives import Objective, build_objective
 
 _BATCH = 2
@@ -17,7 +18,13 @@ _BATCH = 2
 
 @dataclass(frozen=True)
 class ModelCost:
-    """Operations an item of one training step (forward, backward) and of embedding; number of parameters."""
+    """Cost of a model for one item.
+
+    Attributes:
+        training: Operations of a training step, forward and backward.
+        embedding: Operations of an embedding.
+        parameters: Number of parameters of the network.
+    """
 
     training: int
     embedding: int
@@ -25,7 +32,7 @@ class ModelCost:
 
 
 def model_cost(model: ImageModel | ShapeModel, size: int) -> ModelCost:
-    """Cost of a model on tiles of `size` channels, or on contours of `size` points.
+    """Return the cost of a model on tiles of `size` channels, or on contours of `size` points.
 
     Matrix products and convolutions are counted, a multiplication and an addition as two; the optimiser is not.
     """
@@ -39,8 +46,7 @@ def _cost(kind: type[ImageModel | ShapeModel], text: str, size: int) -> ModelCos
         torch.manual_seed(0)
         names = [f"channel {i}" for i in range(size)]
         objective = build_objective(model, size, names)
-        shape = (size, model.input_size, model.input_size) if isinstance(model, ImageModel) else (size, 2)
-        inputs = torch.randn(_BATCH, *shape)
+        inputs = torch.randn(_BATCH, *domain_of(model).input_shape(size))
         with FlopCounterMode(display=False) as training:
             _loss(objective, inputs).backward()  # type: ignore[no-untyped-call]
         with torch.inference_mode(), FlopCounterMode(display=False) as embedding:

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..artifacts.layout import CARD
-from ..config.model import ImageModel
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from ..core.seeds import stable_seed
 from .checkpoint import Card, read_card
-from .standalone import encoder_of, input_shape
+from .standalone import encoder_of, item_shape
 
 OPSET = 20
 TOLERANCE = 1e-5
@@ -38,20 +37,24 @@ class Exported:
     def __init__(self, model: Path) -> None:
         self.card = read_card(model)
         self.card_text = (model / CARD).read_text(encoding="utf-8")
-        self.name = "tiles" if isinstance(self.card.model, ImageModel) else "contours"
+        self.name = self.card.domain.items
         self.encoder: nn.Module = encoder_of(model, self.card)
-        self.inputs = example(self.card, input_shape(model, self.card), max(BATCHES))
+        self.inputs = example(self.card, item_shape(model, self.card), max(BATCHES))
         with torch.no_grad():
             self.vectors: Tensor = self.encoder(self.inputs)
 
     def program(self) -> torch.export.ExportedProgram:
-        """The encoder as a graph for batches of any size."""
+        """Return the encoder as a graph for batches of any size."""
         batch = torch.export.Dim("batch", min=1)
         with torch.no_grad(), _quiet():
             return torch.export.export(self.encoder, (self.inputs[:2],), dynamic_shapes=({0: batch},))
 
     def refuse_difference(self, vectors: NDArray[np.float32], count: int, where: str) -> None:
-        """Raise PhenoloomError unless `vectors` are those of the first `count` inputs."""
+        """Compare vectors with those of the first `count` inputs.
+
+        Raises:
+            PhenoloomError: They differ by more than `TOLERANCE`; the message names `where` they are from.
+        """
         expected = self.vectors[:count].numpy()
         far = float(np.abs(vectors - expected).max()) if vectors.shape == expected.shape else np.inf
         if not far <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
@@ -61,7 +64,7 @@ class Exported:
             )
 
     def facts(self) -> dict[str, Any]:
-        """What a program needs to know to feed the encoder, and where it comes from."""
+        """Return what a program needs to know to feed the encoder, and the origin of the encoder."""
         card, made = self.card, self.card.preparation
         convert = made.convert if made else None
         return {
@@ -100,7 +103,8 @@ def export_torch(model: Path, output: Path) -> None:
 def export_onnx(model: Path, output: Path) -> None:
     """Write an ONNX file whose input `tiles` or `contours` and output `vectors` have batches of any size.
 
-    Raises PhenoloomError unless ONNX Runtime computes the vectors of torch from it.
+    Raises:
+        PhenoloomError: ONNX Runtime does not compute the vectors of torch from it.
     """
     write_onnx(Exported(model), output)
 
@@ -139,7 +143,11 @@ def write_onnx(exported: Exported, output: Path) -> None:
 
 
 def library(name: str) -> ModuleType:
-    """A library that only exporting needs."""
+    """Import a library that only exporting needs.
+
+    Raises:
+        PhenoloomError: It is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -149,37 +157,15 @@ def library(name: str) -> ModuleType:
 
 
 def example(card: Card, shape: tuple[int, ...], count: int) -> Tensor:
-    """Made-up inputs (count, *shape) like those of training, the same for the same model; no pixel of any study."""
+    """Return made-up inputs (count, *shape) like those of training, the same for the same model; no data of a study."""
     generator = np.random.default_rng(stable_seed(card.name, card.seed, *shape))
-    if isinstance(card.model, ImageModel):
-        return torch.from_numpy(_tiles(card, shape, count, generator))
-    angle = np.arange(shape[0]) * 2 * np.pi / shape[0]
-    waves = sum(
-        generator.uniform(0, 0.3 / k, (count, 1)) * np.cos(k * angle + generator.uniform(0, 6, (count, 1)))
-        for k in range(2, 6)
-    )
-    radius = generator.uniform(15, 40, (count, 1)) * (1 + waves)
-    points = radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], 1) + generator.uniform(0, 500, (count, 1, 2))
-    return torch.from_numpy(points.astype(np.float32))
-
-
-def _tiles(card: Card, shape: tuple[int, ...], count: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """A blurred disc of another size in each channel, with noise, of the channels' mean and standard deviation."""
-    channels, size, _ = shape
-    y, x = np.mgrid[:size, :size] / size - 0.5
-    centre, radius = generator.uniform(-0.15, 0.15, (2, count, channels, 1, 1)), generator.uniform(0.1, 0.3, (count, 1))
-    far = np.hypot(y - centre[0], x - centre[1]) / radius[..., None, None]
-    values = np.exp(-(far**4)) + generator.normal(0, 0.1, far.shape)
-    values = (values - values.mean((2, 3), keepdims=True)) / values.std((2, 3), keepdims=True)
-    mean, std = (np.array(part)[:, None, None] for part in (card.mean, card.std))
-    # A camera's counts are whole and not negative.
-    counts: NDArray[np.float32] = np.rint(np.clip(values * std + mean, 0, None)).astype(np.float32)
-    return counts
+    statistics = card.domain.normaliser(card.mean or (), card.std or ())
+    return card.domain.example(shape, count, generator, statistics)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter tells its own developers."""
+    """Silence what the exporter reports to its own developers."""
     names = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:

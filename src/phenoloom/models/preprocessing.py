@@ -1,4 +1,4 @@
-"""How raw images became what a model was trained on: kept in `model.yaml`, so that new images become the same."""
+"""The preprocessing of the images that a model was trained on, kept in `model.yaml` to repeat it on new images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Preparation(Section):
 
 
 def preparation_of(stores: Sequence[Path]) -> Preparation | None:
-    """What the manifest of the first shard says: all shards of a study are made alike.
+    """Return the preprocessing that the manifest of the first shard states: all shards of a study are made alike.
 
-    None where that of contours is older than this record and does not say how the tiles were made that they are from.
+    None where the contours are from tiles, and their manifest does not state how these were made.
     """
     manifest = read_manifest(min(stores))
     if manifest["stage"] == "convert":

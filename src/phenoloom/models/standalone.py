@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from ..artifacts.layout import CARD
 from ..augment.tiles import symmetries
-from ..config.model import ImageModel
 from ..core.errors import PhenoloomError
 from ..nets.cyclic_form import about_centroid
 from ..objectives import Objective
@@ -40,7 +39,7 @@ class TileEncoder(nn.Module):
         self.register_buffer("resize", _resizing(size, input_size) if size != input_size else None)
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Vectors."""
+        """Return vectors (b, latent)."""
         values = (tiles - self.mean) * self.scale
         if self.resize is not None:
             values = self.resize @ values @ self.resize.T
@@ -62,36 +61,36 @@ class ContourEncoder(nn.Module):
         self.objective = objective
 
     def forward(self, contours: Tensor) -> Tensor:
-        """Vectors."""
+        """Return vectors (b, latent)."""
         return self.objective.embed(about_centroid(contours))
 
 
 def encoder_of(model: Path, card: Card) -> TileEncoder | ContourEncoder:
-    """The encoder of a model folder in evaluation mode, on the CPU."""
+    """Return the encoder of a model folder in evaluation mode, on the CPU."""
     objective = load_objective(model, card)
     # What only training needs must not travel with the encoder, nor keep it from being exported.
     objective.requires_grad_(False)
-    if not isinstance(card.model, ImageModel):
+    if not card.domain.normalises:
         return ContourEncoder(objective).eval()
-    return TileEncoder(
-        objective, card.mean or [], card.std or [], input_shape(model, card)[-1], card.model.input_size
-    ).eval()
+    size, input_size = item_shape(model, card)[-1], card.domain.input_shape(card.size)[-1]
+    return TileEncoder(objective, card.mean or [], card.std or [], size, input_size).eval()
 
 
-def input_shape(model: Path, card: Card) -> tuple[int, ...]:
-    """Shape of one input: (channels, y, x) in px, or (points, 2)."""
-    if not isinstance(card.model, ImageModel):
-        return (card.size, 2)
+def item_shape(model: Path, card: Card) -> tuple[int, ...]:
+    """Return the shape of one input of the encoder: (channels, y, x) in px, or (points, 2).
+
+    Raises:
+        PhenoloomError: The card does not state the size of the tiles.
+    """
     made = card.preparation.convert if card.preparation else None
-    if made is None:
-        raise PhenoloomError(
-            f"{model / CARD} does not say how large its tiles were, as one that an earlier version trained; train again"
-        )
-    return (card.size, made.tiles.size, made.tiles.size)
+    try:
+        return card.domain.item_shape(card.size, made.tiles.size if made else None)
+    except PhenoloomError as error:
+        raise PhenoloomError(f"{model / CARD}: {error}") from None
 
 
 def _resizing(size: int, target: int) -> Tensor:
-    """Weights (target, size) of bilinear resizing with antialiasing, which is the same product for each row."""
+    """Return the weights (target, size) of bilinear resizing with antialiasing along one axis."""
     rows = torch.eye(size)[None, None]
     # Along y a single column would do; the identity gives the weights of each pixel at once.
     return F.interpolate(rows, (target, size), mode="bilinear", antialias=True, align_corners=False)[0, 0]

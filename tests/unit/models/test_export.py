@@ -280,7 +280,7 @@ def test_vectors_that_differ_are_refused(tmp_path: Path) -> None:
 def test_tiles_of_a_model_that_does_not_say_their_size_cannot_be_exported(tmp_path: Path) -> None:
     folder, card = save(tmp_path, FILES["vqvae"])
     save_card(folder, card.model_copy(update={"preparation": None}))
-    with pytest.raises(PhenoloomError, match=f"{CARD} does not say how large its tiles were"):
+    with pytest.raises(PhenoloomError, match=f"{CARD}: The size of the tiles"):
         encoder_of(folder, card.model_copy(update={"preparation": None}))
 
 
