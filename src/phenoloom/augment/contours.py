@@ -1,4 +1,4 @@
-"""Augmentations of contours, in batches on the device: what an outline may do and still be of the same kind of object.
+"""Augmentations of contours in batches on the device: changes that keep the kind of the object.
 
 Contours (b, n, 2) of scale 1 go in and come out: centred, of equal arc length and scale 1 again.
 """
@@ -21,9 +21,12 @@ RIPPLES = range(2, 13)
 
 @in_float32
 def augment_contours(contours: Tensor, settings: ShapeAugment, generator: torch.Generator) -> Tensor:
-    """One random version of each contour, or the contours as they are where every augmentation is off.
+    """Return one random version of each contour, or the contours as they are where every augmentation is off.
 
-    `generator` lies on their device.
+    Args:
+        contours: Contours (b, n, 2) of scale 1.
+        settings: The augmentations.
+        generator: Source of the draws, on the device of the contours.
     """
     if not settings.any:
         return contours
@@ -47,13 +50,13 @@ def augment_contours(contours: Tensor, settings: ShapeAugment, generator: torch.
 
 
 def to_unit_scale(contours: Tensor) -> Tensor:
-    """Contours around the mean of their points, with a root mean square distance of 1 from it."""
+    """Return contours (b, n, 2) around the mean of their points, with a root mean square distance of 1 from it."""
     centred = contours - contours.mean(1, keepdim=True)
     return centred / centred.square().sum(-1).mean(1).sqrt().clamp(min=1e-9)[:, None, None]
 
 
 def resampled(contours: Tensor, points: int, phase: Tensor) -> Tensor:
-    """`points` points at equal steps along contours (b, n, 2), the first at the share `phase` (b,) of its length."""
+    """Return points (b, points, 2) at equal steps along contours (b, n, 2), starting at a share `phase` (b,)."""
     closed = torch.cat([contours, contours[:, :1]], 1)
     lengths = (closed[:, 1:] - closed[:, :-1]).norm(dim=-1)
     walked = torch.cat([torch.zeros_like(lengths[:, :1]), lengths.cumsum(1)], 1)

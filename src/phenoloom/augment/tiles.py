@@ -1,4 +1,4 @@
-"""Augmentations of normalised tiles, in batches on the device; none of them changes hue or mixes channels."""
+"""Augmentations of normalised tiles in batches on the device; they do not mix channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from .warp import warp
 
 @in_float32
 def augment(tiles: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Augment tiles (b, c, y, x) in units of the channels' standard deviations; `generator` lies on their device."""
+    """Return augmented tiles.
+
+    Args:
+        tiles: Tiles (b, c, y, x) in units of the channels' standard deviations.
+        settings: The augmentations.
+        generator: Source of the draws, on the device of the tiles.
+    """
     if settings.rotate or settings.elastic or settings.crop < 1:
         # Flips are part of the one resampling then.
         tiles = warp(tiles, settings, (settings.crop, 1.0), _size(tiles), generator)
@@ -29,13 +35,22 @@ def augment(tiles: Tensor, settings: Augment, generator: torch.Generator) -> Ten
 def crops(
     tiles: Tensor, settings: Augment, scale: tuple[float, float], size: int, count: int, generator: torch.Generator
 ) -> Tensor:
-    """`count` augmented crops of each tile (b, c, y, x): (count * b, c, size, size), all first crops first."""
+    """Return augmented crops of each tile: (count * b, c, size, size), all first crops first.
+
+    Args:
+        tiles: Tiles (b, c, y, x).
+        settings: The augmentations.
+        scale: Least and largest area of a crop, as a share of the tile.
+        size: Height and width of a crop in px.
+        count: Crops of each tile.
+        generator: Source of the draws.
+    """
     views = [warp(tiles, settings, scale, (size, size), generator) for _ in range(count)]
     return change_intensity(torch.cat(views), settings, generator)
 
 
 def change_intensity(tiles: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Gain, offset, blur, noise and dropped channels, in this order: as optics come before the camera's noise."""
+    """Apply gain, offset, blur, noise and dropped channels, in this order: optics come before the camera's noise."""
     shape = (*tiles.shape[:2], 1, 1)
     if settings.gain:
         tiles = tiles * (1 + settings.gain * _normal(shape, generator)).clamp_(min=0)
@@ -51,7 +66,7 @@ def change_intensity(tiles: Tensor, settings: Augment, generator: torch.Generato
 
 
 def random_symmetry(tiles: Tensor, generator: torch.Generator) -> Tensor:
-    """Each square tile under one of the eight flips and right-angle rotations, drawn evenly."""
+    """Return each square tile under one of the eight flips and right-angle rotations, drawn evenly."""
     draws = torch.rand((3, len(tiles), 1, 1, 1), generator=generator, device=tiles.device) < 0.5
     tiles = torch.where(draws[0], tiles.flip(-1), tiles)
     tiles = torch.where(draws[1], tiles.flip(-2), tiles)
@@ -59,13 +74,13 @@ def random_symmetry(tiles: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def symmetries(tiles: Tensor) -> Iterator[Tensor]:
-    """Square tiles (b, c, y, x) under each of the eight flips and right-angle rotations."""
+    """Yield square tiles (b, c, y, x) under each of the eight flips and right-angle rotations."""
     for turned in (tiles, tiles.transpose(-1, -2)):
         yield from (turned, turned.flip(-1), turned.flip(-2), turned.flip((-2, -1)))
 
 
 def random_blur(tiles: Tensor, largest: float, generator: torch.Generator) -> Tensor:
-    """Each tile (b, c, y, x) under a Gaussian, its sigma drawn evenly from [0, `largest`] px; edges are mirrored."""
+    """Blur each tile (b, c, y, x) by a Gaussian of a sigma drawn evenly from [0, `largest`] px; edges are mirrored."""
     b, c, y, x = tiles.shape
     sigma = largest * torch.rand((b, 1), generator=generator, device=generator.device)
     reach = min(math.ceil(3 * largest), y - 1, x - 1)
@@ -81,7 +96,7 @@ def random_blur(tiles: Tensor, largest: float, generator: torch.Generator) -> Te
 
 
 def drop_channels(tiles: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Tiles (b, c, y, x) whose channels are zero, their mean, with `probability` each; a random one always stays."""
+    """Set channels of tiles (b, c, y, x) to zero, their mean, with `probability` each; a random one always stays."""
     b, c = tiles.shape[:2]
     keep = torch.rand((b, c), generator=generator, device=generator.device) >= probability
     spared = torch.randint(c, (b, 1), generator=generator, device=generator.device)

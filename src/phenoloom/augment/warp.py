@@ -12,15 +12,24 @@ from ..config.model import Augment
 
 KNOTS = 4
 """Random displacements of the elastic deformation along each axis; between them it is smooth."""
+CELLS = 16
+"""Cells along each side of the map of signal."""
 
 
 def warp(
     tiles: Tensor, settings: Augment, scale: tuple[float, float], size: tuple[int, int], generator: torch.Generator
 ) -> Tensor:
-    """Tiles (b, c, y, x) resampled bilinearly to (b, c, *size), each by its own draw.
+    """Return tiles resampled bilinearly to (b, c, *size), each by its own draw.
 
-    `scale` is the least and largest area of the crop, as a share of the tile's. A crop keeps the proportions of the
-    tile, because those of a cell may be its phenotype. What lies outside the tile is mirrored.
+    A crop keeps the proportions of the tile, because those of a cell may be its phenotype. Pixels outside the tile are
+    mirrored.
+
+    Args:
+        tiles: Tiles (b, c, y, x).
+        settings: The augmentations.
+        scale: Least and largest area of the crop, as a share of the tile's.
+        size: Height and width of the result in px.
+        generator: Source of the draws.
     """
     matrices = draw_matrices(len(tiles), settings, scale, generator)
     if settings.crop_tries > 1 and scale[0] < 1:
@@ -33,7 +42,7 @@ def warp(
 
 
 def draw_matrices(count: int, settings: Augment, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Random maps (count, 2, 3) from the place in the result to the place in the tile, both in [-1, 1] as (x, y)."""
+    """Return random affine maps (count, 2, 3) from the result to the tile, both in [-1, 1] as (x, y)."""
     device = generator.device
     draws = torch.rand((count, 4), generator=generator, device=device)
     side = (scale[0] + (scale[1] - scale[0]) * draws[:, 0]).sqrt()
@@ -51,19 +60,15 @@ def draw_matrices(count: int, settings: Augment, scale: tuple[float, float], gen
 
 
 def displacement(count: int, size: tuple[int, int], amount: float, generator: torch.Generator) -> Tensor:
-    """Smooth random displacements (count, *size, 2), of standard deviation `amount` sides of the tile at the knots."""
+    """Return smooth displacements (count, *size, 2), of standard deviation `amount` tile sides at the knots."""
     knots = torch.randn((count, 2, KNOTS, KNOTS), generator=generator, device=generator.device)
     # A side is 2 long in the coordinates of the grid.
     smooth = F.interpolate(2 * amount * knots, size, mode="bicubic", align_corners=True)
     return smooth.permute(0, 2, 3, 1)
 
 
-CELLS = 16
-"""Cells along each side of the map of what there is to see."""
-
-
 def signal_map(tiles: Tensor) -> Tensor:
-    """What there is to see in tiles (b, c, y, x): (b, 1, cells, cells), the mean distance from the tile's median.
+    """Return the mean distance of pixels from the tile's median, (b, 1, cells, cells), for tiles (b, c, y, x).
 
     Dark objects on a bright ground count as bright ones on a dark one; channels count alike, as they are normalised.
     """
@@ -73,8 +78,16 @@ def signal_map(tiles: Tensor) -> Tensor:
 
 
 def move_to_signal(matrices: Tensor, tiles: Tensor, tries: int, generator: torch.Generator) -> Tensor:
-    """Maps (b, 2, 3) of crops (`warp.draw_matrices`) with other centres: each of `tries` random places inside the tile
-    is taken with a probability proportional to the mean signal within the crop there.
+    """Return maps (b, 2, 3) of crops with other centres, which favour the tile's signal.
+
+    Each of `tries` random positions inside the tile is chosen with a probability proportional to the mean signal
+    within the crop there.
+
+    Args:
+        matrices: Maps (b, 2, 3) of crops, as from `draw_matrices`.
+        tiles: Tiles (b, c, y, x).
+        tries: Positions to choose from.
+        generator: Source of the draws.
     """
     count = len(tiles)
     side = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()

@@ -19,7 +19,7 @@ class Squeeze(nn.Module):
         self.register_buffer("windows", pooling_matrix(size, pool), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Vectors."""
+        """Return vectors (b, outputs)."""
         # As a product, because the backward pass of adaptive pooling is not deterministic on CUDA.
         windows = self.windows.to(maps.dtype)
         pooled = torch.einsum("py,qx,bfyx->bfpq", windows, windows, maps)
@@ -36,13 +36,13 @@ class Spread(nn.Module):
         self.linear = nn.Linear(inputs, features * self.pool**2)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Maps."""
+        """Return maps (b, features, size, size)."""
         maps = self.linear(vectors).view(len(vectors), -1, self.pool, self.pool)
         return F.interpolate(maps, (self.size, self.size), mode="nearest") if self.pool != self.size else maps
 
 
 def pooling_matrix(size: int, pool: int) -> Tensor:
-    """Matrix (pool, size) that averages adaptively along one axis, in the windows of torch's `AdaptiveAvgPool`."""
+    """Return the matrix (pool, size) that averages along one axis in the windows of torch's `AdaptiveAvgPool`."""
     matrix = torch.zeros(pool, size)
     for i in range(pool):
         start, end = i * size // pool, -(-(i + 1) * size // pool)

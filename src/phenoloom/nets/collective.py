@@ -1,7 +1,7 @@
-"""What processes that train one model together share, and what none of them may decide alone.
+"""Collective operations of processes that train one model together.
 
-A global batch is cut into one share a process. Everything that a step computes from a batch is then made equal to what
-one process would compute from all of it: gradients weigh each row alike, batch norms and codebooks see all rows. Only
+A global batch is cut into one share for each process. Everything that a step computes from a batch is then made equal
+to what one process would compute from all of it: gradients weigh each row alike, batch norms and codebooks see all rows. Only
 the order of sums differs, and the draws of augmentations, which each process makes for its own rows.
 """
 
@@ -19,19 +19,23 @@ from ..core.errors import PhenoloomError
 
 
 def active() -> bool:
-    """Whether this process is one of several."""
+    """Return whether this process is one of several."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def rank() -> int:
-    """Number of this process among those that train together."""
+    """Return the number of this process among those that train together, from 0."""
     return distributed.get_rank() if active() else 0
 
 
 def share(plan: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """This process's part of each global batch; parts differ by one row at most.
+    """Return this process's part of each global batch; parts differ by one row at most.
 
-    Raises PhenoloomError for a batch with fewer rows than processes.
+    Args:
+        plan: Rows of each global batch.
+
+    Raises:
+        PhenoloomError: A batch has fewer rows than there are processes.
     """
     if not active():
         return plan
@@ -46,16 +50,20 @@ def share(plan: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
 
 
 def weight(own: int, everyone: int) -> float:
-    """Factor of this process's mean loss of `own` rows, so that the mean over processes is that of all rows.
+    """Return the factor of this process's mean loss with which the mean over processes is that of all rows.
 
-    Where a process adds up the gradients of several parts, `own` are the rows of one of them. Gradients are averaged
-    over P processes: (1 / P) sum_p w_p (1 / n_p) sum_i g_i is (1 / N) sum_i g_i for w_p = P n_p / N.
+    Gradients are averaged over P processes: (1 / P) sum_p w_p (1 / n_p) sum_i g_i is (1 / N) sum_i g_i for
+    w_p = P n_p / N.
+
+    Args:
+        own: Rows n_p of this process, or of one part where it adds up the gradients of several.
+        everyone: Rows N of all processes.
     """
     return (distributed.get_world_size() if active() else 1) * own / everyone
 
 
 def offset_of(count: int) -> tuple[int, int]:
-    """Items of the processes before this one, and of all."""
+    """Return the number of items of the processes before this one, and of all."""
     counts = gather_objects(count) if active() else [count]
     return sum(counts[: rank()]), sum(counts)
 
@@ -68,14 +76,14 @@ def broadcast_from_first(value: Tensor) -> Tensor:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """The value of every process, in their order."""
+    """Return the value of every process, in their order; the values are pickled."""
     found: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(found, value, group=_messages())
     return found
 
 
 def any_of(flag: bool) -> bool:
-    """Whether the flag is set in any process: a decision that all must take alike."""
+    """Return whether the flag is set in any process: a decision that all must take alike."""
     if not active():
         return flag
     message = torch.tensor(int(flag))
@@ -85,12 +93,12 @@ def any_of(flag: bool) -> bool:
 
 @cache
 def _messages() -> distributed.ProcessGroup | None:
-    """Messages between the processors: the devices need not wait for them."""
+    """Return the group for messages between the processors, for which the devices need not wait."""
     return distributed.new_group(backend="gloo") if distributed.get_backend() != "gloo" else None
 
 
 def sum_dicts(sums: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Sums over processes by name; a process without a name adds nothing to it."""
+    """Return sums over processes by name; a process that lacks a name adds nothing to it."""
     if not active():
         return sums
     merged: dict[str, Tensor] = {}

@@ -24,7 +24,7 @@ class PointDecoder(nn.Module):
     circle: Tensor
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Points of the decoded contour."""
+        """Return points (b, n, 2) around their mean."""
         points: Tensor = self.circle + self.layers(latents).view(-1, self.points, 2)
         return points - points.mean(1, keepdim=True)
 
@@ -53,6 +53,6 @@ class MatrixDecoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1] if widths else width, 1, 3, padding=1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Matrices."""
+        """Return matrices (b, n, n), which need be neither symmetric nor positive."""
         maps = self.spread(latents).view(-1, self.inputs, self.side, self.side)
         return self.layers(maps)[:, 0]  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ _LEAST_SQUARE = 1e-12
 
 
 def cyclic_form(points: Tensor) -> Tensor:
-    """Contours (b, n, 2) -> distances (b, n // 2, n): entry [k - 1, i] is that of the points i and i + k."""
+    """Return the distances (b, n // 2, n) of contours (b, n, 2): entry [k - 1, i] is that of the points i and i + k."""
     half = points.shape[1] // 2
     dx, dy = (_shifted(x, 1, half) - x[:, None] for x in points.unbind(-1))
     if torch.is_grad_enabled() and points.requires_grad:
@@ -29,18 +29,24 @@ def cyclic_form(points: Tensor) -> Tensor:
 
 
 def full_form(matrices: Tensor) -> Tensor:
-    """Matrices (b, n, n) -> (b, n, n): entry [k, i] is that of row i and column i + k."""
+    """Return the full form (b, n, n) of matrices (b, n, n): entry [k, i] is that of row i and column i + k."""
     n = matrices.shape[-1]
     return matrices.transpose(1, 2).gather(1, _ahead(n, 0, n, matrices.device).expand_as(matrices))
 
 
 def angle_form(points: Tensor) -> Tensor:
-    """Contours (b, n, 2) -> cosines, then sines, of the angle at each point i between the points i - k and i + k.
+    """Return cosines, then sines, of the angle at each point i between the points i - k and i + k.
 
-    (b, 2 ((n - 1) // 2), n). The sine is the triangle-area representation of Alajlan et al. (2007) with each triangle
-    divided by its sides: positive where the contour bulges outwards, negative in a hollow, which distances tell only
-    together, and of one size for short and long lags. The sign is taken from the side on which the contour's inside
-    lies, so that rotation, reflection and direction do not change it.
+    The sine is the triangle-area representation of Alajlan et al. (2007) with each triangle divided by its sides:
+    positive where the contour bulges outwards, negative in a hollow, and of one size for short and long lags. Single
+    distances cannot distinguish the two. The sign refers to the side of the contour's inside, so that rotation,
+    reflection and direction do not change it.
+
+    Args:
+        points: Contours (b, n, 2).
+
+    Returns:
+        Angles (b, 2 ((n - 1) // 2), n).
     """
     lags = (points.shape[1] - 1) // 2
     x, y = points.unbind(-1)
@@ -54,13 +60,15 @@ def angle_form(points: Tensor) -> Tensor:
 
 
 def signed_area(points: Tensor) -> Tensor:
-    """Enclosed area (b,) of contours (b, n, 2), positive where x turns to y along the contour."""
+    """Return the enclosed area (b,) of contours (b, n, 2), positive where x turns to y along the contour."""
     return _cross(points, points.roll(-1, 1)).sum(1) / 2
 
 
 def about_centroid(points: Tensor) -> Tensor:
-    """Contours (b, n, 2) in the frame of the store: around their polygon's centroid, with a root mean square distance
-    of 1 from it; around the mean of their points where they enclose (nearly) nothing, as in `polygons.centred`.
+    """Return contours (b, n, 2) in the frame of the store, as `shapes.polygons.centred` does.
+
+    They lie around their polygon's centroid, or around the mean of their points where they enclose (nearly) nothing,
+    and have a root mean square distance of 1 from it.
     """
     # About the mean first: far from the origin the products below would lose their digits.
     near = points - points.mean(1, keepdim=True)
@@ -73,7 +81,7 @@ def about_centroid(points: Tensor) -> Tensor:
 
 
 def oriented_with(points: Tensor, flags: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Contours (b, n, 2), those of negative area run backwards, and the flags (b, n) of their points with them."""
+    """Return contours (b, n, 2) with those of negative area reversed, and the flags (b, n) of their points."""
     backwards = signed_area(points) < 0
     if flags is not None:
         flags = torch.where(backwards[:, None], flags.flip(1), flags)
@@ -89,12 +97,12 @@ def reverse(form: Tensor) -> Tensor:
 
 
 def first_lag(form: Tensor) -> int:
-    """0 for a full form (b, n, n), 1 for a cyclic one (b, n // 2, n)."""
+    """Return 0 for a full form (b, n, n), 1 for a cyclic one (b, n // 2, n)."""
     return int(form.shape[-2] != form.shape[-1])
 
 
 def pairs_of(flags: Tensor, lags: int) -> Tensor:
-    """Flags of points (b, n) -> (b, lags, n): whether the point i or the point i + k of an entry has one."""
+    """Return whether the point i or the point i + k has a flag (b, n), for each entry (b, lags, n) of a form."""
     n = flags.shape[1]
     ahead = _ahead(n, int(lags != n), lags, flags.device)
     return flags[:, ahead] | flags[:, None]

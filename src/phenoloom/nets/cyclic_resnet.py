@@ -1,10 +1,10 @@
 """Residual network on the cyclic form of a contour's distance matrix, exactly invariant to start point and direction.
 
-Beside the distances it sees the angles at each point, signed by where the inside lies, which hold the same outline in a
-form that tells a bulge from a hollow at once.
+Beside the distances it sees the angles at each point, signed by the side of the inside, which distinguish a bulge from
+a hollow.
 
-Starting the contour elsewhere rolls the maps of `forms` along i, so convolutions that are circular along i and never
-stride it, followed by statistics over i, do not see the start.
+Starting the contour elsewhere rolls the maps of `cyclic_form` along i, so convolutions that are circular along i and
+never stride it, followed by statistics over i, do not see the start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .bidirectional import BidirectionalEncoder
 from .cyclic_form import angle_form, cyclic_form, pairs_of
 
 STAGES = ((1, 1), (1, 2), (2, 4))
-"""Of each stage the width, in widths of the first, and the dilation of its convolutions."""
+"""Width of each stage, in widths of the first, and dilation of its convolutions."""
 EPSILON = 1e-5
 
 
@@ -37,7 +37,7 @@ class CyclicBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Residual block."""
+        """Return maps (b, outputs, 1, n)."""
         y = F.relu(self.norm1(self.conv1(self._wrap(x))), inplace=True)
         y = self.norm2(self.conv2(self._wrap(y)))
         return F.relu(y + self.shortcut(x), inplace=True)
@@ -67,11 +67,11 @@ class CyclicResNet(BidirectionalEncoder):
         self.project = nn.Linear(2 * widths[-1], outputs)
 
     def join(self, forwards: Tensor, backwards: Tensor) -> Tensor:
-        """Their mean."""
+        """Return their mean."""
         return (forwards + backwards) / 2
 
     def features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
-        """Mean and standard deviation over i of the last maps (b, 2 features)."""
+        """Return mean and standard deviation over i of the last maps (b, 2 features)."""
         forms = torch.cat([cyclic_form(points), angle_form(points)], 1)
         if hidden is not None:
             forms = forms.masked_fill(_unseen(hidden), 0)
@@ -84,7 +84,7 @@ class CyclicResNet(BidirectionalEncoder):
 
 
 def _unseen(hidden: Tensor) -> Tensor:
-    """Which entries of the distances and of the angles involve one of the `hidden` points (b, n)."""
+    """Return the mask of the entries of distances and angles that involve one of the `hidden` points (b, n)."""
     n = hidden.shape[1]
     lags = (n - 1) // 2
     pairs = pairs_of(hidden, n // 2)

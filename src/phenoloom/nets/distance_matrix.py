@@ -1,4 +1,4 @@
-"""Distance matrices of tensors, on any device; the twin of `distances.distance_matrices`."""
+"""Distance matrices of tensors on any device; `shapes.distance_matrix` does the same with NumPy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def distance_matrices_torch(contours: Tensor) -> Tensor:
-    """Distances (..., p, p) between the points of contours (..., p, 2), in their dtype, on their device.
+    """Return distances (..., p, p) between the points of contours (..., p, 2), in their dtype, on their device.
 
     Differences of coordinates, never `torch.cdist`, whose products lose the digits of close points above 25 points.
     The gradient of a zero distance, where there is none, is zero.
@@ -16,10 +16,13 @@ def distance_matrices_torch(contours: Tensor) -> Tensor:
 
 
 def planar_points(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (n, p, 2) whose distances come nearest to matrices (n, p, p), and the share (n,) that is not planar.
+    """Return points in the plane by classical scaling (Torgerson 1952), as `shapes.distance_matrix.classical_mds`.
 
-    Any matrices: the twin of `distances.classical_mds`, to which a matrix that is not symmetric counts as the mean of
-    itself and its transpose.
+    Args:
+        matrices: Any matrices (n, p, p); each is replaced by the mean of itself and its transpose.
+
+    Returns:
+        Points (n, p, 2) with the nearest distances, and the share (n,) of the spectrum outside the plane.
     """
     squared = ((matrices + matrices.transpose(1, 2)) / 2).square()
     rows = squared.mean(2, keepdim=True)

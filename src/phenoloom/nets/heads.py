@@ -14,7 +14,7 @@ class DINOHead(nn.Module):
 
     The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C). With
     `batch_norm` the hidden values are batch-normalised, as their own code can do, so that what all vectors of a batch
-    have in common does not drown what tells them apart.
+    have in common does not hide their differences.
     """
 
     def __init__(self, inputs: int, hidden: int, bottleneck: int, prototypes: int, *, batch_norm: bool = False) -> None:
@@ -28,7 +28,7 @@ class DINOHead(nn.Module):
         initialise(self)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Cosines in [-1, 1]."""
+        """Return cosines (n, prototypes) in [-1, 1]."""
         return _cosines(self.mlp(vectors), self.last_layer.weight)
 
 
@@ -56,6 +56,6 @@ class ProjectionHead(nn.Module):
         self.layers = nn.Sequential(first, *norm, nn.ReLU(), nn.Linear(hidden, outputs))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Directions."""
+        """Return unit vectors (..., outputs)."""
         unit = F.normalize(self.layers(vectors.flatten(0, -2)).float(), dim=-1)
         return unit.reshape(*vectors.shape[:-1], -1)

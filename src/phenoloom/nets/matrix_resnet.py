@@ -2,7 +2,7 @@
 
 The matrix is a torus, so every convolution and the maximum pooling wrap around; the matrix and its flip over both axes
 (the contour run backwards) are encoded and their features added. Strides make it blind to the start only for shifts by
-the network's reduction of 32: unlike `cyclic.CyclicResNet`, it is not invariant to other starts.
+the network's reduction of 32: unlike `cyclic_resnet.CyclicResNet`, it is not invariant to other starts.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class MatrixResNet(BidirectionalEncoder):
         self.project = nn.Linear(self.net.features, outputs)
 
     def join(self, forwards: Tensor, backwards: Tensor) -> Tensor:
-        """Their sum, as in ShapeEmbed."""
+        """Return their sum, as in ShapeEmbed."""
         return forwards + backwards
 
     def features(self, points: Tensor, hidden: Tensor | None) -> Tensor:
-        """Of the matrix as one image; the rows and columns of `hidden` (b, n) points are zero."""
+        """Return features of the matrix as one image; rows and columns of `hidden` (b, n) points are zero."""
         matrices = distance_matrices_torch(points)
         if hidden is not None:
             matrices = matrices.masked_fill(hidden[:, :, None] | hidden[:, None], 0)
@@ -40,7 +40,7 @@ class _CircularMaxPool(nn.Module):
     """Maximum over 3 x 3 with stride 2, wrapped around."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Half as many rows and columns."""
+        """Return maps with half as many rows and columns."""
         return F.max_pool2d(F.pad(maps, (1, 1, 1, 1), mode="circular"), 3, 2)
 
 

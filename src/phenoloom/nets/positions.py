@@ -10,10 +10,15 @@ from torch.nn import functional as F
 
 
 def sincos(width: int, rows: int, columns: int) -> Tensor:
-    """Fixed positions (1, rows * columns, width), row by row: the 2-D code of MAE (He et al. 2022).
+    """Return the fixed positions of MAE (He et al. 2022), row by row: (1, rows * columns, width).
 
-    One half of the values tells the column, the other the row; each half holds sines, then cosines, of the place times
-    frequencies from 1 down to 1 / 10000. `width` must be a multiple of 4.
+    The first half of the values encodes the column, the second the row: sines, then cosines, of the coordinate times
+    frequencies from 1 down to 1 / 10000.
+
+    Args:
+        width: Values of a position, a multiple of 4.
+        rows: Patches along y.
+        columns: Patches along x.
     """
     frequency = 10000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     row, column = torch.meshgrid(
@@ -24,7 +29,7 @@ def sincos(width: int, rows: int, columns: int) -> Tensor:
 
 
 def interpolated(positions: Tensor, rows: int, columns: int) -> Tensor:
-    """Positions (1, grid * grid, width) at another size: (1, rows * columns, width).
+    """Return positions (1, grid * grid, width) at another size: (1, rows * columns, width).
 
     The bicubic interpolation of DINO, which scales by (rows + 0.1) / grid and not by rows / grid, so that features
     equal the published ones. It is a product with two small matrices: the same arithmetic, but its backward pass is
@@ -41,7 +46,7 @@ def interpolated(positions: Tensor, rows: int, columns: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _bicubic(grid: int, size: int) -> Tensor:
-    """Matrix (size, grid) of the interpolation along one axis."""
+    """Return the matrix (size, grid) of the interpolation along one axis."""
     with torch.inference_mode(False), torch.no_grad():
         impulses = torch.eye(grid, device="cpu").view(grid, 1, grid, 1)
         scale = ((size + 0.1) / grid, 1.0)

@@ -1,7 +1,7 @@
-"""What is computed in single precision although the networks around it are computed in bfloat16.
+"""Computations that stay in float32 while the networks around them run in bfloat16.
 
-Automatic casts take every product of matrices for one of a network. Places of pixels and the products in losses are
-none: in the 8 significant bits of bfloat16 a map into a tile of 224 px is wrong by almost a pixel.
+Autocast lowers every product of matrices to bfloat16. Sampling grids and losses must stay float32: with the 8
+significant bits of bfloat16 a coordinate in a tile of 224 px is wrong by almost a pixel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def in_float32(function: Callable[Concatenate[Tensor, Rest], Result]) -> Callable[Concatenate[Tensor, Rest], Result]:
-    """`function` without automatic casts; a first tensor of half precision becomes float32."""
+    """Decorate a function to run without autocast; its first argument is cast from bfloat16 to float32."""
 
     @functools.wraps(function)
     def uncast(first: Tensor, /, *rest: Any, **named: Any) -> Result:

@@ -15,8 +15,12 @@ LEAST_SIZE = 1e-5
 
 
 class QuantizerOutput(NamedTuple):
-    """`values` has the tokens' shape and passes gradients straight through; `counts` (codes,) says how often each
-    code was chosen; `commitment` is the mean squared distance of the tokens from their codes.
+    """Quantised tokens.
+
+    Attributes:
+        values: Codes in the shape of the tokens (n, dim), through which gradients pass straight.
+        commitment: Mean squared distance of the tokens from their codes.
+        counts: How often each code was chosen (codes,).
     """
 
     values: Tensor
@@ -49,7 +53,7 @@ class Quantizer(nn.Module):
         self.register_buffer("idle", torch.full((codes,), revive_after, dtype=torch.int64))
 
     def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
-        """Quantise tokens (n, dim); in training also move the codebook, which needs a generator."""
+        """Quantise tokens (n, dim); in training also move the codebook, for which a generator is needed."""
         # Distances and averages lose codes in half precision.
         with torch.autocast(tokens.device.type, enabled=False):
             tokens = tokens.float()
@@ -66,7 +70,7 @@ class Quantizer(nn.Module):
             return QuantizerOutput(tokens + (values - detached), commitment, counts)
 
     def nearest(self, tokens: Tensor) -> Tensor:
-        """Index (n,) of the nearest code of each token."""
+        """Return the index (n,) of the nearest code of each token."""
         # |t - c|^2 without |t|^2, which is the same for all codes.
         return (self.codebook.square().sum(1) - 2 * tokens @ self.codebook.T).argmin(1)
 
@@ -95,6 +99,6 @@ class Quantizer(nn.Module):
 
 
 def perplexity(counts: Tensor) -> float:
-    """Exponential of the entropy of the codes' use, counts (codes,): between 1 (one code) and the number of codes."""
+    """Return exp(entropy) of the use of the codes, counts (codes,): between 1 (one code) and their number."""
     share = counts.double() / counts.double().sum()
     return float(torch.exp(-torch.special.xlogy(share, share).sum()))

@@ -15,7 +15,7 @@ WIDTH = 64
 REDUCTION = 32
 """A map of the encoder is this many times smaller than its image."""
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Blocks a stage (table 1 of the paper)."""
+"""Depth -> blocks of each stage (table 1 of the paper)."""
 
 
 class BasicBlock(nn.Module):
@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Residual block."""
+        """Return maps (b, outputs, y / stride, x / stride)."""
         y = self.act(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
         added: Tensor = self.act(y + self.shortcut(x))
@@ -62,7 +62,7 @@ class BottleneckBlock(nn.Module):
         self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Residual block."""
+        """Return maps (b, outputs, y / stride, x / stride)."""
         y = self.act(self.norm1(self.conv1(x)))
         y = self.act(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
@@ -98,16 +98,16 @@ class ResNetEncoder(nn.Module):
         _initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Feature map."""
+        """Return the feature map."""
         features: Tensor = self.stages(self.stem(images))
         return features
 
     def maps(self, images: Tensor) -> Tensor:
-        """Feature map, under the name that every encoder has for it."""
+        """Return the feature map, under the name that every encoder has for it."""
         return self(images)  # type: ignore[no-any-return]
 
     def vector(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Vectors (b, features): the mean over positions."""
+        """Return vectors (b, features): the mean over positions; `generator` is not used."""
         return self(images).mean((2, 3))  # type: ignore[no-any-return]
 
 
@@ -139,13 +139,13 @@ class ResNetDecoder(nn.Module):
         nn.init.normal_(output.weight, std=1e-2)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Reconstruction."""
+        """Return images (b, channels, 32 y, 32 x)."""
         images: Tensor = self.layers(latents)
         return images
 
 
 def block_of(depth: int) -> type[BasicBlock | BottleneckBlock]:
-    """The block of the network with `depth` layers."""
+    """Return the block of the network with `depth` layers."""
     return BasicBlock if depth < 50 else BottleneckBlock
 
 

@@ -17,7 +17,13 @@ from .positions import interpolated, sincos
 
 
 class Size(NamedTuple):
-    """Values of a token, number of blocks and of attention heads."""
+    """Size of a transformer.
+
+    Attributes:
+        width: Values of a token.
+        depth: Blocks.
+        heads: Attention heads.
+    """
 
     width: int
     depth: int
@@ -43,7 +49,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(channels, width, patch, patch)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Tokens."""
+        """Return tokens (b, patches, width)."""
         tokens: Tensor = self.proj(images)
         return tokens.flatten(2).transpose(1, 2)
 
@@ -58,7 +64,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Mixed tokens."""
+        """Return tokens (b, n, width)."""
         b, n, width = tokens.shape
         q, k, v = self.qkv(tokens).view(b, n, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)
@@ -75,7 +81,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Changed tokens."""
+        """Return tokens of the same shape."""
         output: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
         return output
 
@@ -88,7 +94,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), start))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Scaled tokens."""
+        """Return scaled tokens."""
         return tokens * self.gamma
 
 
@@ -105,7 +111,7 @@ class Block(nn.Module):
         self.ls2 = LayerScale(width, layer_scale) if layer_scale else nn.Identity()
 
     def forward(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Changed tokens; `keep` (2, b, 1, 1) scales the two branches of each image (stochastic depth)."""
+        """Return tokens of the same shape; `keep` (2, b, 1, 1) scales the branches of each image (stochastic depth)."""
         if keep is None:
             tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
             return tokens + self.ls2(self.mlp(self.norm2(tokens)))  # type: ignore[no-any-return]
@@ -153,11 +159,17 @@ class ViT(nn.Module):
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None, hidden: Tensor | None = None) -> Tensor:
-        """Normalised tokens; `generator` draws stochastic depth in training, `hidden` (b, patches) masks patches."""
+        """Return normalised tokens (b, 1 + registers + patches, width).
+
+        Args:
+            images: Images (b, channels, y, x).
+            generator: Source of stochastic depth in training; None without it.
+            hidden: Mask (b, patches) of the patches that the mask token replaces.
+        """
         return self.encode(self.embed(images, hidden), generator)
 
     def embed(self, images: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Tokens (b, patches, width) of the patches with their positions; where `hidden`, that of the mask token."""
+        """Return tokens (b, patches, width) of the patches with their positions; mask tokens where `hidden`."""
         tokens = self.patch_embed(images)
         if hidden is not None and self.mask_token is not None:
             tokens = torch.where(hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
@@ -165,7 +177,7 @@ class ViT(nn.Module):
         return tokens + interpolated(self.pos_embed[:, 1:], rows, columns)  # type: ignore[no-any-return]
 
     def encode(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Any patch tokens (b, n, width) through all blocks, behind the class token and the registers."""
+        """Return any patch tokens (b, n, width) after all blocks, behind the class token and the registers."""
         first = [self.cls_token + self.pos_embed[:, :1]]
         if self.register_tokens is not None:
             first.append(self.register_tokens)
@@ -179,17 +191,17 @@ class ViT(nn.Module):
         return normalised
 
     def vector(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Vectors (b, width): the class token."""
+        """Return vectors (b, width): the class token."""
         return self(images, generator)[:, 0]  # type: ignore[no-any-return]
 
     def maps(self, images: Tensor) -> Tensor:
-        """Patch tokens as a map (b, width, y / patch, x / patch)."""
+        """Return patch tokens as a map (b, width, y / patch, x / patch)."""
         tokens = self(images)[:, self.prefix :]
         rows = images.shape[-2] // self.reduction
         return tokens.transpose(1, 2).unflatten(2, (rows, -1))  # type: ignore[no-any-return]
 
     def _keep(self, count: int, generator: torch.Generator | None) -> Tensor | None:
-        """Factors (blocks, 2, b, 1, 1) of the branches, whose rate of dropping rises linearly with depth."""
+        """Return factors (blocks, 2, b, 1, 1) of the branches, whose rate of dropping rises linearly with depth."""
         if not (self.training and self.drop_path and generator is not None):
             return None
         depth = len(self.blocks)
@@ -199,7 +211,7 @@ class ViT(nn.Module):
 
 
 def initialise(net: nn.Module) -> None:
-    """Normal weights of standard deviation 0.02, cut at two of them; biases of zero."""
+    """Draw normal weights of standard deviation 0.02, cut at -2 and 2, and set biases to zero."""
     for module in net.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.trunc_normal_(module.weight, std=0.02)

@@ -10,14 +10,14 @@ from .vit import EPSILON, Block, Size, initialise
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
-    """Images (b, c, y, x) -> (b, patches, patch * patch * c), row by row; the channel runs fastest (He et al. 2022)."""
+    """Return patches (b, patches, patch * patch * c) of images, row by row; the channel runs fastest (He et al. 2022)."""
     b, c, y, x = images.shape
     cut = images.reshape(b, c, y // patch, patch, x // patch, patch)
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(b, -1, patch * patch * c)
 
 
 def unpatchify(patches: Tensor, patch: int, rows: int) -> Tensor:
-    """The inverse of `patchify`, for images of `rows` patches in height."""
+    """Return the images of patches, the inverse of `patchify`, for images of `rows` patches in height."""
     b, count, values = patches.shape
     c, columns = values // patch**2, count // rows
     cut = patches.reshape(b, rows, columns, patch, patch, c)
@@ -39,11 +39,11 @@ class TokenDecoder(nn.Module):
         initialise(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Pixels of all patches."""
+        """Return pixels (b, patches, patch * patch * channels)."""
         return self.decode(self.embed(tokens) + self.positions)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Pixels from embedded tokens (b, n, width) that already have positions."""
+        """Return pixels from embedded tokens (b, n, width) that already have positions."""
         for block in self.blocks:
             tokens = block(tokens)
         pixels: Tensor = self.pred(self.norm(tokens))
@@ -59,15 +59,18 @@ class ViTDecoder(nn.Module):
         self.tokens = TokenDecoder(inputs, channels, grid, patch, size)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Reconstruction."""
+        """Return images (b, channels, patch y, patch x)."""
         pixels = self.tokens(maps.flatten(2).transpose(1, 2))
         return unpatchify(pixels, self.patch, maps.shape[2])
 
 
 def scatter_tokens(seen: Tensor, order: Tensor, mask_token: Tensor) -> Tensor:
-    """Put visible tokens (b, v, d) back in place among mask tokens: (b, n, d).
+    """Return tokens (b, n, d) with visible tokens at their positions and the mask token elsewhere.
 
-    `order` (b, n) holds the patches in the order of the draw, the v visible ones first.
+    Args:
+        seen: Visible tokens (b, v, d).
+        order: Patches (b, n) in the order of the draw, the v visible ones first.
+        mask_token: The mask token (1, 1, d).
     """
     b, n = order.shape
     full = mask_token.to(seen.dtype).expand(b, n, seen.shape[2])

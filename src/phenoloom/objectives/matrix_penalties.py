@@ -13,22 +13,22 @@ from torch import Tensor
 
 
 def diagonal(matrices: Tensor) -> Tensor:
-    """Mean square of the diagonals of (b, n, n)."""
+    """Return the mean square of the diagonals of (b, n, n)."""
     return matrices.diagonal(dim1=1, dim2=2).square().mean(1)
 
 
 def symmetry(matrices: Tensor) -> Tensor:
-    """Mean squared difference of (b, n, n) and its transpose."""
+    """Return the mean squared difference of (b, n, n) and its transpose."""
     return (matrices - matrices.transpose(1, 2)).square().mean((1, 2))
 
 
 def negativity(matrices: Tensor) -> Tensor:
-    """Mean square of the negative entries' size, over all entries of (b, n, n)."""
+    """Return the mean square of the negative entries' size, over all entries of (b, n, n)."""
     return matrices.clamp(max=0).square().mean((1, 2))
 
 
 def triangle(matrices: Tensor) -> Tensor:
-    """Mean over the pairs of (b, n, n) of how far d(i, j) exceeds its shortest detour d(i, k) + d(k, j), squared.
+    """Return the mean square, over pairs of (b, n, n), of the excess of d(i, j) over its shortest detour by a point k.
 
     Zero exactly where all n^3 triangle inequalities hold. The detour is searched without gradients, one k after the
     other, so that memory stays O(n^2); the gradient is that of the minimum.
@@ -44,7 +44,7 @@ def triangle(matrices: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _shortest_detours(matrices: Tensor) -> Tensor:
-    """Index k (b, n, n) with the least d(i, k) + d(k, j), other than i and j."""
+    """Return the index k (b, n, n) with the least d(i, k) + d(k, j), other than i and j."""
     n = matrices.shape[1]
     shortest = torch.full_like(matrices, torch.inf)
     through = torch.zeros_like(matrices, dtype=torch.int64)

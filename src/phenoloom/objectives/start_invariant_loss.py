@@ -19,7 +19,12 @@ Error = Literal["squared", "absolute"]
 
 
 class Start(NamedTuple):
-    """Where a target's contour best begins: `backwards` (b,) bool, then `shift` (b,) points later."""
+    """The best start of a target's contour.
+
+    Attributes:
+        backwards: Whether the contour is reversed first (b,), bool.
+        shift: Points by which it then starts later (b,), int64.
+    """
 
     backwards: Tensor
     shift: Tensor
@@ -33,12 +38,17 @@ def start_invariant_loss(
     both_ways: bool = True,
     counted: Tensor | None = None,
 ) -> Tensor:
-    """Mean error (b,) of distance matrices against the target at its best start and, `both_ways`, direction.
+    """Return the mean error (b,) of distance matrices against the target at its best start.
 
-    Both in cyclic form (b, n // 2, n), or in full form (b, n, n) where the decoded matrix need not be symmetric; the
-    target always is. The start has the least squared error, also for the absolute one. The difference is taken at that
-    start, so neither the loss nor its gradient suffers from the rounding of the FFT; its gradient is that of the
-    minimum over all starts. `counted` (b, lags, n) bool restricts the mean to some entries of the target.
+    The start has the least squared error, also for the absolute one. The difference is taken at that start, so neither
+    the loss nor its gradient suffers from the rounding of the FFT; its gradient is that of the minimum over all starts.
+
+    Args:
+        decoded: Cyclic forms (b, n // 2, n), or full forms (b, n, n) of matrices that need not be symmetric.
+        target: The same form of symmetric matrices.
+        error: Error of an entry.
+        both_ways: The target may also be reversed.
+        counted: Mask (b, lags, n) of the entries of the target over which the mean is taken; None: all.
     """
     start = best_start(decoded.detach(), target, both_ways)
     difference = decoded - at_start(target, start)
@@ -52,7 +62,7 @@ def start_invariant_loss(
 
 @torch.no_grad()
 def best_start(decoded: Tensor, target: Tensor, both_ways: bool = True) -> Start:
-    """The start, and direction, of each target that fits `decoded` best: the highest point of their correlation."""
+    """Return the start and direction of each target that fits `decoded` best: the maximum of their correlation."""
     n = decoded.shape[-1]
     weighted, wanted = torch.fft.rfft(decoded) * lag_weights(decoded)[:, None], torch.fft.rfft(target)
     spectra = [(weighted * wanted.conj()).sum(1)]
@@ -68,7 +78,7 @@ def best_start(decoded: Tensor, target: Tensor, both_ways: bool = True) -> Start
 
 
 def at_start(form: Tensor, start: Start) -> Tensor:
-    """Forms (b, lags, n) of symmetric matrices, each from its own start."""
+    """Return forms (b, lags, n) of symmetric matrices, each from its own start."""
     lags, n = form.shape[-2:]
     place = (torch.arange(n, device=form.device) - start.shift[:, None])[:, None]
     # Backwards as in `cyclic_form.reverse`: E'[k, i] = E[k, -i - k].
@@ -77,7 +87,7 @@ def at_start(form: Tensor, start: Start) -> Tensor:
 
 
 def lag_weights(form: Tensor) -> Tensor:
-    """Weight (lags,) of each lag in the mean over the whole matrix.
+    """Return the weight (lags,) of each lag in the mean over the whole matrix.
 
     In the cyclic form lag k stands for lag n - k too, except k = n / 2, which is its own; lag 0 is the empty diagonal.
     """
