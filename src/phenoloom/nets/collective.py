@@ -1,8 +1,8 @@
 """Collective operations of processes that train one model together.
 
 A global batch is cut into one share for each process. Everything that a step computes from a batch is then made equal
-to what one process would compute from all of it: gradients weigh each row alike, batch norms and codebooks see all rows. Only
-the order of sums differs, and the draws of augmentations, which each process makes for its own rows.
+to what one process would compute from all of it: gradients weigh each row alike, batch norms and codebooks see all
+rows. Only the order of sums differs, and the draws of augmentations, which each process makes for its own rows.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from .vit import EPSILON, Block, Size, initialise
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
-    """Return patches (b, patches, patch * patch * c) of images, row by row; the channel runs fastest (He et al. 2022)."""
+    """Return patches (b, patches, patch * patch * c), row by row; the channel runs fastest (He et al. 2022)."""
     b, c, y, x = images.shape
     cut = images.reshape(b, c, y // patch, patch, x // patch, patch)
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(b, -1, patch * patch * c)
