@@ -4,15 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.objectives import blobs, trained
 from torch.distributions import Normal, kl_divergence
-from torch.nn import functional as F
 
 from phenoloom.augment.tiles import random_symmetry
 from phenoloom.config.model import ImageModel
-from phenoloom.nets.bottleneck import Spread, Squeeze, pooling_matrix
 from phenoloom.objectives import build_objective
 from phenoloom.objectives.autoencoder import Autoencoder, VariationalAutoencoder, normal_divergence
-from phenoloom.objectives.base import Objective
 
 RESNET = {"encoder": "resnet18", "width": 8}
 VIT = {"encoder": "vit-tiny", "width": 32, "depth": 2, "patch": 8}
@@ -26,44 +24,6 @@ def built(name: str, channels: int = 2, objective: dict[str, Any] | None = None,
     torch.manual_seed(0)
     values = {"view": "tiles", "input_size": 32, "latent": 12, **RESNET, **changes}
     return build_objective(ImageModel(**values, objective={"name": name, **(objective or {})}), channels)
-
-
-def blobs(count: int, size: int = 32) -> torch.Tensor:
-    tiles = F.interpolate(torch.randn(count, 2, 3, 3, generator=generator()), size, mode="bicubic")
-    return ((tiles - tiles.mean()) / tiles.std()).contiguous(memory_format=torch.channels_last)
-
-
-def trained(model: Objective, tiles: torch.Tensor, steps: int, rate: float = 3e-3) -> tuple[float, float]:
-    """Loss of the first and of the last step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
-    losses = []
-    for step in range(steps):
-        loss = model(tiles, generator(step)).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses[0], losses[-1]
-
-
-@pytest.mark.parametrize("size", [2, 7, 8])
-@pytest.mark.parametrize("pool", [1, 2, 4])
-def test_pooling_is_torchs_adaptive_average_pooling(size: int, pool: int) -> None:
-    if pool > size:
-        return
-    maps, matrix = torch.randn(2, 3, size, size), pooling_matrix(size, pool)
-    assert torch.allclose(
-        torch.einsum("py,qx,bfyx->bfpq", matrix, matrix, maps), F.adaptive_avg_pool2d(maps, pool), atol=1e-6
-    )
-
-
-@pytest.mark.parametrize(("size", "pool"), [(7, 4), (2, 4), (8, 1)])
-def test_a_map_of_any_size_goes_through_a_vector_of_any_size(size: int, pool: int) -> None:
-    vectors = Squeeze(6, size, pool, 11)(torch.randn(2, 6, size, size))
-    assert vectors.shape == (2, 11)
-    maps = Spread(11, 6, size, pool)(vectors)
-    assert maps.shape == (2, 6, size, size)
-    assert (maps[..., 0, 0] == maps[..., (size // min(pool, size) - 1) // 2, 0]).all()
 
 
 @pytest.mark.parametrize("encoder", [RESNET, {**RESNET, "encoder": "resnet50", "width": 4}, VIT], ids=str)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.objectives.test_autoencoder import blobs
+from tests.helpers.objectives import blobs
 from torch.nn import functional as F
 
 from phenoloom.augment.tiles import random_symmetry, symmetries

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.objectives.test_autoencoder import blobs, trained
+from tests.helpers.objectives import blobs, trained
 
 from phenoloom.augment.tiles import random_symmetry
 from phenoloom.config.model import ImageModel
