@@ -1,7 +1,7 @@
 """Batches for the device: threads of this process decode ahead of the step into buffers that are used again.
 
 Decoding happens outside the interpreter lock, so threads beat worker processes: nothing is copied between processes.
-Integers travel to the device; what happens to them there is in `channels` and `augment`.
+Integers are copied to the device, where `domain` makes inputs of them.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Rows = NDArray[np.int64]
 
 
 class Source(Protocol):
-    """Items of one shape and dtype, addressed by number; `read` may be called from many threads at once."""
+    """Items of one shape and dtype, by number; `read` may be called from many threads at once."""
 
     @property
     def item(self) -> tuple[int, ...]:
-        """Shape of one item."""
+        """Return the shape of one item."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of its values."""
+        """Return the dtype of its values."""
 
     def __len__(self) -> int: ...
 
@@ -42,19 +42,22 @@ class Source(Protocol):
 
 
 class Loader:
-    """Reads batches of a source ahead of the step; use as a context manager, one pass at a time.
+    """Batches of a source, read ahead of the step; a context manager, for one pass at a time.
 
     Order and content do not depend on the number of threads. On CUDA the buffers are pinned and copied while the device
     computes.
+
+    Attributes:
+        waited: Seconds for which the caller has waited for decoding.
     """
 
     def __init__(self, source: Source, threads: int, device: torch.device | None = None) -> None:
+        """Start `threads` threads that decode items of `source` for `device` (default: the CPU)."""
         self.source, self.threads = source, threads
         self.device = device or torch.device("cpu")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
         self._buffers: list[Tensor] = []
         self.waited = 0.0
-        """Seconds that whoever asked for batches has waited for decoding."""
 
     def __enter__(self) -> Loader:
         return self
@@ -67,9 +70,9 @@ class Loader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def batches(self, plan: Sequence[Rows]) -> Iterator[Tensor]:
-        """The batches of `plan`, each (len(rows), *item) in the source's dtype on the device.
+        """Yield the batches of `plan`, each (len(rows), *item) in the source's dtype on the device.
 
-        A batch is valid until the next one is asked for: its memory is then filled anew.
+        A batch is valid until the next one is requested, which fills its memory anew.
         """
         if not plan:
             return
@@ -95,7 +98,7 @@ class Loader:
                 yield batch
                 free.append((buffer, event))
         finally:
-            # Nobody may write into the buffers of a later pass.
+            # No thread may write into the buffers of a later pass.
             for _, _, pieces in waiting:
                 for piece in pieces:
                     piece.cancel()
@@ -120,7 +123,7 @@ def _buffer(shape: tuple[int, ...], dtype: np.dtype[Any], device: torch.device) 
 
 
 class Epoch:
-    """One pass over a plan, for a trainer that wants to know the number of batches."""
+    """One pass over a plan, as an iterable with a length."""
 
     def __init__(self, loader: Loader, plan: Sequence[Rows]) -> None:
         self.loader, self.plan = loader, plan
@@ -133,10 +136,10 @@ class Epoch:
 
 
 def cut(rows: Rows, batch_size: int) -> list[Rows]:
-    """Batches of at most `batch_size` rows whose sizes differ by one at most: no last batch of a single tile."""
+    """Return batches of at most `batch_size` rows with sizes that differ by one at most: no last batch of one item."""
     return np.array_split(rows, -(-len(rows) // batch_size)) if len(rows) else []
 
 
 def shuffled(rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
-    """The batches of one training epoch, an order that `seed` and `epoch` fix for ever."""
+    """Return the batches of one epoch in random order, which `seed` and `epoch` fix for ever."""
     return cut(np.random.default_rng([seed, epoch]).permutation(rows), batch_size)

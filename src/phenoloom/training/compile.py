@@ -1,4 +1,4 @@
-"""How networks are computed, which is no matter of what they compute: compiled, or with less memory."""
+"""Networks compiled by torch.compile, or computed with less memory; their results stay the same."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from ..nets.vit import Block
 
 BACKEND = "inductor"
 RECOMPUTED = (Block, BasicBlock, BottleneckBlock, CyclicBlock)
-"""What is repeated, and holds most of what the backward pass needs."""
+"""Blocks that are repeated, and hold most of what the backward pass needs."""
 COMPILED = (Block, ResNetEncoder, ResNetDecoder, CyclicResNet, MatrixResNet, PointDecoder, MatrixDecoder)
 """Blocks of a ViT are alike and are compiled once; those of a ResNet are not, so that it is compiled whole."""
 
 
 def compile_networks(net: nn.Module) -> None:
-    """Compile the networks within `net` where they are; the names of its weights stay as they are.
+    """Compile the networks within `net` in place; the names of its weights stay as they are.
 
-    Raises PhenoloomError where there is no compiler for the code that torch writes.
+    Raises:
+        PhenoloomError: There is no compiler for the code that torch writes.
     """
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if BACKEND == "inductor" and shutil.which(compiler) is None:
@@ -44,7 +45,7 @@ def compile_networks(net: nn.Module) -> None:
 
 
 def recompute_blocks(net: nn.Module) -> None:
-    """Let blocks keep nothing but their inputs for the backward pass (Chen et al. 2016), to the same bits."""
+    """Make blocks keep only their inputs for the backward pass (Chen et al. 2016); results are the same bits."""
     for module in net.modules():
         if isinstance(module, RECOMPUTED):
             module.forward = _recomputing(module)  # type: ignore[method-assign]
@@ -69,7 +70,7 @@ def _recomputing(block: nn.Module) -> Callable[..., Any]:
 
 @contextmanager
 def _same_buffers(block: nn.Module) -> Iterator[None]:
-    """The second pass must not move the statistics of batch norms a second time."""
+    """Put buffers back after the second pass, which must not move the statistics of batch norms again."""
     before = [buffer.clone() for buffer in block.buffers()]
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ class WeightAverage:
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
+        """Begin with the weights of `net`; `decay` in [0, 1) is the share of the average that each update keeps."""
         self.decay = decay
         self._live = _averaged(net)
         self._averages = [value.detach().clone() for value in self._live]
@@ -34,30 +36,46 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The network has the averages for a while."""
-        self._exchange()
+        """Give the network the averages within the context."""
+        self.exchange()
         try:
             yield
         finally:
-            self._exchange()
+            self.exchange()
 
     def state(self) -> list[Tensor]:
-        """The averages."""
+        """Return the averages."""
         return self._averages
 
     @torch.no_grad()
     def load_state(self, averages: list[Tensor]) -> None:
-        """Put back what `state` gave."""
+        """Put back averages that `state` returned."""
         for own, other in zip(self._averages, averages, strict=True):
             own.copy_(other)
 
     @torch.no_grad()
-    def _exchange(self) -> None:
+    def exchange(self) -> None:
+        """Exchange the weights of the network and their averages; a second call puts both back."""
         # By copies: optimiser, processes and compiled code hold on to the tensors themselves.
         for live, average in zip(self._live, self._averages, strict=True):
             kept = live.clone()
             live.copy_(average)
             average.copy_(kept)
+
+
+class ValidatedAverage(pl.Callback):  # type: ignore[misc] # Lightning is not typed
+    """Validates a training with the averages of its weights, which are kept, rather than with the weights."""
+
+    def __init__(self, average: WeightAverage) -> None:
+        self._average = average
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the network the averages."""
+        self._average.exchange()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the network the weights that are trained."""
+        self._average.exchange()
 
 
 def _averaged(net: nn.Module) -> list[Tensor]:

@@ -1,9 +1,11 @@
-"""Sums of losses over the batches of an epoch, over all processes, and the row of metrics that comes of them."""
+"""The metrics of an epoch over all processes: means of losses, and throughput."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -13,11 +15,22 @@ from ..nets.quantizer import perplexity
 from ..objectives import Outcome
 
 Metrics = dict[str, float]
+"""Row of `metrics.csv`: name of a figure -> its value in an epoch."""
+Speed = dict[str, float]
+"""Row of `throughput.csv`."""
 Sums = dict[str, Tensor]
+"""Sums over the items of an epoch so far, by `<stage>_<name>`, float64."""
 
 
-def add(sums: Sums, stage: str, outcome: Outcome, count: int) -> None:
-    """Add the outcome of a batch of `count` items; `stage` is `train` or `val`."""
+def add_outcome(sums: Sums, stage: str, outcome: Outcome, count: int) -> None:
+    """Add the outcome of a batch to the sums of an epoch.
+
+    Args:
+        sums: The sums, which change.
+        stage: `train` or `val`.
+        outcome: Means over the batch.
+        count: Items of the batch.
+    """
     values = {"loss": outcome.loss, **outcome.parts}
     added = {f"{stage}_{name}": value.detach().double() * count for name, value in values.items()}
     added[f"{stage}_count"] = torch.tensor(count, dtype=torch.float64, device=outcome.loss.device)
@@ -27,8 +40,11 @@ def add(sums: Sums, stage: str, outcome: Outcome, count: int) -> None:
         sums[name] = sums[name] + value if name in sums else value
 
 
-def closed(sums: Sums) -> Metrics:
-    """Means over items of the losses and their parts; of a codebook, how many codes validation used."""
+def means(sums: Sums) -> Metrics:
+    """Return the means over items of the losses and their parts, over all processes.
+
+    Of a codebook, also the perplexity of its use in validation, and the number of codes used.
+    """
     sums = distributed.sum_dicts(sums)
     row: Metrics = {}
     for stage in ("train", "val"):
@@ -42,31 +58,39 @@ def closed(sums: Sums) -> Metrics:
     return row
 
 
-Speed = dict[str, float]
-
-
-class Clock:
-    """Measures the steps of one epoch, validation left out."""
+class Throughput(pl.Callback):  # type: ignore[misc] # Lightning is not typed
+    """Measures the steps of one epoch, without validation."""
 
     def __init__(self, loader: Loader) -> None:
+        """Measure from now on the steps that read from `loader`."""
         self._loader = loader
         self.start()
 
     def start(self) -> None:
-        """Begin a pass."""
+        """Begin an epoch."""
         self._began, self._waited, self._items = time.monotonic(), self._loader.waited, 0
         self._seconds = 0.0
 
     def count(self, items: int) -> None:
-        """A step of so many items is over."""
+        """Count a step of so many items, which is over."""
         self._items += items
         self._seconds = time.monotonic() - self._began
 
-    def read(self) -> Speed:
-        """`items_per_second` of all processes, and `waited_for_data`, the share of the time that they waited for data.
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin an epoch."""
+        self.start()
 
-        A process that waits keeps a GPU from nothing while that still has work, so the share is the most that the
-        device can have waited.
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Tensor, batch_idx: int
+    ) -> None:
+        """Count a step."""
+        self.count(len(batch))
+
+    def read(self) -> Speed:
+        """Return the throughput of all processes.
+
+        `items_per_second` counts items; `waited_for_data` is the share of the time in which processes waited for data.
+        The device computes on while its process waits, so the share is an upper bound of the device's waiting.
         """
         own = (self._items, self._seconds, self._loader.waited - self._waited)
         everyone = distributed.gather_objects(own) if distributed.active() else [own]

@@ -1,4 +1,4 @@
-"""The Lightning side of pretraining: steps, schedules, early stopping, metrics, and a state that can be put back."""
+"""The Lightning module of a training: steps, validation, early stopping, metrics, and a state to continue from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from ..config.training import Collapse, Training
@@ -20,24 +21,31 @@ from ..core.seeds import stable_seed
 from ..data.loader import Epoch, Rows, cut
 from ..nets import collective as distributed
 from ..objectives import Objective, Outcome, Step
-from . import epoch_metrics as tally
 from .batches import TrainingData, cut_parts
 from .collapse import all_finite, collapse_error, non_finite_error, under_floors
-from .ema import WeightAverage
-from .epoch_metrics import Clock, Metrics
+from .ema import ValidatedAverage, WeightAverage
+from .epoch_metrics import Metrics, Throughput, add_outcome, means
 from .monitors import measure
 from .optim import Schedules, build_optimizer
 from .resume import Progress, ResumeFolder
 
 SECONDS_BETWEEN_SAVES = 600.0
-Watch = Callable[[Progress], bool]
-"""Looks at a training after each epoch; True stops it."""
 STEPS_BETWEEN_CHECKS = 50
-"""Looking at a loss makes the device wait, so that it is done now and then."""
+"""Reading a loss makes the device wait, so that it is checked only now and then."""
+Watch = Callable[[Progress], bool]
+"""Sees the progress of a training after each epoch; True stops it."""
 
 
 class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not typed
-    """Trains one objective; all of its randomness is a function of the seed, the epoch and the step."""
+    """The training of one objective; all of its randomness is a function of the seed, the epoch and the step.
+
+    Optimisation is manual in Lightning's sense, because a batch may be computed in parts of which only the last one
+    exchanges gradients with the other processes.
+
+    Attributes:
+        progress: How far the training is.
+        watch: Sees the progress after each epoch, and may stop the training.
+    """
 
     def __init__(
         self,
@@ -49,166 +57,179 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         resume: ResumeFolder,
         floors: Collapse,
     ) -> None:
+        """Set up a training, which `restore` may then take to a saved state.
+
+        Args:
+            name: Name of the training in messages.
+            objective: The network, on its device.
+            settings: How it is trained.
+            data: The batches.
+            seed: Seed of order, augmentation and the objective's own draws.
+            resume: Where the state is saved.
+            floors: When the training counts as collapsed.
+        """
         super().__init__()
+        self.automatic_optimization = False
         # Of several processes one may have no validation batch.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.name, self.objective, self.settings = name, objective, settings
         self.data, self.seed, self.resume, self.floors = data, seed, resume, floors
         self.average = WeightAverage(objective, settings.ema) if settings.ema else None
-        self.progress, self.clock = Progress(), Clock(data.train)
+        self.progress, self.throughput = Progress(), Throughput(data.train)
         self.steps = data.steps(settings.batch_size)
         self.schedules = Schedules(settings, self.steps)
         self.watch: Watch | None = None
         self.plan: list[Rows] = []
         self.validation_plan: list[Rows] = []
-        self._saved = self._told = time.monotonic()
+        self._saved = self._printed = time.monotonic()
         self._sizes: list[int] = []
         self._proven = True
-        self._validated: AbstractContextManager[None] = nullcontext()
+        self._optimizer_state: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Return whether no epoch is left, or validation has not improved for too long."""
+        return self.progress.epoch >= self.settings.epochs or self.progress.stale >= self.settings.patience
+
+    def restore(self) -> None:
+        """Continue from the last saved state, if there is one."""
+        if (state := self.resume.load()) is None:
+            return
+        self.objective.load_state_dict(state["objective"])
+        self._optimizer_state = state["optimizer"]
+        if self.average:
+            self.average.load_state(state["average"])
+        self.progress = Progress(**state["progress"])
+        self._proven = not self.resume.has_good
+        print(
+            f"{self.name}: continues at epoch {self.progress.epoch + 1}, step {self.progress.step + 1}", file=sys.stderr
+        )
+
+    @property
+    def callbacks(self) -> list[pl.Callback]:
+        """Return what the trainer must call beside the module."""
+        return [self.throughput, *([ValidatedAverage(self.average)] if self.average else [])]
 
     def train_dataloader(self) -> Epoch:
-        """The batches of this epoch that are still to come (the trainer asks again for each epoch)."""
+        """Return the batches of this epoch that are still to come; the trainer asks again for each epoch."""
         plan = self.data.order(self.settings.batch_size, self.seed, self.progress.epoch)
         self._sizes = [len(batch) for batch in plan]
         self.plan = distributed.share(plan)
         return Epoch(self.data.train, self.plan[self.progress.step :])
 
     def val_dataloader(self) -> Epoch:
-        """This process's validation batches, in a fixed order."""
+        """Return this process's validation batches, in a fixed order."""
         plan = self.data.validation_order(self.settings.batch_size)
         self.validation_plan = plan[distributed.rank() :: self.trainer.world_size]
         return Epoch(self.data.validation, self.validation_plan)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser of the settings."""
-        return build_optimizer(self.objective, self.settings)
+        """Return the optimiser of the settings, in the state that was saved."""
+        optimizer = build_optimizer(self.objective, self.settings)
+        if self._optimizer_state is not None:
+            optimizer.load_state_dict(self._optimizer_state)
+            self._optimizer_state = None
+        return optimizer
 
-    def on_fit_start(self) -> None:
-        """Continue from the last state, if there is one."""
-        if (state := self.resume.load()) is None:
-            return
-        self.objective.load_state_dict(state["objective"])
-        self.trainer.optimizers[0].load_state_dict(state["optimizer"])
-        if self.average:
-            self.average.load_state(state["average"])
-        self.progress = Progress(**state["progress"])
-        self._proven = not self.resume.has_good
+    def on_train_start(self) -> None:
+        """Bring the state to the device, and note the precision of the steps to come."""
         # Sums are those of all processes: one of them carries them on.
         sums = self.progress.sums if distributed.rank() == 0 else {}
         self.progress.sums = {name: value.to(self.device) for name, value in sums.items()}
-        done = self.trainer.fit_loop.epoch_progress.current
-        done.processed = done.completed = self.progress.epoch
-        print(
-            f"{self.name}: continues at epoch {self.progress.epoch + 1}, step {self.progress.step + 1}", file=sys.stderr
-        )
+        self.progress.continue_in(self.trainer.precision)
 
-    def on_train_start(self) -> None:
-        """A state saved after its last epoch needs no other one."""
-        self.trainer.should_stop = self.progress.stale >= self.settings.patience
-        self.progress.go_on_in(self.trainer.precision)
-
-    def on_train_epoch_start(self) -> None:
-        """Begin to measure."""
-        self.clock.start()
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the learning rate and the weight decay of this step."""
-        self.objective.before_update(self._place())
-        step = self._place().number
-        for group in optimizer.param_groups:
-            group["lr"] = self.schedules.learning_rate(step)
-        optimizer.param_groups[0]["weight_decay"] = self.schedules.weight_decay(step)
-
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Nothing: `training_step` begins with gradients of zero, and may have gathered some when Lightning asks."""
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """One step: the loss of the batch, or of its last part when the gradients of the others are gathered."""
-        self.trainer.optimizers[0].zero_grad()
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Take one step: gather the gradients of the parts of a batch, and apply them."""
+        optimizer, at = self.optimizers(), self._step()
+        optimizer.zero_grad()
         place = (self.progress.epoch, self.progress.step, *([distributed.rank()] if distributed.rank() else []))
         generator = torch.Generator(self.device).manual_seed(stable_seed(self.seed, *place))
-        self.objective.before_step(self._place())
+        self.objective.before_step(at)
         keys = self.data.keys_of(self.plan[self.progress.step], self.device)
         everyone = self._sizes[self.progress.step]
         # Augmented as a whole, so that parts see what the batch would have.
         inputs = self.data.prepare(batch, generator, self.plan[self.progress.step])
         parts = cut_parts(inputs, keys, self.settings.accumulate, everyone // self.trainer.world_size)
         for part in parts[:-1]:
-            loss = self._train(part, generator, everyone)
-            with torch.autocast(self.device.type, enabled=False):
+            loss = self._loss(part, generator, everyone)
+            with self._single_precision():
                 loss.backward()  # type: ignore[no-untyped-call]
             # The cast weights belong to a graph that is gone.
             torch.clear_autocast_cache()
-        return self._train(parts[-1], generator, everyone)
+        loss = self._loss(parts[-1], generator, everyone)
+        with self._single_precision():
+            # Processes exchange gradients in this one backward pass.
+            self.manual_backward(loss)
+            self._update(optimizer, at)
 
-    def _train(self, part: tuple[Tensor, ...], generator: torch.Generator, everyone: int) -> Tensor:
+    def _update(self, optimizer: LightningOptimizer, at: Step) -> None:
+        """Apply the gathered gradients with the learning rate and the weight decay of the step."""
+        self.objective.before_update(at)
+        for group in optimizer.param_groups:
+            group["lr"] = self.schedules.learning_rate(at.number)
+        optimizer.param_groups[0]["weight_decay"] = self.schedules.weight_decay(at.number)
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
+        optimizer.step()
+        self.objective.after_update(at)
+        if self.average:
+            self.average.follow(at.number)
+
+    def _loss(self, part: tuple[Tensor, ...], generator: torch.Generator, everyone: int) -> Tensor:
         inputs, *keys = part
         outcome: Outcome = self.objective(inputs, generator, *keys)
-        tally.add(self.progress.sums, "train", outcome, len(inputs))
+        add_outcome(self.progress.sums, "train", outcome, len(inputs))
         return outcome.loss * distributed.weight(len(inputs), everyone)
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         """Count the step, and save the state if that was long ago or the job is about to be killed."""
-        self.objective.after_update(self._place())
-        if self.average:
-            self.average.follow(self._place().number)
         self.progress.step += 1
-        self.clock.count(len(batch))
         if self.progress.step % STEPS_BETWEEN_CHECKS == 0:
             self._refuse_non_finite(self.progress.sums["train_loss"])
         late = distributed.rank() == 0 and time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES
         due = distributed.any_of(late or self.trainer.received_sigterm)
         if due and self.progress.step < self.steps:
             self._refuse_non_finite(self.progress.sums["train_loss"], *self.objective.parameters())
-            # No loss has shown what the last update was worth.
+            # No loss has shown yet whether the last update was good.
             if self.progress.collapsed == 0 and distributed.rank() == 0:
                 self.resume.set_aside()
             self.save()
             self._proven = False
 
-    def on_validation_start(self) -> None:
-        """Validate the weights that would be kept."""
-        self._validated = self._kept_weights()
-        self._validated.__enter__()
-
-    def on_validation_end(self) -> None:
-        """Go on with the weights that are trained."""
-        self._validated.__exit__(None, None, None)
-
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Loss of one validation batch."""
+        """Add the loss of one validation batch."""
         rows = self.validation_plan[batch_idx]
         keys = self.data.keys_of(rows, self.device)
         inputs = self.data.prepare(batch, None, rows)
         outcome = self.objective(inputs, None, keys) if keys is not None else self.objective(inputs, None)
-        tally.add(self.progress.sums, "val", outcome, len(batch))
+        add_outcome(self.progress.sums, "val", outcome, len(batch))
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch, validation included: metrics, best weights, early stopping, state."""
         progress, row = self.progress, self._close_epoch()
         with self._kept_weights():
-            row |= self._look()
+            row |= self._measure()
             under = under_floors(row, self.floors) if self.floors.epochs else []
             better = not under and (self.objective.keeps_last or row["val_loss"] < progress.best_loss)
             if better:
                 progress.best = {name: value.cpu().clone() for name, value in self.objective.state_dict().items()}
         progress.history.append(row)
-        progress.speeds.append({"epoch": row["epoch"], **self.clock.read()})
+        progress.speeds.append({"epoch": row["epoch"], **self.throughput.read()})
         if better:
             progress.best_loss, progress.best_epoch, progress.stale = row["val_loss"], progress.epoch + 1, 0
         else:
             progress.stale += 1
         progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, {}
-        self._watch(row, under)
+        self._refuse_collapse(row, under)
         self.save()
         for logger in self.loggers:
             logged = {k: v for k, v in (row | progress.speeds[-1]).items() if k != "epoch"}
             logger.log_metrics(logged, step=progress.epoch)
-        self._tell(row)
+        self._print(row)
         self.trainer.should_stop = progress.stale >= self.settings.patience or bool(self.watch and self.watch(progress))
 
     def save(self) -> None:
-        """Write the whole training state, which is that of one process or of any number of them."""
+        """Write the whole training state, from which any number of processes can continue."""
         state = {
             "objective": self.objective.state_dict(),
             "optimizer": self.trainer.optimizers[0].state_dict(),
@@ -220,14 +241,18 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self._saved = time.monotonic()
 
     def _kept_weights(self) -> AbstractContextManager[None]:
-        """For a while, the network has the weights that embed: their average if there is one."""
+        """Give the network, within the context, the weights that will embed: their average if there is one."""
         return self.average.in_place() if self.average else nullcontext()
 
-    def _place(self) -> Step:
+    def _single_precision(self) -> AbstractContextManager[None]:
+        """Leave the automatic casts in which Lightning runs a step, which are for forward passes only."""
+        return torch.autocast(self.device.type, enabled=False)
+
+    def _step(self) -> Step:
         return Step(self.progress.epoch * self.steps + self.progress.step, self.steps, self.settings.epochs)
 
     def _close_epoch(self) -> Metrics:
-        row = {"epoch": self.progress.epoch + 1, **tally.closed(self.progress.sums)}
+        row = {"epoch": self.progress.epoch + 1, **means(self.progress.sums)}
         self._refuse_non_finite(torch.tensor([row["train_loss"], row["val_loss"]]), *self.objective.parameters())
         last = self.progress.epoch * self.steps + self.steps - 1
         row["learning_rate"] = self.schedules.learning_rate(last)
@@ -236,8 +261,8 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         return row
 
     @torch.no_grad()
-    def _look(self) -> Metrics:
-        """Figures of the vectors of the sample, to which every process adds its share."""
+    def _measure(self) -> Metrics:
+        """Return the monitors of the vectors of the sample, to which every process adds its share."""
         rows = np.array_split(self.data.sample.rows, self.trainer.world_size)[distributed.rank()]
         plan = cut(rows, self.settings.batch_size)
         batches = (
@@ -253,8 +278,8 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             vectors = list(chain.from_iterable(distributed.gather_objects(vectors)))
         return measure(self.data.sample, torch.cat(vectors))
 
-    def _watch(self, row: Metrics, under: list[str]) -> None:
-        """Stop a training that collapsed, and leave the last state from before that; raises PhenoloomError."""
+    def _refuse_collapse(self, row: Metrics, under: list[str]) -> None:
+        """Raise TrainingFailedError for a training that collapsed, and leave the last state from before that."""
         progress, floors = self.progress, self.floors
         first = distributed.rank() == 0
         if not under:
@@ -266,14 +291,14 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             self.resume.set_aside()
         progress.collapsed += 1
         last = progress.epoch == self.settings.epochs or progress.stale >= self.settings.patience
-        # Weights of a collapsed epoch are no result, however few such epochs there were.
+        # Weights of a collapsed epoch are no result, even after few such epochs.
         if progress.collapsed >= floors.epochs or (last and progress.best_epoch == 0):
             if first:
                 self.resume.go_back()
-            raise collapse_error(self.name, row, under, progress.collapsed, self.resume.told())
+            raise collapse_error(self.name, row, under, progress.collapsed, self.resume.outlook())
 
     def _refuse_non_finite(self, *values: Tensor) -> None:
-        """Raise PhenoloomError for numbers that are none; else the last state is proven to be good."""
+        """Raise TrainingFailedError for values that are not finite; else the last state is proven to be good."""
         first = distributed.rank() == 0
         if all_finite(values):
             if not self._proven and self.progress.collapsed == 0 and first:
@@ -282,11 +307,11 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             return
         if not self._proven and first:
             self.resume.go_back()
-        raise non_finite_error(self.name, self.progress.epoch + 1, self.settings, self.resume.told())
+        raise non_finite_error(self.name, self.progress.epoch + 1, self.settings, self.resume.outlook())
 
-    def _tell(self, row: Metrics) -> None:
+    def _print(self, row: Metrics) -> None:
         now, last = time.monotonic(), self.progress.epoch == self.settings.epochs
-        if distributed.rank() or (now - self._told < SECONDS_BETWEEN_LINES and not last):
+        if distributed.rank() or (now - self._printed < SECONDS_BETWEEN_LINES and not last):
             return
         speed = self.progress.speeds[-1]
         print(
@@ -297,4 +322,4 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             file=sys.stderr,
             flush=True,
         )
-        self._told = now
+        self._printed = now

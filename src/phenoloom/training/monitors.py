@@ -1,6 +1,6 @@
-"""What shows whether an embedding is alive: how many directions it uses, how far it spreads, what its neighbours share.
+"""Monitors of a representation in training: its effective rank, its spread, and the accuracy of its neighbours.
 
-Everything is computed outside the test groups, from a fixed sample of tiles as they are, without augmentation.
+All are computed outside the test groups, from a fixed sample of items without augmentation.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from ..evaluation.probes import FeatureBlock, ProbeSettings, probe
 
 MOST_REFERENCES, MOST_QUERIES, LEAST = 1024, 512, 64
 REFERENCE_SHARE, QUERY_SHARE = 1 / 8, 1 / 16
-"""Of the number of train rows at most, so that looking costs a small share of an epoch."""
+"""Most rows as shares of the train rows, so that measuring costs a small share of an epoch."""
 NEIGHBOURS = 5
 NOTHING = 1e-6
-"""Vectors that differ by less than this share of their length are equal, but for rounding."""
+"""Vectors that differ by less than this share of their length are equal up to rounding."""
 
 
 def effective_rank(vectors: Tensor) -> float:
-    """exp(entropy of the singular values' shares) of vectors (n, d) about their mean (Roy and Vetterli 2007, eq. 3).
+    """Return exp(entropy of the singular values' shares) of vectors (n, d) about their mean.
 
-    Between 1 and min(n - 1, d): the number of directions, were all used alike. 0 where all vectors are equal.
+    It lies between 1 and min(n - 1, d), and is the number of directions where all are used alike (Roy and Vetterli
+    2007, eq. 3); 0 where all vectors are equal.
     """
     values = vectors.double()
     centred = values - values.mean(0)
@@ -44,9 +45,9 @@ def effective_rank(vectors: Tensor) -> float:
 
 
 def spread(vectors: Tensor) -> float:
-    """Standard deviation of unit vectors (n, d) in a dimension, the mean over dimensions in units of 1 / sqrt(d).
+    """Return the standard deviation of unit vectors (n, d) in a dimension: the mean over d in units of 1 / sqrt(d).
 
-    1 where every dimension varies alike about 0, 0 where all vectors point the same way.
+    It is 1 where every dimension varies alike about 0, and 0 where all vectors have one direction.
     """
     unit = F.normalize(vectors.double(), dim=1)
     return float(unit.std(0, correction=0).mean() * unit.shape[1] ** 0.5)
@@ -54,10 +55,14 @@ def spread(vectors: Tensor) -> float:
 
 @dataclass(frozen=True)
 class ProbeSample:
-    """Rows that are looked at each epoch: `references` were trained on, `queries` are of held-out groups.
+    """Rows that are measured in each epoch.
 
-    `targets` are the classes of both together, codes (n,) or flags (n, classes); rows where not `labelled` have none.
-    None where held-out rows have too few classes to tell anything.
+    Attributes:
+        references: Rows that are trained on.
+        queries: Rows of held-out groups.
+        targets: Classes of both together, codes (n,) or flags (n, classes); None where the held-out rows have too few
+            classes to compare.
+        labelled: Mask (n,) of the rows with a class.
     """
 
     references: Rows
@@ -67,12 +72,19 @@ class ProbeSample:
 
     @property
     def rows(self) -> Rows:
-        """Both, references first."""
+        """Return both, references first."""
         return np.concatenate([self.references, self.queries])
 
 
 def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: int) -> ProbeSample:
-    """A sample that the seed fixes for ever; `labels` (of all rows) are text, lists of text, or None for unknown."""
+    """Return a sample that the seed fixes for ever.
+
+    Args:
+        train: Rows that are trained on.
+        held: Rows of held-out groups.
+        labels: Label of every row of the table: text, a list of text, or None where it is not known.
+        seed: Seed of the training.
+    """
     references = _some(train, min(MOST_REFERENCES, _share(REFERENCE_SHARE, train)), seed, "references")
     queries = _some(held, min(MOST_QUERIES, _share(QUERY_SHARE, train)), seed, "queries")
     if labels is None:
@@ -80,16 +92,16 @@ def choose_sample(train: Rows, held: Rows, labels: Sequence[Any] | None, seed: i
     seen = [labels[row] for row in np.concatenate([references, queries])]
     targets, labelled = _targets(seen)
     split = len(references)
-    if not _told_apart(targets[:split][labelled[:split]], targets[split:][labelled[split:]]):
+    if not _has_two_classes(targets[:split][labelled[:split]], targets[split:][labelled[split:]]):
         return ProbeSample(references, queries)
     return ProbeSample(references, queries, targets, labelled)
 
 
 def measure(sample: ProbeSample, vectors: Tensor) -> dict[str, float]:
-    """The figures of the vectors (n, d) of `sample.rows`.
+    """Return the monitors of the vectors (n, d) of `sample.rows`.
 
-    `knn_accuracy` is the balanced accuracy with which the nearest references (by the cosine of standardised vectors,
-    as in the probe `knn`) tell the class of the queries, whose groups the model was not trained on.
+    `knn_accuracy` is the balanced accuracy with which the nearest references, by the cosine of standardised vectors as
+    in the probe `knn`, predict the class of the queries, of whose groups nothing was trained on.
     """
     figures = {"embedding_spread": spread(vectors), "effective_rank": effective_rank(vectors)}
     if sample.targets is not None and sample.labelled is not None:
@@ -100,9 +112,9 @@ def measure(sample: ProbeSample, vectors: Tensor) -> dict[str, float]:
 
 
 def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) -> float:
-    """Balanced accuracy of kNN from the first `references` of vectors (n, d) on the others.
+    """Return the balanced accuracy of kNN from the first `references` of vectors (n, d) on the others.
 
-    Of several labels a row, the mean over classes of the balanced accuracy of telling each from the rest.
+    Where rows have several labels, it is the mean over classes of the balanced accuracy of each against the rest.
     """
     values = vectors.float().numpy()
     settings = ProbeSettings(NEIGHBOURS, trees=1, seed=0, blocks=(FeatureBlock(values.shape[1], reduce=False),))
@@ -112,12 +124,12 @@ def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) 
         known = np.isin(true, train)
         classes = int(targets.max()) + 1
         return balanced_accuracy(confusion_matrix(true[known], predicted[known], classes))
-    told = [
+    scores = [
         balanced_accuracy(confusion_matrix(t.astype(np.int64), p.astype(np.int64), 2))
         for t, p in zip(true.T, predicted.T, strict=True)
         if t.any() and not t.all()
     ]
-    return float(np.mean(told))
+    return float(np.mean(scores))
 
 
 def _share(share: float, rows: Rows) -> int:
@@ -144,8 +156,8 @@ def _one(label: Any) -> set[str]:
     return {label} if isinstance(label, str) and label else set()
 
 
-def _told_apart(references: NDArray[Any], queries: NDArray[Any]) -> bool:
-    """Whether held-out rows have two classes that trained ones have too (or, of several labels, any that differs)."""
+def _has_two_classes(references: NDArray[Any], queries: NDArray[Any]) -> bool:
+    """Return whether queries have two classes of the references, or of several labels one that differs among them."""
     if references.ndim == 1:
         return len(set(references.tolist()) & set(queries.tolist())) >= 2
     return bool(len(references) and (queries.any(0) & ~queries.all(0)).any())

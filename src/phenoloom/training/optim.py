@@ -1,4 +1,4 @@
-"""Optimisers, and which parameters decay."""
+"""Optimisers, the parameters that decay, and the schedules of rate and decay."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNDECAYED = frozenset({"cls_token", "pos_embed", "register_tokens", "mask_token"
 
 
 def build_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser of a training; its first group of parameters is the one that decays.
+    """Return the optimiser of a training; its first group of parameters is the one that decays.
 
     Decay is decoupled from the gradient in AdamW and LAMB; in SGD it is added to it, as is usual.
     """
@@ -40,7 +40,7 @@ def build_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer
 
 
 def decay_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups of parameters: matrices and kernels with decay; biases, norms and other vectors without."""
+    """Return two groups of parameters: matrices and kernels with decay; biases, norms and other vectors without."""
     decayed: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in net.named_parameters():
@@ -113,25 +113,30 @@ class LAMB(torch.optim.Optimizer):
 
 
 def _trust(weights: Tensors, updates: Tensors) -> list[Tensor]:
-    """|w| / |r| of each tensor, on the device: nothing waits for it."""
+    """Return |w| / |r| of each tensor; they stay on the device, so that no step waits for them."""
     pairs = zip(foreach_norm(weights), foreach_norm(updates), strict=True)
     return [torch.where((w > 0) & (r > 0), w / r, torch.ones_like(w)) for w, r in pairs]
 
 
 def cosine(step: float, steps: float, first: float, last: float) -> float:
-    """Half a cosine from `first` at step 0 to `last` at step `steps`."""
+    """Return the value at `step` of half a cosine from `first` at step 0 to `last` at step `steps`."""
     return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """The schedules of a training with `per_epoch` steps an epoch; steps count from 0 over all epochs."""
+    """The schedules of a training; steps count from 0 over all epochs.
+
+    Attributes:
+        training: The section of the model.
+        per_epoch: Steps of an epoch.
+    """
 
     training: Training
     per_epoch: int
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine (Loshchilov and Hutter 2017), by step."""
+        """Return the rate of a step: linear warm-up, then half a cosine (Loshchilov and Hutter 2017)."""
         training = self.training
         warmup = min(training.warmup_epochs, training.epochs // 2) * self.per_epoch
         if step < warmup:
@@ -140,6 +145,6 @@ class Schedules:
         return cosine(step - warmup, total - warmup, training.peak_learning_rate, training.last_learning_rate)
 
     def weight_decay(self, step: int) -> float:
-        """Half a cosine over all steps (Caron et al. 2021), or always the same."""
+        """Return the decay of a step: half a cosine over all steps (Caron et al. 2021), or always the same."""
         first, last = self.training.weight_decay, self.training.final_weight_decay
         return first if last is None else cosine(step, self.training.epochs * self.per_epoch, first, last)

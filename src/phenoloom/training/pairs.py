@@ -1,4 +1,4 @@
-"""Which items belong together, by what a study knows of them, and batches in which partners meet."""
+"""Positive pairs by what a study knows about its items, and batches in which partners meet."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def pair_keys(table: pd.DataFrame, kind: str) -> NDArray[np.int64]:
-    """Keys (rows, 2): numbers of what each item is and where it was found; unknown values are equal to nothing.
+    """Return keys (rows, 2): a number of what each item is, and one of where it was found.
 
-    Raises PhenoloomError where no two items of the table belong together.
+    Unknown values are equal to no other.
+
+    Args:
+        table: Rows of the index.
+        kind: Kind of pair, a key of `KINDS`.
+
+    Raises:
+        PhenoloomError: No two items of the table belong together.
     """
     column, places = KINDS[kind]
     what = pd.factorize(table[column].map(_comparable), sort=True)[0].astype(np.int64)
@@ -40,9 +47,15 @@ def pair_keys(table: pd.DataFrame, kind: str) -> NDArray[np.int64]:
 
 
 def with_partners(plan_rows: Rows, keys: NDArray[np.int64], seed: int, epoch: int) -> Rows:
-    """The rows of an epoch in an order that puts partners next to each other, and is otherwise random.
+    """Return the rows of an epoch in an order that puts partners next to each other, and is otherwise random.
 
-    Each row is drawn beside one of another place where there is one, so that batches cut from the order hold pairs.
+    Each row is placed beside one of another place where there is one, so that batches cut from the order hold pairs.
+
+    Args:
+        plan_rows: Rows of the epoch.
+        keys: Keys of all rows (`pair_keys`).
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 0.
     """
     generator = np.random.default_rng([seed, epoch])
     mixed = generator.permutation(plan_rows)
@@ -59,11 +72,11 @@ def with_partners(plan_rows: Rows, keys: NDArray[np.int64], seed: int, epoch: in
 
 
 def _comparable(value: object) -> object:
-    """Several labels are one value: that of the whole set."""
+    """Return a value that can be compared; several labels are the one value of their set."""
     return " | ".join(sorted(map(str, value))) if isinstance(value, list | np.ndarray) else value
 
 
 def _rank_within(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Position of each row among the earlier rows of equal key."""
+    """Return the number of earlier rows of equal key for each row."""
     groups = pd.DataFrame(keys).groupby(list(range(keys.shape[1])), sort=False)
     return np.asarray(groups.cumcount(), np.int64)

@@ -96,9 +96,7 @@ def _examples(module: Pretraining, rows: Rows) -> dict[str, np.ndarray]:
 
 def _write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
     text = io.StringIO()
-    # Rows of a state that an earlier version saved may lack columns.
-    names = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(names), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))

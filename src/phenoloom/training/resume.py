@@ -24,12 +24,26 @@ from .epoch_metrics import Metrics, Speed, Sums
 State = dict[str, Any]
 
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}
-"""Lightning's words and ours."""
+"""Lightning's word for a precision -> the project's."""
 
 
 @dataclass
 class Progress:
-    """How far training is; everything of it is in the resume state. `step` counts within the epoch."""
+    """How far a training is, as the saved state holds it.
+
+    Attributes:
+        epoch: Epochs that are over.
+        step: Steps within the current epoch.
+        stale: Epochs in a row without a better validation loss.
+        collapsed: Epochs in a row under a floor.
+        best_epoch: Number of the best epoch, from 1; 0: none yet.
+        best_loss: Its validation loss.
+        best: Its weights, on the CPU.
+        history: Metrics of each epoch.
+        speeds: Throughput of each epoch.
+        sums: Sums of the current epoch.
+        precision: Precision of the steps so far: `float32`, `bf16`, or one `then` the other.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -43,8 +57,8 @@ class Progress:
     sums: Sums = field(default_factory=dict)
     precision: str = ""
 
-    def go_on_in(self, precision: str) -> None:
-        """Note what the next steps are computed in, in Lightning's words; says so where earlier ones were not."""
+    def continue_in(self, precision: str) -> None:
+        """Note the precision of the next steps, in Lightning's words, and print it where earlier steps had another."""
         name = PRECISIONS[precision]
         if self.precision.endswith(name):
             return
@@ -60,30 +74,40 @@ class Progress:
 class ResumeFolder:
     """`resume/<digest of the settings>/state.pt` beside a model's outputs; folders of other settings are left alone.
 
-    `fingerprint` names the data: a state of the same settings on other rows is not continued. Until a state is known to
-    be good, the one before it stays beside it as `good.pt`.
+    Until a state is known to be good, the one before it stays beside it as `good.pt`.
     """
 
     def __init__(self, output: Path, digest: str, fingerprint: str) -> None:
+        """Name the files; nothing is made yet.
+
+        Args:
+            output: Folder of the model.
+            digest: Digest of the settings.
+            fingerprint: Digest of the data: a state of the same settings on other rows is not continued.
+        """
         self.folder = output / "resume" / digest
         self.path = self.folder / "state.pt"
         self.good = self.folder / "good.pt"
         self.fingerprint = fingerprint
 
     def save(self, state: State) -> None:
-        """Replace the last state at once: a kill leaves the old one or the new one, never half of one."""
+        """Write a state in one step: a kill leaves the old one or the new one, never half of one."""
         content = {"fingerprint": self.fingerprint, "random": _random_state(), **state}
         with atomic_path(self.path) as temporary:
             try:
                 torch.save(content, temporary)
             except RuntimeError as error:
-                # Whatever keeps torch from writing, it says that a position is wrong.
+                # Whatever keeps torch from writing, its message is about a wrong position.
                 if "inline_container" not in str(error):
                     raise
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
 
     def load(self) -> State | None:
-        """The last state, on the CPU, with the random state put back; None where training starts anew."""
+        """Return the last state, on the CPU, and put the random state back; None where training starts anew.
+
+        Raises:
+            PhenoloomError: The file is damaged.
+        """
         path = self.path if self.path.is_file() else self.good
         if not path.is_file():
             return None
@@ -104,34 +128,34 @@ class ResumeFolder:
 
     @property
     def has_good(self) -> bool:
-        """Whether a state was set aside."""
+        """Return whether a state was set aside."""
         return self.path.is_file() and self.good.is_file()
 
     def set_aside(self) -> None:
-        """Keep the last state beside the next ones, which may be worth nothing."""
+        """Keep the last state beside the next ones, which may turn out to be bad."""
         if self.path.is_file():
             self.path.replace(self.good)
 
     def forget_good(self) -> None:
-        """The last state is as good as the one that was set aside."""
+        """Delete the state that was set aside, because the last one is good."""
         if self.path.is_file():
             self.good.unlink(missing_ok=True)
 
     def go_back(self) -> None:
-        """Put the state that was set aside in the place of the last one, or nothing where there is none."""
+        """Replace the last state by the one that was set aside; without one, delete it."""
         if self.good.is_file():
             self.good.replace(self.path)
         else:
             self.path.unlink(missing_ok=True)
 
-    def told(self) -> str:
-        """Where a rerun would begin, in words."""
+    def outlook(self) -> str:
+        """Return where a rerun would begin, in words."""
         if self.path.is_file() or self.good.is_file():
-            return f"the last good state is kept in {self.folder}, and a rerun goes on from there"
+            return f"the last good state is kept in {self.folder}, and a rerun continues from there"
         return "there is no good state before that, and a rerun starts anew"
 
     def remove(self) -> None:
-        """Forget the state, after the outputs are written."""
+        """Delete the state, after the outputs are written."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
             self.folder.parent.rmdir()

@@ -1,6 +1,6 @@
-"""How often a training takes each item: shares of studies, their quotas in an epoch, and an order that keeps to them.
+"""How often a training takes each item: shares of studies, their quotas in an epoch, and an order by these.
 
-Everything is a function of the seed and the epoch, so that a training that goes on needs no state of it.
+Everything is a function of the seed and the epoch, so that a training that continues needs no state of the order.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ Floats = NDArray[np.float64]
 
 
 def shares(counts: Mapping[str, int], balance: Balance) -> Floats:
-    """Share of each study: w_s n_s^a / sum_t w_t n_t^a, with the exponent a of Conneau et al. (2020), section 3.1.
+    """Return the share of each study: w_s n_s^a / sum_t w_t n_t^a (Conneau et al. 2020, section 3.1).
 
-    `counts` are items by study. Raises PhenoloomError for weights of studies that are not there.
+    Args:
+        counts: Study -> number of its items n_s.
+        balance: The exponent a and the weights w_s.
+
+    Raises:
+        PhenoloomError: A weight names a study that is not in `counts`.
     """
     if strange := sorted(balance.weights.keys() - counts.keys()):
         raise PhenoloomError(
@@ -36,7 +41,10 @@ def shares(counts: Mapping[str, int], balance: Balance) -> Floats:
 
 
 def quotas(total: int, parts: Floats) -> list[int]:
-    """`total` items dealt by shares to the largest remainders, the first of equal ones first; at least one each."""
+    """Return the items of each study: `total` dealt by shares to the largest remainders, and at least one each.
+
+    Of equal remainders the first study's comes first.
+    """
     exact = total * parts
     whole = np.floor(exact).astype(np.int64)
     order = np.lexsort((np.arange(len(parts)), whole - exact))
@@ -48,9 +56,15 @@ def quotas(total: int, parts: Floats) -> list[int]:
 
 
 def passes(rows: Rows, quota: int, seed: Sequence[int], epoch: int) -> Rows:
-    """The rows of one epoch, `quota` of them: a window of endless passes over all rows, each in an order of its own.
+    """Return the rows of one epoch: a window of endless passes over all rows, each pass in an order of its own.
 
-    Over any number of epochs no row is taken more than once oftener than another.
+    Over any number of epochs the counts of two rows differ by one at most.
+
+    Args:
+        rows: All rows.
+        quota: Rows of an epoch.
+        seed: Fixes the orders.
+        epoch: Number of the epoch, from 0.
     """
     first, last = epoch * quota, (epoch + 1) * quota
     found = []
@@ -62,9 +76,9 @@ def passes(rows: Rows, quota: int, seed: Sequence[int], epoch: int) -> Rows:
 
 
 def interleaved(parts: Sequence[Rows], seed: Sequence[int], epoch: int) -> Rows:
-    """All rows of `parts`, which keep their order, each part spread evenly over the whole.
+    """Return all rows of `parts`, which keep their order, with each part spread evenly over the whole.
 
-    A stretch of the result that holds the share x of it holds x of every part, but for `len(parts)` items at most.
+    A stretch with the share x of the result holds x of every part, to within `len(parts)` items.
     """
     places = np.random.default_rng([*seed, epoch]).random(len(parts))
     keys = [(np.arange(len(part)) + place) / max(len(part), 1) for part, place in zip(parts, places, strict=True)]
@@ -73,9 +87,16 @@ def interleaved(parts: Sequence[Rows], seed: Sequence[int], epoch: int) -> Rows:
 
 
 def weighted(rows: Rows, weights: Floats, quota: int, seed: Sequence[int], epoch: int) -> Rows:
-    """`quota` of the rows, each as often as `quota` times its share of the weights says, rounded down or up.
+    """Return rows of one epoch, each as often as `quota` times its share of the weights, rounded down or up.
 
     Systematic sampling (Madow 1949) over an order of the epoch's own: the expectation is exact.
+
+    Args:
+        rows: All rows.
+        weights: Their weights (rows,).
+        quota: Rows of an epoch.
+        seed: Fixes the orders.
+        epoch: Number of the epoch, from 0.
     """
     generator = np.random.default_rng([*seed, epoch])
     order = generator.permutation(len(rows))
@@ -87,7 +108,11 @@ def weighted(rows: Rows, weights: Floats, quota: int, seed: Sequence[int], epoch
 
 
 def foreground_weights(foreground: NDArray[np.floating[Any]], exponent: float, study: str) -> Floats:
-    """Weights of tiles by their share of foreground (n,); raises PhenoloomError where no tile has any."""
+    """Return the weights of tiles (n,) by a power of their share of foreground (n,).
+
+    Raises:
+        PhenoloomError: No tile of the study has foreground.
+    """
     weights = np.asarray(foreground, np.float64) ** exponent
     if not weights.sum() > 0:
         raise PhenoloomError(
@@ -98,20 +123,30 @@ def foreground_weights(foreground: NDArray[np.floating[Any]], exponent: float, s
 
 
 class Balanced:
-    """The order of a training on one study or several: `rows` by study, in an epoch of `length` items.
+    """The order of a training on one study or several, each of which has its share of every batch.
 
-    `parts` are the shares of the studies; rows of a study come equally often, or by its `weights`.
+    Attributes:
+        length: Items of an epoch.
+        quotas: Study -> its items in an epoch.
     """
 
     def __init__(
         self, rows: Mapping[str, Rows], balance: Balance, parts: Floats, weights: Mapping[str, Floats] | None = None
     ) -> None:
+        """Deal an epoch to the studies.
+
+        Args:
+            rows: Study -> its rows.
+            balance: How many items an epoch has.
+            parts: Share of each study.
+            weights: Study -> weight of each of its rows; the rows of other studies come equally often.
+        """
         self.rows, self.weights = dict(rows), dict(weights or {})
         self.length = balance.epoch_items or sum(map(len, rows.values()))
         self.quotas = dict(zip(rows, quotas(self.length, parts), strict=True))
 
     def epoch(self, seed: int, epoch: int) -> Rows:
-        """Rows of one epoch; every batch that is cut from them holds each study by its share."""
+        """Return the rows of one epoch; every batch that is cut from them holds each study by its share."""
         drawn = [self._drawn(name, [seed, number], epoch) for number, name in enumerate(self.rows, 1)]
         return interleaved(drawn, [seed, 0], epoch)
 

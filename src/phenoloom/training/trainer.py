@@ -27,8 +27,21 @@ TERMINATED = 128 + 15
 def fit(
     module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device, hardware: Hardware
 ) -> None:
-    """Train until it is done; a job that is asked to end saves its state and exits with the code of that."""
+    """Train from the saved state, if there is one, to the end.
+
+    A job that is asked to end by SIGTERM saves its state and exits with the code of that signal.
+
+    Args:
+        module: The training.
+        settings: Its settings.
+        output: Folder of the model, in which the log of TensorBoard is written.
+        device: The device of this process.
+        hardware: The processes of the training.
+    """
     training = settings.model.training
+    module.restore()
+    if module.ended:
+        return
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -37,10 +50,10 @@ def fit(
             strategy=strategy(hardware, device),
             # Each process is given its share of every batch already.
             use_distributed_sampler=False,
-            max_epochs=training.epochs,
-            gradient_clip_val=training.gradient_clip,
+            max_epochs=training.epochs - module.progress.epoch,
             deterministic="warn" if device.type == "cuda" else None,
             plugins=[environment(hardware), _precision(training.precision, device)],
+            callbacks=module.callbacks,
             logger=TensorBoardLogger(output, name="tensorboard", version=settings.digest()[:12]),
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
@@ -54,23 +67,13 @@ def fit(
             raise SystemExit(TERMINATED) from None
 
 
-class _BFloat16(MixedPrecision):  # type: ignore[misc] # Lightning is not typed
-    """Automatic casts to bfloat16, with any optimiser.
-
-    Lightning refuses to clip gradients for fused optimisers, as these undo the scaling of float16 themselves; bfloat16
-    has the range of float32, and nothing is scaled.
-    """
-
-    clip_gradients = Precision.clip_gradients
-
-
 def _precision(wanted: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = cpu_has_bfloat16()
     half = wanted == "bf16" or (wanted == "auto" and native)
-    return _BFloat16("bf16-mixed", device.type) if half else Precision()
+    return MixedPrecision("bf16-mixed", device.type) if half else Precision()
 
 
 @contextmanager

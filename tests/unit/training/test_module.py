@@ -32,7 +32,7 @@ from phenoloom.training import compile as computing
 from phenoloom.training import module as training
 from phenoloom.training.collapse import under_floors
 from phenoloom.training.dataset import read_training_set
-from phenoloom.training.epoch_metrics import Clock
+from phenoloom.training.epoch_metrics import Throughput
 from phenoloom.training.module import Pretraining
 from phenoloom.training.optim import Schedules
 
@@ -390,7 +390,7 @@ def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatc
     now = [100.0]
     monkeypatch.setattr("phenoloom.training.epoch_metrics.time.monotonic", lambda: now[0])
     source = Source()
-    clock = Clock(source)
+    clock = Throughput(source)
     for _ in range(4):
         now[0] += 2.0
         source.waited += 0.5
@@ -421,14 +421,14 @@ def test_the_rate_and_the_decay_of_a_training_are_those_of_its_schedules(
 ) -> None:
     settings = mae(**EVERYTHING)
     seen: list[tuple[float, float, float]] = []
-    original = Pretraining.on_before_optimizer_step
+    original = Pretraining.on_train_batch_end
 
-    def watched(self: Pretraining, optimizer: torch.optim.Optimizer) -> None:
-        original(self, optimizer)
-        decayed, rest = optimizer.param_groups
+    def watched(self: Pretraining, *arguments: Any) -> None:
+        original(self, *arguments)
+        decayed, rest = self.trainer.optimizers[0].param_groups
         seen.append((decayed["lr"], decayed["weight_decay"], rest["weight_decay"]))
 
-    monkeypatch.setattr(Pretraining, "on_before_optimizer_step", watched)
+    monkeypatch.setattr(Pretraining, "on_train_batch_end", watched)
     train(settings, study, tmp_path)
     plan = Schedules(settings.model.training, 3)
     assert seen == [(plan.learning_rate(i), plan.weight_decay(i), 0.0) for i in range(len(seen))]
