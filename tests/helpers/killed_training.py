@@ -18,8 +18,9 @@ from phenoloom.config.rule_settings import PretrainSettings, TuneSettings
 from phenoloom.training import module
 from phenoloom.training.module import Pretraining
 from phenoloom.training.pretrain import pretrain
-from phenoloom.training.tune import tune
+from phenoloom.training.tune import Search, tune
 from tests.helpers.studies import study_input
+from tests.helpers.training import task_of
 
 
 def main(what: str, text: str, folder: str, output: str, calls: str) -> None:
@@ -45,12 +46,17 @@ def main(what: str, text: str, folder: str, output: str, calls: str) -> None:
         module.SECONDS_BETWEEN_SAVES = 0.0
         Pretraining.training_step = counted_step  # type: ignore[method-assign]
         settings = PretrainSettings.parse(text)
-        pretrain(settings, [study_input(Path(folder), settings.model.view)], Path(output))
+        pretrain(task_of(settings), [study_input(Path(folder), settings.model.view)], Path(output))
     else:
         Pretraining.save = counted_save  # type: ignore[method-assign]
         search = TuneSettings.parse(text)
         study = study_input(Path(folder), search.model.view)
-        tune(search, study, Path(output) / "worker-0.json", hardware=Hardware(accelerator="cpu"))
+        tune(
+            Search(task_of(search), search.tune),
+            study,
+            Path(output) / "worker-0.json",
+            hardware=Hardware(accelerator="cpu"),
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from .command import THREADS, Argument, path, rule, scratch
 
 if TYPE_CHECKING:
+    from ..config.rule_settings import PretrainSettings
     from ..config.training import RunOptions
+    from ..training.task import TrainingTask
 
 _TRAINING = (
     path("--index"),
@@ -34,17 +36,21 @@ _TRAINING = (
 )
 def tune(a: argparse.Namespace) -> None:
     """Try settings of a model in one split's train groups."""
+    from ..artifacts.provenance import Provenance
     from ..artifacts.scratch import scratch_folder
     from ..config.hardware import Hardware
     from ..config.rule_settings import TuneSettings
     from ..data.study_input import StudyInput, staged_studies
-    from ..training.tune import Worker, tune
+    from ..training.task import TrainingTask
+    from ..training.tune import Search, Worker, tune
 
     settings = TuneSettings.parse(a.settings)
+    made_by = Provenance.of(settings)
+    task = TrainingTask(settings.model_name, settings.model, settings.split, settings.seed, made_by)
     own = StudyInput.in_folder(settings.study, a.index, a.folds, a.stores)
     hardware = Hardware(accelerator=a.accelerator, threads=a.threads)
     with staged_studies([own], scratch_folder(a.scratch)) as (study,):
-        tune(settings, study, a.output, Worker(a.worker, a.workers), hardware, _options(a))
+        tune(Search(task, settings.tune), study, a.output, Worker(a.worker, a.workers), hardware, _options(a))
 
 
 @rule(
@@ -56,7 +62,7 @@ def choose(a: argparse.Namespace) -> None:
     from ..config.rule_settings import TuneSettings
     from ..training.choose import choose
 
-    choose(TuneSettings.parse(a.settings), a.workers, a.trials, a.output)
+    choose(TuneSettings.parse(a.settings).tune, a.workers, a.trials, a.output)
 
 
 @rule(
@@ -90,7 +96,7 @@ def pretrain(a: argparse.Namespace) -> None:
     own = StudyInput.in_folder(settings.study, a.index, a.folds, a.stores)
     others = [StudyInput.in_folder(name, *map(Path, files)) for name, *files in a.also]
     with staged_studies([own, *others], scratch_folder(a.scratch)) as studies:
-        pretrain(settings, studies, a.output, hardware, _options(a), tuned)
+        pretrain(_task(settings), studies, a.output, hardware, _options(a), tuned)
 
 
 def _options(a: argparse.Namespace) -> RunOptions:
@@ -104,3 +110,14 @@ def _options(a: argparse.Namespace) -> RunOptions:
     }
     collapse = Collapse(**{key: value for key, value in floors.items() if value is not None})
     return RunOptions(a.compile, a.gradient_checkpointing, collapse)
+
+
+def _task(settings: PretrainSettings) -> TrainingTask:
+    """Return what the settings of rule `pretrain` ask for."""
+    from ..artifacts.provenance import Provenance
+    from ..training.task import TrainingTask
+
+    made_by = Provenance.of(settings)
+    return TrainingTask(
+        settings.model_name, settings.model, settings.split, settings.seed, made_by, mixture=settings.mixture
+    )

@@ -13,7 +13,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from ..config.load import with_values
-from ..config.rule_settings import PretrainSettings, TuneSettings
+from ..config.rule_settings import PretrainSettings
 from ..config.search import Tune
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
@@ -21,11 +21,11 @@ from ..models.checkpoint import Tuned
 from .tune import EPOCHS, REASON, SLOT, finished_trial, open_journal
 
 
-def choose(settings: TuneSettings, workers: Sequence[Path], trials: Path, output: Path) -> None:
+def choose(tune: Tune, workers: Sequence[Path], trials: Path, output: Path) -> None:
     """Write the table of all trials and, last, the best settings; of equal values those of the first slot.
 
     Args:
-        settings: The search.
+        tune: What was searched for.
         workers: What each job of the search wrote.
         trials: The table (TSV), with a line a slot.
         output: The best settings (YAML).
@@ -40,8 +40,8 @@ def choose(settings: TuneSettings, workers: Sequence[Path], trials: Path, output
             f"The workers {', '.join(map(str, workers))} searched on other data or settings than each other; delete "
             "them and rerun the step `tune`"
         )
-    journal = open_journal(workers[0].parent / journals.pop(), settings.tune)
-    found = [finished_trial(journal, slot) for slot in range(settings.tune.trials)]
+    journal = open_journal(workers[0].parent / journals.pop(), tune)
+    found = [finished_trial(journal, slot) for slot in range(tune.trials)]
     done = [trial for trial in found if trial is not None]
     if len(done) != len(found):
         raise PhenoloomError(
@@ -53,10 +53,10 @@ def choose(settings: TuneSettings, workers: Sequence[Path], trials: Path, output
     if not complete:
         reasons = sorted({str(trial.user_attrs.get(REASON, "stopped early")) for trial in done})
         raise PhenoloomError(f"None of {len(done)} trials was finished ({'; '.join(reasons)}); change `tune.ranges`")
-    sign = -1 if settings.tune.maximise else 1
+    sign = -1 if tune.maximise else 1
     value, best = min(complete, key=lambda one: (sign * one[0], one[1].user_attrs[SLOT]))
-    _write_trials(trials, done, settings.tune)
-    tuned = Tuned(metric=settings.tune.metric, value=value, trials=len(done), settings=best.params)
+    _write_trials(trials, done, tune)
+    tuned = Tuned(metric=tune.metric, value=value, trials=len(done), settings=best.params)
     text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_atomically(output, lambda file: file.write(text.encode()))
 

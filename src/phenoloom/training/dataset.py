@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..artifacts.manifest import read_manifest
-from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
 from ..data.domain import NetworkInputs, Opened, domain_of
@@ -23,6 +22,7 @@ from ..data.sources import StudySource
 from ..data.study_input import StudyInput
 from ..splits.split import ALL, TRAIN, Split, hold_out
 from .pairs import KINDS
+from .task import TrainingTask
 
 LEAST_ROWS = 4
 UNIT_COLUMNS = ["id", "image_id", "plate", "well"]
@@ -111,19 +111,19 @@ class TrainingSet:
         return digest.hexdigest()
 
 
-def read_training_set(settings: PretrainSettings, study: StudyInput) -> TrainingSet:
+def read_training_set(task: TrainingTask, study: StudyInput) -> TrainingSet:
     """Return the rows of a study that may be trained on, in the order of their ids, and open their items.
 
     Raises:
         PhenoloomError: There are too few rows outside the test groups, or a channel has no place in the network.
     """
-    domain = domain_of(settings.model)
+    domain = domain_of(task.model)
     known = [KINDS[domain.pairs][0]] if domain.pairs and domain.pairs in KINDS else []
-    table = with_groups(read_rows(settings, study.index, known), split := Split.read(study.folds))
-    table = table[np.isin(split.roles(table, settings.split), [TRAIN, ALL])]
+    table = with_groups(read_rows(task, study.index, known), split := Split.read(study.folds))
+    table = table[np.isin(split.roles(table, task.split), [TRAIN, ALL])]
     if len(table) == 0:
-        raise PhenoloomError(f"{study.index} has no row outside the test groups of {settings.split}; use fewer folds")
-    part = open_part(settings, study, table)
+        raise PhenoloomError(f"{study.index} has no row outside the test groups of {task.split}; use fewer folds")
+    part = open_part(task, study, table)
     return TrainingSet(
         part.source,
         part.table,
@@ -138,13 +138,13 @@ def read_training_set(settings: PretrainSettings, study: StudyInput) -> Training
     )
 
 
-def read_rows(settings: PretrainSettings, index: Path, known: Sequence[str] = ()) -> pd.DataFrame:
+def read_rows(task: TrainingTask, index: Path, known: Sequence[str] = ()) -> pd.DataFrame:
     """Read the columns of an index that training needs, and those in `known`."""
     there = set(pq.read_schema(index).names)
-    wanted = [FOREGROUND] if settings.model.training.foreground_exponent else []
+    wanted = [FOREGROUND] if task.model.training.foreground_exponent else []
     columns = [
         *dict.fromkeys([*UNIT_COLUMNS, *wanted, *known, *({LABEL} & there)]),
-        *domain_of(settings.model).columns,
+        *domain_of(task.model).columns,
     ]
     table: pd.DataFrame = pq.read_table(index, columns=columns).to_pandas()
     return table
@@ -155,29 +155,29 @@ def with_groups(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     return table.assign(unit_group=split.groups_of(table))
 
 
-def open_part(settings: PretrainSettings, study: StudyInput, table: pd.DataFrame) -> StudyPart:
+def open_part(task: TrainingTask, study: StudyInput, table: pd.DataFrame) -> StudyPart:
     """Open the items of the rows of a study that may be trained on, and hold out groups for early stopping.
 
     Args:
-        settings: The training.
+        task: The training.
         study: The study.
         table: Rows of its index.
 
     Raises:
         PhenoloomError: There are too few rows with an item.
     """
-    domain = domain_of(settings.model)
+    domain = domain_of(task.model)
     # By id: the order of the index depends on the number of shards, and weights must not.
     table = table.sort_values("id", ignore_index=True)
     opened: Opened = domain.open(table, study.stores)
     table = table[opened.found].reset_index(drop=True)
-    whose = f" of {study.name}" if study.name != settings.study else ""
+    whose = f" of {study.name}" if study.name != task.study else ""
     if len(table) < LEAST_ROWS:
         raise PhenoloomError(
-            f"{settings.model_name} needs at least {LEAST_ROWS} {settings.model.view}{whose} outside the test "
-            f"groups of {settings.split}, found {len(table)}; add data or use fewer folds"
+            f"{task.name} needs at least {LEAST_ROWS} {task.model.view}{whose} outside the test "
+            f"groups of {task.split}, found {len(table)}; add data or use fewer folds"
         )
-    held = hold_out(table["unit_group"], table["id"], settings.model.training.validation_fraction, settings.seed)
+    held = hold_out(table["unit_group"], table["id"], task.model.training.validation_fraction, task.seed)
     train, validation = np.flatnonzero(~held), np.flatnonzero(held)
     statistics = domain.statistics(table.iloc[train])
     return StudyPart(study.name, opened.source, table, train, validation, opened.lost, statistics)

@@ -11,7 +11,6 @@ import torch
 
 from ..artifacts.layout import GPU_USAGE
 from ..config.hardware import Hardware
-from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
 from ..core.gpu_usage import recorded_use
 from ..core.seeds import stable_seed
@@ -30,12 +29,13 @@ from .multi_study import rows_of_study
 from .pairs import pair_keys
 from .resume import ResumeFolder
 from .sampling import samplers
+from .task import TrainingTask
 from .trainer import fit
 
 
 @contextmanager
 def fitted(
-    settings: PretrainSettings,
+    task: TrainingTask,
     data: TrainingSet,
     output: Path,
     hardware: Hardware = Hardware(),  # noqa: B008 - frozen
@@ -45,57 +45,55 @@ def fitted(
     """Yield a training that has ended, continued from its state in `output` if there is one; the state stays there.
 
     Args:
-        settings: The training.
+        task: The training.
         data: What is trained on.
         output: Folder of the model.
         hardware: The processes of the training; each of them calls this.
         options: How the training is run.
         watch: Sees the progress after each epoch, and may stop the training.
     """
-    rank, training = process_rank(hardware), settings.model.training
+    rank, training = process_rank(hardware), task.model.training
     torch.set_num_threads(training.threads)
     # The first draw is that of models from before there were others.
-    seed = stable_seed(settings.seed, settings.split, *([training.seed] if training.seed else []))
+    seed = stable_seed(task.seed, task.split, *([training.seed] if training.seed else []))
     pl.seed_everything(seed, verbose=False)
     device = training_device(hardware.accelerator, rank % hardware.devices)
-    objective = _network(settings, data, seed, hardware, options).to(device)
-    resume = ResumeFolder(output, settings.digest(), data.fingerprint())
+    objective = _network(task, data, seed, hardware, options).to(device)
+    resume = ResumeFolder(output, task.digest, data.fingerprint())
     with (
         Loader(data.source, hardware.threads, device) as train,
         Loader(data.source, hardware.threads, device) as validation,
     ):
-        train_sampler, validation_sampler = samplers(settings, data)
+        train_sampler, validation_sampler = samplers(task, data)
         batches = TrainingData(
             train,
             validation,
             data.train,
             data.validation,
-            choose_sample(*shown_rows(settings, data), data.labels, seed),
-            preparation(domain_of(settings.model), settings.study, data, objective.makes_views),
+            choose_sample(*shown_rows(task, data), data.labels, seed),
+            preparation(domain_of(task.model), task.study, data, objective.makes_views),
             pair_keys(data.table, objective.pairs) if objective.pairs else None,
             train_sampler,
             validation_sampler,
         )
-        name = f"{settings.model_name} {settings.split}"
+        name = f"{task.name} {task.split}"
         module = Pretraining(name, objective, training, batches, seed, resume, options.collapse)
         module.watch = watch
         with recorded_use(device, output / GPU_USAGE) if rank == 0 else nullcontext():
-            fit(module, settings, output, device, hardware)
+            fit(module, task, output, device, hardware)
         yield module
 
 
-def shown_rows(settings: PretrainSettings, data: TrainingSet) -> tuple[Rows, Rows]:
+def shown_rows(task: TrainingTask, data: TrainingSet) -> tuple[Rows, Rows]:
     """Return the rows of training and of validation that monitors and pictures show."""
-    return rows_of_study(data, settings.study) if data.studies else (data.train, data.validation)
+    return rows_of_study(data, task.study) if data.studies else (data.train, data.validation)
 
 
-def _network(
-    settings: PretrainSettings, data: TrainingSet, seed: int, hardware: Hardware, options: RunOptions
-) -> Objective:
+def _network(task: TrainingTask, data: TrainingSet, seed: int, hardware: Hardware, options: RunOptions) -> Objective:
     """Return the network with its initial weights, made ready for the processes and options of the training."""
     names = data.inputs.names or data.channels
-    size = domain_of(settings.model).network_size(names, data.points)
-    objective = initial_objective(settings.model, size, seed, names, placed=data.inputs.names is not None)
+    size = domain_of(task.model).network_size(names, data.points)
+    objective = initial_objective(task.model, size, seed, names, placed=data.inputs.names is not None)
     if hardware.processes > 1:
         synchronise_batch_norms(objective)
     if options.gradient_checkpointing:

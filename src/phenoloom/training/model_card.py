@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..artifacts.provenance import Provenance
-from ..config.rule_settings import PretrainSettings
 from ..data.domain import domain_of
 from ..models.checkpoint import Card, Statistics, StudyCard, Tuned
 from ..models.preprocessing import preparation_of
 from .dataset import StudyPart, TrainingSet
 from .module import Pretraining
+from .task import TrainingTask
 
 
 def model_card(
-    settings: PretrainSettings,
+    task: TrainingTask,
     data: TrainingSet,
     module: Pretraining,
     stores: tuple[Path, ...],
@@ -23,7 +22,7 @@ def model_card(
     """Return the card of a training that has ended.
 
     Args:
-        settings: The training.
+        task: The training.
         data: What it was trained on.
         module: The training after its last epoch.
         stores: Manifests of the study that vectors are made of, which state how its items were made.
@@ -31,14 +30,14 @@ def model_card(
     """
     normaliser = data.normaliser
     return Card(
-        name=settings.model_name,
-        study=settings.study,
-        split=settings.split,
-        seed=settings.seed,
+        name=task.name,
+        study=task.study,
+        split=task.split,
+        seed=task.seed,
         initial_seed=module.seed,
-        **Provenance.of(settings).record(),
-        model=settings.model,
-        supervision=domain_of(settings.model).supervision,
+        **task.made_by.record(),
+        model=task.model,
+        supervision=domain_of(task.model).supervision,
         channels=data.channels,
         inputs=data.inputs.names,
         mean=list(normaliser.mean) if normaliser else None,

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..config.representation import Mixture
-from ..config.rule_settings import PretrainSettings
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
 from ..data.domain import domain_of
@@ -30,6 +29,7 @@ from ..splits.units import unit_ids
 from .dataset import LABEL, UNIT_COLUMNS, StudyPart, TrainingSet, open_part, read_rows, with_groups
 from .pairs import KINDS
 from .sampling import shares
+from .task import TrainingTask
 
 SAME_GROUP, SAME_IMAGE = "group called like a test group", "group with an image of a test group"
 
@@ -49,11 +49,11 @@ class HeldOut:
     digests: frozenset[str]
 
 
-def read_studies(settings: PretrainSettings, mixture: Mixture, studies: Sequence[StudyInput]) -> TrainingSet:
+def read_studies(task: TrainingTask, mixture: Mixture, studies: Sequence[StudyInput]) -> TrainingSet:
     """Return the rows of all studies of a mixture, one study after the other in the order of their names.
 
     Args:
-        settings: The training.
+        task: The training.
         mixture: The studies to train on.
         studies: These studies, and the one that vectors are made of.
 
@@ -61,18 +61,18 @@ def read_studies(settings: PretrainSettings, mixture: Mixture, studies: Sequence
         PhenoloomError: `studies` are not those of the settings, the model contrasts pairs that only one study knows,
             a channel has no place, or too little of a study may be seen.
     """
-    own, others = _own_and_others(settings, mixture, studies)
-    _refuse_pairs(settings)
-    domain = domain_of(settings.model)
-    held_out = _held_out(settings, mixture, own)
-    trained = sorted([*([own] if settings.trained_here else []), *others], key=lambda study: study.name)
-    parts = [_part(settings, study, None if study is own else held_out) for study in trained]
-    weights = shares({part.name: len(part.train) for part in parts}, settings.model.training.balance)
+    own, others = _own_and_others(task, mixture, studies)
+    _refuse_pairs(task)
+    domain = domain_of(task.model)
+    held_out = _held_out(task, mixture, own)
+    trained = sorted([*([own] if task.trained_here else []), *others], key=lambda study: study.name)
+    parts = [_part(task, study, None if study is own else held_out) for study in trained]
+    weights = shares({part.name: len(part.train) for part in parts}, task.model.training.balance)
     parts = [replace(part, share=float(share)) for part, share in zip(parts, weights, strict=True)]
     source = MixedSource([part.source for part in parts])
     data = TrainingSet(
         source,
-        _all_rows(parts, settings.study),
+        _all_rows(parts, task.study),
         np.concatenate([part.train + start for part, start in zip(parts, source.starts[:-1], strict=True)]),
         np.concatenate([part.validation + start for part, start in zip(parts, source.starts[:-1], strict=True)]),
         sum(part.lost for part in parts),
@@ -83,18 +83,18 @@ def read_studies(settings: PretrainSettings, mixture: Mixture, studies: Sequence
         domain.points(part.source for part in parts),
         tuple(parts),
     )
-    return _with_own_statistics(settings, data, own)
+    return _with_own_statistics(task, data, own)
 
 
 def _own_and_others(
-    settings: PretrainSettings, mixture: Mixture, studies: Sequence[StudyInput]
+    task: TrainingTask, mixture: Mixture, studies: Sequence[StudyInput]
 ) -> tuple[StudyInput, list[StudyInput]]:
     by_name = {study.name: study for study in studies}
-    own = by_name.pop(settings.study)
-    expected = set(mixture.studies) - {settings.study}
+    own = by_name.pop(task.study)
+    expected = set(mixture.studies) - {task.study}
     if by_name.keys() != expected:
         raise PhenoloomError(
-            f"{settings.model_name} is trained on {', '.join(mixture.studies)}, so `--also` must give "
+            f"{task.name} is trained on {', '.join(mixture.studies)}, so `--also` must give "
             f"{', '.join(sorted(expected))}, found {', '.join(by_name) or 'none'}"
         )
     return own, list(by_name.values())
@@ -108,13 +108,13 @@ def _all_rows(parts: Sequence[StudyPart], own: str) -> pd.DataFrame:
     return table
 
 
-def _part(settings: PretrainSettings, study: StudyInput, held_out: HeldOut | None) -> StudyPart:
+def _part(task: TrainingTask, study: StudyInput, held_out: HeldOut | None) -> StudyPart:
     """Return what may be seen of a study; `held_out` is given for each study but the model's own."""
     known = [name for name in ("group", "digest") if name in pq.read_schema(study.index).names]
-    table = with_groups(read_rows(settings, study.index, known), split := Split.read(study.folds))
+    table = with_groups(read_rows(task, study.index, known), split := Split.read(study.folds))
     taken: dict[str, int] = {}
     if held_out is None:
-        table = table[np.isin(split.roles(table, settings.split), [TRAIN, ALL])]
+        table = table[np.isin(split.roles(table, task.split), [TRAIN, ALL])]
     else:
         out = _taken_out(table, held_out)
         taken = {reason: int(mask.sum()) for reason, mask in out.items()}
@@ -122,15 +122,15 @@ def _part(settings: PretrainSettings, study: StudyInput, held_out: HeldOut | Non
     if len(table) == 0:
         counted = ", ".join(f"{count} rows in a {reason}" for reason, count in taken.items() if count)
         raise PhenoloomError(
-            f"Nothing of {study.name} may be seen by {settings.model_name} for {settings.split} of {settings.study}: "
+            f"Nothing of {study.name} may be seen by {task.name} for {task.split} of {task.study}: "
             f"{counted or 'all of it is tested'}; where groups of the two studies share names but nothing else, "
             "set `shared_groups: keep`, else leave the study out of `trained_on`"
         )
     columns = [name for name in table.columns if name not in ("group", "digest")]
-    return replace(open_part(settings, study, table[columns]), taken_out=taken)
+    return replace(open_part(task, study, table[columns]), taken_out=taken)
 
 
-def _held_out(settings: PretrainSettings, mixture: Mixture, own: StudyInput) -> HeldOut:
+def _held_out(task: TrainingTask, mixture: Mixture, own: StudyInput) -> HeldOut:
     """Return what the other studies must not show: the test groups of the split, or everything that is ever tested.
 
     The latter is for one encoder that serves all folds; of a transductive one nothing is held out.
@@ -138,10 +138,10 @@ def _held_out(settings: PretrainSettings, mixture: Mixture, own: StudyInput) -> 
     there = pq.read_schema(own.index).names
     table = pq.read_table(own.index, columns=[*UNIT_COLUMNS, *({"group", "digest"} & set(there))]).to_pandas()
     split = Split.read(own.folds)
-    if settings.split != ALL:
-        tested = split.roles(table, settings.split) == TEST
+    if task.split != ALL:
+        tested = split.roles(table, task.split) == TEST
     else:
-        tested = np.full(len(table), not settings.trained_here)
+        tested = np.full(len(table), not task.trained_here)
     kind = str(split.facts.get("group", "object"))
     hidden = table[tested]
     names = _group_names(hidden, kind) if mixture.shared_groups == "drop" else []
@@ -169,18 +169,18 @@ def _group_names(table: pd.DataFrame, kind: str) -> set[str]:
     return set(names[names != ""])
 
 
-def _with_own_statistics(settings: PretrainSettings, data: TrainingSet, own: StudyInput) -> TrainingSet:
+def _with_own_statistics(task: TrainingTask, data: TrainingSet, own: StudyInput) -> TrainingSet:
     """Return the training set with the statistics by which items of the model's own study will be embedded.
 
     Where the study is not trained on, these are the statistics of its train groups in each split.
     """
-    domain = domain_of(settings.model)
+    domain = domain_of(task.model)
     part = next((part for part in data.studies if part.name == own.name), None)
     if part is not None:
         return replace(data, normaliser=part.normaliser, channels=part.source.channels)
     if not domain.normalises:
         return data
-    table, split = read_rows(settings, own.index), Split.read(own.folds)
+    table, split = read_rows(task, own.index), Split.read(own.folds)
     by_fold: dict[str, Normaliser] = {}
     for name in split.names:
         seen = table[split.roles(table, name) == TRAIN]
@@ -194,11 +194,11 @@ def _with_own_statistics(settings: PretrainSettings, data: TrainingSet, own: Stu
     return replace(data, normaliser=domain.statistics(table), fold_normalisers=by_fold, channels=channels)
 
 
-def _refuse_pairs(settings: PretrainSettings) -> None:
-    pairs = domain_of(settings.model).pairs
+def _refuse_pairs(task: TrainingTask) -> None:
+    pairs = domain_of(task.model).pairs
     if pairs in KINDS:
         raise PhenoloomError(
-            f"`contrast.pairs: {pairs}` needs what one study states about its images, and {settings.model_name} is "
+            f"`contrast.pairs: {pairs}` needs what one study states about its images, and {task.name} is "
             "trained on several; use `views` or `channels`"
         )
 

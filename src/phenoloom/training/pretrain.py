@@ -12,7 +12,6 @@ import torch
 
 from ..artifacts.layout import ModelFolder
 from ..config.hardware import Hardware
-from ..config.rule_settings import PretrainSettings
 from ..config.training import RunOptions
 from ..core.atomic import remove_leftovers, write_atomically
 from ..data.loader import Rows
@@ -24,12 +23,13 @@ from .launch import process_rank
 from .model_card import model_card
 from .module import Pretraining
 from .multi_study import read_studies
+from .task import TrainingTask
 
 EXAMPLE_COUNT = 8
 
 
 def pretrain(
-    settings: PretrainSettings,
+    task: TrainingTask,
     studies: Sequence[StudyInput],
     output: Path,
     hardware: Hardware = Hardware(),  # noqa: B008 - frozen
@@ -41,7 +41,7 @@ def pretrain(
     Times are written to `throughput.csv` beside them, so that the other files are the same bytes in every run.
 
     Args:
-        settings: The training.
+        task: The training.
         studies: The study that vectors will be made of, and the others that the settings name.
         output: Folder of the model.
         hardware: The processes of the training: each of them calls this, and the first one writes. `hardware.threads`
@@ -59,26 +59,26 @@ def pretrain(
     if first:
         for path in (folder.card, folder.metrics, folder.throughput, folder.reconstructions, folder.weights):
             remove_leftovers(path)
-    own = next(study for study in studies if study.name == settings.study)
-    data = training_set(settings, own, studies)
-    with fitted(settings, data, output, hardware, options) as module:
+    own = next(study for study in studies if study.name == task.study)
+    data = training_set(task, own, studies)
+    with fitted(task, data, output, hardware, options) as module:
         if not first:
             return
         module.objective.load_state_dict(module.progress.best)
-        examples = _examples(module, shown_rows(settings, data)[1][:EXAMPLE_COUNT])
+        examples = _examples(module, shown_rows(task, data)[1][:EXAMPLE_COUNT])
     save_weights(output, module.progress.best)
     _write_rows(folder.metrics, module.progress.history)
     _write_rows(folder.throughput, module.progress.speeds)
     if examples:
         write_atomically(folder.reconstructions, lambda file: np.savez(file, allow_pickle=False, **examples))
-    save_card(output, model_card(settings, data, module, own.stores, tuned))
+    save_card(output, model_card(task, data, module, own.stores, tuned))
     module.resume.remove()
 
 
-def training_set(settings: PretrainSettings, own: StudyInput, studies: Sequence[StudyInput]) -> TrainingSet:
+def training_set(task: TrainingTask, own: StudyInput, studies: Sequence[StudyInput]) -> TrainingSet:
     """Return what a training reads: the study `own`, or the mixture of studies that the settings name."""
-    mixture = settings.mixture
-    return read_training_set(settings, own) if mixture is None else read_studies(settings, mixture, studies)
+    mixture = task.mixture
+    return read_training_set(task, own) if mixture is None else read_studies(task, mixture, studies)
 
 
 @torch.inference_mode()

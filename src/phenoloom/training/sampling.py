@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.rule_settings import PretrainSettings
 from ..config.training import Balance
 from ..core.errors import PhenoloomError
 from ..data.loader import Rows
 from .dataset import FOREGROUND, TrainingSet
+from .task import TrainingTask
 
 Floats = NDArray[np.float64]
 
@@ -155,16 +155,16 @@ class Balanced:
         return passes(rows, quota, seed, epoch) if weights is None else weighted(rows, weights, quota, seed, epoch)
 
 
-def samplers(settings: PretrainSettings, data: TrainingSet) -> tuple[Balanced | None, Balanced | None]:
+def samplers(task: TrainingTask, data: TrainingSet) -> tuple[Balanced | None, Balanced | None]:
     """Return the orders of training and of validation where they are other than each row once.
 
     Training takes rows by the shares of studies, or by foreground. Validation takes as many rows as there are, and
     does not weigh by foreground, so that every tile counts alike.
     """
-    training, several = settings.model.training, bool(data.studies)
+    training, several = task.model.training, bool(data.studies)
     if not several and not training.foreground_exponent:
         return None, None
-    train, held, parts = {settings.study: data.train}, {settings.study: data.validation}, np.ones(1)
+    train, held, parts = {task.study: data.train}, {task.study: data.validation}, np.ones(1)
     if several:
         starts = np.cumsum([0, *(len(part.table) for part in data.studies)])
         parts = np.array([part.share for part in data.studies])

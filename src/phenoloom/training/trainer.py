@@ -16,29 +16,27 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ..config.hardware import Hardware
-from ..config.rule_settings import PretrainSettings
 from ..nets.torch_private import cpu_has_bfloat16
 from .launch import environment, strategy
 from .module import Pretraining
+from .task import TrainingTask
 
 TERMINATED = 128 + 15
 
 
-def fit(
-    module: Pretraining, settings: PretrainSettings, output: Path, device: torch.device, hardware: Hardware
-) -> None:
+def fit(module: Pretraining, task: TrainingTask, output: Path, device: torch.device, hardware: Hardware) -> None:
     """Train from the saved state, if there is one, to the end.
 
     A job that is asked to end by SIGTERM saves its state and exits with the code of that signal.
 
     Args:
         module: The training.
-        settings: Its settings.
+        task: The model and what it is for.
         output: Folder of the model, in which the log of TensorBoard is written.
         device: The device of this process.
         hardware: The processes of the training.
     """
-    training = settings.model.training
+    training = task.model.training
     module.restore()
     if module.ended:
         return
@@ -54,7 +52,7 @@ def fit(
             deterministic="warn" if device.type == "cuda" else None,
             plugins=[environment(hardware), _precision(training.precision, device)],
             callbacks=module.callbacks,
-            logger=TensorBoardLogger(output, name="tensorboard", version=settings.digest()[:12]),
+            logger=TensorBoardLogger(output, name="tensorboard", version=task.digest[:12]),
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             enable_checkpointing=False,

@@ -8,11 +8,13 @@ saved state.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -22,20 +24,53 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..config.hardware import Hardware
 from ..config.load import with_values
-from ..config.rule_settings import PretrainSettings, TuneSettings
 from ..config.search import Range, Tune, Value
 from ..config.training import RunOptions
 from ..core.atomic import write_atomically
+from ..core.canonical_json import canonical_json
 from ..core.errors import PhenoloomError, TrainingFailedError
 from ..core.seeds import stable_seed
 from ..data.study_input import StudyInput
 from .dataset import read_training_set
 from .fit import fitted
 from .resume import Progress
+from .task import TrainingTask
 
 SLOT, REASON, EPOCHS = "slot", "reason", "epochs"
 LOST_LOCK_S = 30
 """Seconds without news after which the lock of a worker that was killed is removed."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for the settings of a model.
+
+    Attributes:
+        task: The training with the settings of the model's file.
+        tune: What is searched for, and how.
+    """
+
+    task: TrainingTask
+    tune: Tune
+
+    def trial(self, values: Mapping[str, Value]) -> TrainingTask:
+        """Return the training with the values of a trial.
+
+        Args:
+            values: Dotted key of the model -> value.
+
+        Raises:
+            PhenoloomError: The values do not fit together.
+        """
+        changes = dict(values)
+        if self.tune.epochs is not None:
+            changes["training.epochs"] = self.tune.epochs
+        if not changes:
+            return self.task
+        model = with_values(self.task.model, changes, f"a trial of {self.task.name}")
+        text = canonical_json({"search": self.task.digest, "model": model.model_dump(mode="json")})
+        made_by = replace(self.task.made_by, settings_sha256=hashlib.sha256(text.encode()).hexdigest())
+        return replace(self.task, model=model, made_by=made_by)
 
 
 @dataclass(frozen=True)
@@ -56,7 +91,7 @@ class Worker:
 
 
 def tune(
-    settings: TuneSettings,
+    search: Search,
     study: StudyInput,
     output: Path,
     worker: Worker = Worker(),
@@ -69,7 +104,7 @@ def tune(
     decide.
 
     Args:
-        settings: The search.
+        search: The search.
         study: The study.
         output: The file of this worker.
         worker: The worker.
@@ -78,16 +113,16 @@ def tune(
     """
     output.unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data = read_training_set(_settings_of(settings, {}), study).fingerprint()
-    name = f"journal-{settings.digest()[:12]}-{data[:12]}.log"
-    search = _Search(settings, study, open_journal(output.parent / name, settings.tune), hardware, options)
-    slots = worker.slots(settings.tune.trials)
+    data = read_training_set(search.trial({}), study).fingerprint()
+    name = f"journal-{search.task.digest[:12]}-{data[:12]}.log"
+    trials = _Trials(search, study, open_journal(output.parent / name, search.tune), hardware, options)
+    slots = worker.slots(search.tune.trials)
     for slot in slots:
-        if finished_trial(search.journal, slot) is None:
+        if finished_trial(trials.journal, slot) is None:
             folder = output.parent / f"trial-{slot}"
-            search.run(search.ask(slot, several=worker.count > 1), folder)
+            trials.run(trials.ask(slot, several=worker.count > 1), folder)
             shutil.rmtree(folder, ignore_errors=True)
-    facts = {"journal": name, "slots": list(slots), "settings_sha256": settings.digest()}
+    facts = {"journal": name, "slots": list(slots), "settings_sha256": search.task.digest}
     write_atomically(output, lambda file: file.write((json.dumps(facts) + "\n").encode()))
 
 
@@ -111,10 +146,10 @@ def open_journal(path: Path, tune: Tune) -> optuna.Study:
 
 
 @dataclass(frozen=True)
-class _Search:
+class _Trials:
     """What all trials of a worker share."""
 
-    settings: TuneSettings
+    search: Search
     study: StudyInput
     journal: optuna.Study
     hardware: Hardware
@@ -127,12 +162,12 @@ class _Search:
             slot: Number of the slot.
             several: Whether several workers ask at the same time.
         """
-        tune = self.settings.tune
+        tune = self.search.tune
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             # Seeded by the slot, not by the number of trials before, so that a killed run continues to the same end.
             sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
-                seed=stable_seed(self.settings.seed, self.settings.split, slot),
+                seed=stable_seed(self.search.task.seed, self.search.task.split, slot),
                 n_startup_trials=tune.random_trials,
                 constant_liar=several,
             )
@@ -153,16 +188,16 @@ class _Search:
         job: the settings are not to blame, and a rerun tries them again.
         """
         try:
-            tried = _settings_of(self.settings, trial.params)
+            tried = self.search.trial(trial.params)
         except PhenoloomError as error:
             self._fail(trial, error)
             return
-        watch = _Pruning(trial, self.settings.tune)
+        watch = _Pruning(trial, self.search.tune)
         data = read_training_set(tried, self.study)
         try:
             with fitted(tried, data, folder, self.hardware, self.options, watch=watch) as module:
                 progress = module.progress
-            best = metric_of(progress.history[progress.best_epoch - 1], self.settings.tune.metric)
+            best = metric_of(progress.history[progress.best_epoch - 1], self.search.tune.metric)
         except TrainingFailedError as error:
             self._fail(trial, error)
             return
@@ -226,17 +261,6 @@ def distribution(allowed: Range) -> BaseDistribution:
     if allowed.whole:
         return IntDistribution(int(allowed.low), int(allowed.high), log=allowed.log, step=int(allowed.step or 1))
     return FloatDistribution(float(allowed.low), float(allowed.high), log=allowed.log, step=allowed.step)
-
-
-def _settings_of(settings: TuneSettings, values: dict[str, Value]) -> PretrainSettings:
-    """Return the settings of a training with the values of a trial."""
-    changes = dict(values)
-    if settings.tune.epochs is not None:
-        changes["training.epochs"] = settings.tune.epochs
-    model = with_values(settings.model, changes, f"a trial of {settings.model_name}") if changes else settings.model
-    return PretrainSettings(
-        **{name: getattr(settings, name) for name in ("algorithm", "study", "model_name", "split", "seed")}, model=model
-    )
 
 
 def _pruner(tune: Tune) -> optuna.pruners.BasePruner:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers.studies import StudyOnDisk, image_settings
+from tests.helpers.training import task_of
 
 from phenoloom.artifacts import scratch as scratch_module
 from phenoloom.artifacts.scratch import scratch_folder, staged_output, staged_stores
@@ -86,7 +87,7 @@ def test_a_model_trained_on_copies_is_the_same_model(tmp_path: Path) -> None:
     local.mkdir()
     for name, scratch in (("direct", None), ("staged", local)):
         with staged_studies([study.input()], scratch) as studies:
-            pretrain(image_settings(), studies, tmp_path / name)
+            pretrain(task_of(image_settings()), studies, tmp_path / name)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("direct", "staged")]
     assert weights[0] == weights[1]
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.studies import StudyOnDisk
+from tests.helpers.studies import StudyOnDisk, shape_settings
+from tests.helpers.training import task_of
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.core.seeds import stable_seed
@@ -19,6 +20,7 @@ from phenoloom.data.channels import Normaliser, fit_normaliser
 from phenoloom.data.loader import Epoch, Loader, cut, shuffled
 from phenoloom.data.sources import ContourSource, TileSource
 from phenoloom.data.study_input import stores_in
+from phenoloom.training.dataset import read_training_set
 
 
 class Counting:
@@ -207,3 +209,12 @@ def test_contours_in_a_file_without_a_name_are_those_in_memory(study: StudyOnDis
         view.read(rows, found[-1])
     assert np.array_equal(*found)
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_the_loader_tells_how_long_it_was_waited_for(study: StudyOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = read_training_set(task_of(shape_settings()), study.input("shapes"))
+    ticks = iter(range(1000))
+    monkeypatch.setattr("phenoloom.data.loader.time.monotonic", lambda: float(next(ticks)))
+    with Loader(data.source, 1) as loader:
+        assert len(list(loader.batches([np.arange(4), np.arange(4)]))) == 2
+        assert loader.waited == 2.0

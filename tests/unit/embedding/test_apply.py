@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 from tests.helpers.steps import run_convert, run_index, run_sheet
+from tests.helpers.training import task_of
 
 from phenoloom.artifacts.layout import CARD
 from phenoloom.artifacts.parquet import table_facts
@@ -113,7 +114,7 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     trained = folder / "models" / "m" / "fold-0"
     wanted = PretrainSettings(study="mine", algorithm=1, model_name="m", model=model, split="fold-0", seed=0)
     study = StudyInput("mine", index, folds, tuple(stores))
-    pretrain(wanted, [study], trained)
+    pretrain(task_of(wanted), [study], trained)
     encoder = Representation("m", Encoder(trained, "fold-0"))
     embed(encoder, study, folder / "m.parquet", Provenance.of(wanted), 1)
     return Finished(folder, raw, trained, pd.read_parquet(folder / "m.parquet"))

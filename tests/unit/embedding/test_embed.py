@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
+from tests.helpers.training import task_of
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.embed import embed
@@ -27,7 +28,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
     study = StudyOnDisk(tmp_path_factory.mktemp("study"), wells=8, per_well=3)
     for settings in (image_settings(), shape_settings()):
         output = study.folder / "models" / settings.model.view
-        pretrain(settings, [study.input(settings.model.view)], output)
+        pretrain(task_of(settings), [study.input(settings.model.view)], output)
     return study
 
 
@@ -215,7 +216,7 @@ def test_large_tables_are_written_in_blocks_of_the_same_content(
 
 def test_a_transductive_model_says_that_it_has_seen_the_test_groups(study: StudyOnDisk, tmp_path: Path) -> None:
     settings = shape_settings("all", training={"epochs": 1})
-    pretrain(settings, [study.input("shapes")], tmp_path / "shapes")
+    pretrain(task_of(settings), [study.input("shapes")], tmp_path / "shapes")
     table = run(study, Representation("ae", Encoder(tmp_path / "shapes", "all")), tmp_path / "e.parquet")
     assert facts(tmp_path / "e.parquet")["seen_test_groups"] is True
     assert set(table["Metadata_role"]) == {"all"}

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
+from tests.helpers.training import task_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from phenoloom.config.study import Classify
@@ -314,7 +315,7 @@ def model(toy: StudyOnDisk, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     channels = {"names": ["DNA", "actin"], "aliases": {"nucleus": "DNA"}}
     settings = image_settings("fold-2", training={"epochs": 1}, channels=channels)
-    pretrain(settings, [toy.input()], folder)
+    pretrain(task_of(settings), [toy.input()], folder)
     return folder
 
 
@@ -385,7 +386,7 @@ def test_channels_pixels_and_encoders_that_do_not_fit_are_refused(model: Path, t
 def test_what_is_concatenated_of_another_studys_encoder_is_new_too_and_no_space_of_shapes_is_drawn(
     toy: StudyOnDisk, tmp_path: Path
 ) -> None:
-    pretrain(shape_settings("fold-2", training={"epochs": 1}), [toy.input("shapes")], tmp_path / "m")
+    pretrain(task_of(shape_settings("fold-2", training={"epochs": 1})), [toy.input("shapes")], tmp_path / "m")
     study = guest(tmp_path / "guest", ("DNA", "actin"))
     part = tmp_path / "rep" / "fold-2.parquet"
     shapes = carried(study, tmp_path / "m", part, view="shapes")

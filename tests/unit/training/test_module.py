@@ -8,20 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
-from tests.helpers.training import Killed, kill_after, train
+from tests.helpers.training import Killed, kill_after, task_of, train
 
-from phenoloom.config.image_objectives import DINO, Contrast
+from phenoloom.config.image_objectives import Contrast
 from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
-from phenoloom.config.training import Collapse, RunOptions, Training
-from phenoloom.core.errors import PhenoloomError
+from phenoloom.config.training import RunOptions, Training
 from phenoloom.data.loader import Loader
 from phenoloom.embedding.embed import embed
 from phenoloom.embedding.representation import Encoder, Representation
@@ -30,9 +26,7 @@ from phenoloom.objectives.contrast import Contrasted
 from phenoloom.objectives.mae import MaskedAutoencoder
 from phenoloom.training import compile as computing
 from phenoloom.training import module as training
-from phenoloom.training.collapse import under_floors
 from phenoloom.training.dataset import read_training_set
-from phenoloom.training.epoch_metrics import Throughput
 from phenoloom.training.module import Pretraining
 from phenoloom.training.optim import Schedules
 
@@ -151,7 +145,7 @@ def test_the_average_of_the_weights_is_validated_saved_and_embedded_with_and_mov
     assert without["train_loss"].equals(found["train_loss"])
     assert (without["val_loss"] != found["val_loss"]).all()
     card = read_card(tmp_path / "with")
-    data = read_training_set(settings, study.input())
+    data = read_training_set(task_of(settings), study.input())
     objective = load_objective(tmp_path / "with", card)
     with Loader(data.source, 1) as loader, torch.no_grad():
         (batch,) = loader.batches([data.validation])
@@ -226,187 +220,6 @@ def test_a_compiled_training_that_is_killed_continues_to_the_same_bits(
         with pytest.raises(Killed):
             train(settings, study, tmp_path / "killed", compiled)
     assert train(settings, study, tmp_path / "killed", compiled) == expected
-
-
-COLLAPSING = {"learning_rate": 0.1, "weight_decay": 9.0, "epochs": 30, "warmup_epochs": 4, "patience": 30}
-"""A decay that shrinks every weight to nothing, after some epochs of a smaller rate."""
-
-
-@pytest.mark.parametrize("kind", ["tiles", "shapes"])
-def test_a_training_whose_vectors_become_equal_stops_and_leaves_the_state_from_before(
-    kind: str, study: StudyOnDisk, tmp_path: Path
-) -> None:
-    settings = mae(**COLLAPSING) if kind == "tiles" else shape_settings(training=COLLAPSING)
-    options = RunOptions(collapse=Collapse(epochs=3))
-    with pytest.raises(PhenoloomError, match=r"the embedding has collapsed: after 3 epochs under a floor") as stopped:
-        train(settings, study, tmp_path, options)
-    state = torch.load(tmp_path / "resume" / settings.digest() / "state.pt", weights_only=True)
-    assert f"kept in {tmp_path / 'resume' / settings.digest()}, and a rerun goes on" in str(stopped.value)
-    history = state["progress"]["history"]
-    assert state["progress"]["collapsed"] == 0
-    assert 0 < len(history) < 27
-    # A dip that a later epoch makes up for is no collapse; the state is that of an epoch without one.
-    assert history[-1]["embedding_spread"] >= 1e-4
-    assert history[-1]["effective_rank"] >= 1.1
-    assert f"epoch {len(history) + 3} has " in str(stopped.value)
-    assert not (tmp_path / "model.yaml").exists()
-    assert [path.name for path in (tmp_path / "resume" / settings.digest()).iterdir()] == ["state.pt"]
-    # A rerun goes on from there, to the same end.
-    with pytest.raises(PhenoloomError) as again:
-        train(settings, study, tmp_path, options)
-    assert str(again.value) == str(stopped.value)
-
-
-@pytest.mark.parametrize("kind", ["one output for all", "all outputs alike"])
-def test_self_distillation_without_its_guards_collapses_and_stops(
-    kind: str, study: StudyOnDisk, tmp_path: Path
-) -> None:
-    # The teacher is the student, and nothing centres it; then its temperature decides what becomes of it.
-    temperature = 0.1 if kind == "one output for all" else 1.0
-    guards = {"centre_momentum": 1.0, "momentum": 0.0, "frozen_epochs": 0}
-    guards |= dict.fromkeys(("teacher_temperature", "first_teacher_temperature"), temperature)
-    small = {"prototypes": 16, "hidden": 32, "bottleneck": 16, "local_size": 16, "local_crops": 2}
-    plain = mae(epochs=12, learning_rate=1e-3, warmup_epochs=2)
-    options = RunOptions(collapse=Collapse(epochs=2))
-    for name, objective in {"guarded": small, "free": {**small, **guards}}.items():
-        settings = plain.model_copy(
-            update={"model": plain.model.model_copy(update={"objective": DINO(name="dino", **objective)})}
-        )
-        if name == "guarded":
-            assert "model.yaml" in train(settings, study, tmp_path / name, options)
-            continue
-        with pytest.raises(PhenoloomError, match=r"collapsed: after 2 epochs .* information of the codes in nats"):
-            train(settings, study, tmp_path / name, options)
-        assert not (tmp_path / name / "model.yaml").exists()
-
-
-CODES = "information of the codes in nats 0 (training.collapse.least_information 0.0001)"
-
-
-@pytest.mark.parametrize(
-    ("figures", "told"),
-    [
-        ({}, []),
-        ({"effective_rank": 1.0}, ["effective rank 1 (training.collapse.least_rank 1.1)"]),
-        ({"embedding_spread": 0.0}, ["spread 0 (training.collapse.least_spread 0.0001)"]),
-        ({"perplexity": 1.0}, [CODES]),
-        ({"perplexity": 1.01}, []),
-        ({"train_teacher_information": 0.0}, [CODES]),
-    ],
-)
-def test_figures_under_their_floors_are_told(figures: dict[str, float], told: list[str]) -> None:
-    row = {"effective_rank": 5.0, "embedding_spread": 0.5, **figures}
-    assert under_floors(row, Collapse()) == told
-    assert under_floors(row, Collapse(least_rank=0, least_spread=0, least_information=0)) == []
-
-
-def test_a_collapse_that_is_allowed_ends_with_the_last_living_weights(study: StudyOnDisk, tmp_path: Path) -> None:
-    settings = mae(**{**COLLAPSING, "epochs": 14})
-    train(settings, study, tmp_path, RunOptions(collapse=Collapse(epochs=14, least_spread=1e-2)))
-    card, curve = read_card(tmp_path), metrics(tmp_path)
-    assert curve["embedding_spread"].iloc[-1] < 1e-2
-    assert curve["embedding_spread"][card.best_epoch - 1] >= 1e-2
-    train(settings, study, tmp_path / "never", RunOptions(collapse=Collapse(epochs=0)))
-    assert metrics(tmp_path / "never")["val_loss"].equals(curve["val_loss"])
-
-
-def test_a_training_without_one_living_epoch_is_refused(study: StudyOnDisk, tmp_path: Path) -> None:
-    options = RunOptions(collapse=Collapse(epochs=9, least_rank=1e6))
-    with pytest.raises(PhenoloomError, match="there is no good state before that, and a rerun starts anew"):
-        train(shape_settings(), study, tmp_path, options)
-    assert not list(tmp_path.glob("resume/*/*.pt"))
-
-
-def test_a_training_that_recovers_goes_on(study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = train(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
-    flags = iter([False, True, True, False, True])
-    monkeypatch.setattr(training, "under_floors", lambda *_: ["nothing"] * next(flags))
-    found = train(
-        shape_settings(training={"epochs": 5}), study, tmp_path / "found", RunOptions(collapse=Collapse(epochs=3))
-    )
-    assert found["metrics.csv"] == expected["metrics.csv"]
-    assert read_card(tmp_path / "found").best_epoch == 4
-
-
-def test_a_loss_that_is_no_number_leaves_the_last_good_state(
-    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = shape_settings(training={"epochs": 5, "gradient_clip": 1e30})
-    expected = train(settings, study, tmp_path / "whole")
-    original = Schedules.learning_rate
-    with monkeypatch.context() as patch:
-        patch.setattr(Schedules, "learning_rate", lambda self, step: 1e30 if step == 7 else original(self, step))
-        patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
-        with pytest.raises(PhenoloomError, match="the loss is not finite in epoch 3"):
-            train(settings, study, tmp_path / "stopped")
-    state = torch.load(tmp_path / "stopped" / "resume" / settings.digest() / "state.pt", weights_only=True)
-    assert all(bool(torch.isfinite(value).all()) for value in state["objective"].values())
-    # Step 7 (of three an epoch) made nonsense, and the state after it was saved before a loss could tell.
-    assert (state["progress"]["epoch"], state["progress"]["step"]) == (2, 1)
-    assert [path.name for path in (tmp_path / "stopped" / "resume" / settings.digest()).iterdir()] == ["state.pt"]
-    assert train(settings, study, tmp_path / "stopped") == expected
-
-
-def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(tmp_path: Path) -> None:
-    settings = shape_settings(training={"validation_fraction": 0.5, "epochs": 2})
-    clean, soiled = (StudyOnDisk(tmp_path / name, wells=16, per_well=6) for name in ("clean", "soiled"))
-    for row in soiled.rows:
-        if int(row["well"][1:]) % 4 == 0:
-            row["label"] = "nonsense"
-    pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
-    assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
-    told = metrics(tmp_path / "a")["knn_accuracy"]
-    assert told.between(0, 1).all()
-    for row in soiled.rows:
-        row["label"] = None
-    table = pa.Table.from_pylist(soiled.rows)
-    unlabelled = table.set_column(table.schema.get_field_index("label"), "label", pa.nulls(len(table), pa.string()))
-    pq.write_table(unlabelled, soiled.index)
-    without = train(settings, soiled, tmp_path / "c")
-    assert "knn_accuracy" not in metrics(tmp_path / "c")
-    # Labels are told of, and never learned from.
-    assert without["model.safetensors"] == (tmp_path / "a" / "model.safetensors").read_bytes()
-
-
-def test_times_are_told_apart_from_results(study: StudyOnDisk, tmp_path: Path) -> None:
-    train(shape_settings(), study, tmp_path)
-    speeds = pd.read_csv(tmp_path / "throughput.csv")
-    assert list(speeds) == ["epoch", "items_per_second", "waited_for_data"]
-    assert speeds["epoch"].tolist() == [1, 2, 3]
-    assert (speeds["items_per_second"] > 0).all()
-    assert speeds["waited_for_data"].between(0, 1).all()
-    assert not {"items_per_second", "waited_for_data"} & set(metrics(tmp_path))
-    (events,) = (tmp_path / "tensorboard").rglob("events.*")
-    told = EventAccumulator(str(events)).Reload()
-    columns = {*metrics(tmp_path), *speeds} - {"epoch"}
-    assert columns <= set(told.Tags()["scalars"])
-    assert [event.step for event in told.Scalars("effective_rank")] == [1, 2, 3]
-
-
-def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Source:
-        waited = 1.0
-
-    now = [100.0]
-    monkeypatch.setattr("phenoloom.training.epoch_metrics.time.monotonic", lambda: now[0])
-    source = Source()
-    clock = Throughput(source)
-    for _ in range(4):
-        now[0] += 2.0
-        source.waited += 0.5
-        clock.count(10)
-    # Validation comes after the last step and is not measured.
-    now[0] += 50.0
-    assert clock.read() == {"items_per_second": 5.0, "waited_for_data": 0.25}
-
-
-def test_the_loader_tells_how_long_it_was_waited_for(study: StudyOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = read_training_set(shape_settings(), study.input("shapes"))
-    ticks = iter(range(1000))
-    monkeypatch.setattr("phenoloom.data.loader.time.monotonic", lambda: float(next(ticks)))
-    with Loader(data.source, 1) as loader:
-        assert len(list(loader.batches([np.arange(4), np.arange(4)]))) == 2
-        assert loader.waited == 2.0
 
 
 def test_settings_of_earlier_models_keep_their_digest() -> None:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.studies import StudyOnDisk, shape_settings
+from tests.helpers.training import train
 
 from phenoloom.training.monitors import (
     MOST_REFERENCES,
@@ -131,3 +138,24 @@ def test_rows_without_a_label_are_no_neighbours() -> None:
     vectors = torch.tensor([[1.0, 0], [1.0, 0.1], [-1.0, 0], [-1.0, 0.1], [5.0, 5], [5.0, 6], [1.0, 0], [-1.0, 0]])
     without = torch.tensor([[1.0, 0], [1.0, 0.1], [-1.0, 0], [-1.0, 0.1], [-9.0, 5], [3.0, -6], [1.0, 0], [-1.0, 0]])
     assert measure(sample, vectors)["knn_accuracy"] == measure(sample, without)["knn_accuracy"]
+
+
+def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(tmp_path: Path) -> None:
+    settings = shape_settings(training={"validation_fraction": 0.5, "epochs": 2})
+    clean, soiled = (StudyOnDisk(tmp_path / name, wells=16, per_well=6) for name in ("clean", "soiled"))
+    for row in soiled.rows:
+        if int(row["well"][1:]) % 4 == 0:
+            row["label"] = "nonsense"
+    pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
+    assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
+    told = pd.read_csv(tmp_path / "a" / "metrics.csv")["knn_accuracy"]
+    assert told.between(0, 1).all()
+    for row in soiled.rows:
+        row["label"] = None
+    table = pa.Table.from_pylist(soiled.rows)
+    unlabelled = table.set_column(table.schema.get_field_index("label"), "label", pa.nulls(len(table), pa.string()))
+    pq.write_table(unlabelled, soiled.index)
+    without = train(settings, soiled, tmp_path / "c")
+    assert "knn_accuracy" not in pd.read_csv(tmp_path / "c" / "metrics.csv")
+    # Labels are told of, and never learned from.
+    assert without["model.safetensors"] == (tmp_path / "a" / "model.safetensors").read_bytes()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
-from tests.helpers.training import Killed, kill_after, train
+from tests.helpers.training import Killed, kill_after, task_of, train
 
 from phenoloom.config.representation import Mixture
 from phenoloom.config.rule_settings import PretrainSettings
@@ -61,7 +61,7 @@ def mixed(studies: list[str] | None = None, keep: bool = False, make: Any = imag
 
 def gathered(settings: PretrainSettings, toy: StudyOnDisk, *others: StudyInput) -> TrainingSet:
     assert settings.mixture is not None
-    return read_studies(settings, settings.mixture, [toy.input(settings.model.view), *others])
+    return read_studies(task_of(settings), settings.mixture, [toy.input(settings.model.view), *others])
 
 
 def soiled(study: StudyOnDisk, folder: Path, change: Any) -> StudyInput:

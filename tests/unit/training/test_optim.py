@@ -185,3 +185,10 @@ def test_a_rate_that_would_rise_at_the_end_is_refused() -> None:
         ValueError, match=r"`final_learning_rate` must not be above `learning_rate`, found 0\.2 and 0\.1"
     ):
         schedules(final_learning_rate=0.2)
+
+
+def test_the_learning_rate_follows_the_batch_by_the_stated_rule() -> None:
+    training = Training(batch_size=256, base_batch_size=64, learning_rate=0.001)
+    assert training.peak_learning_rate == pytest.approx(0.002)
+    linear = training.model_copy(update={"learning_rate_scaling": "linear"})
+    assert linear.peak_learning_rate == pytest.approx(0.004)

@@ -15,7 +15,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, image_settings, made_by, shape_settings
-from tests.helpers.training import OUTPUTS, Killed, kill_after, train
+from tests.helpers.training import OUTPUTS, Killed, kill_after, task_of, train
 
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.config.training import Collapse, RunOptions
@@ -128,7 +128,7 @@ def test_test_groups_change_nothing_in_the_model(make: Any, tmp_path: Path) -> N
     pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
     settings = make()
     assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
-    data = read_training_set(settings, soiled.input(settings.model.view))
+    data = read_training_set(task_of(settings), soiled.input(settings.model.view))
     assert not set(data.table["well"]) & {"W00", "W04"}
     assert set(data.train).isdisjoint(data.validation)
 

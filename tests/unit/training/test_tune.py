@@ -20,9 +20,10 @@ import yaml
 from optuna.trial import TrialState
 from tests.helpers.python import run_module
 from tests.helpers.studies import StudyOnDisk, shape_settings
+from tests.helpers.training import task_of
 
 from phenoloom.config.hardware import Hardware
-from phenoloom.config.rule_settings import PretrainSettings, TuneSettings
+from phenoloom.config.rule_settings import TuneSettings
 from phenoloom.config.search import Range, Tune
 from phenoloom.core.errors import PhenoloomError, TrainingFailedError
 from phenoloom.core.seeds import stable_seed
@@ -31,7 +32,8 @@ from phenoloom.training import tune as tuning
 from phenoloom.training.choose import choose, chosen_settings
 from phenoloom.training.pretrain import pretrain
 from phenoloom.training.resume import Progress
-from phenoloom.training.tune import Worker, distribution, open_journal, tune
+from phenoloom.training.task import TrainingTask
+from phenoloom.training.tune import Search, Worker, distribution, open_journal, tune
 
 RATE = "training.learning_rate"
 RATES = {RATE: {"low": 1e-4, "high": 1e-1, "log": True}}
@@ -53,13 +55,19 @@ def settings(split: str = "fold-0", epochs: int = 2, **search: Any) -> TuneSetti
 
 def run(study: StudyOnDisk, wanted: TuneSettings, folder: Path, worker: int = 0, workers: int = 1) -> Path:
     output = folder / f"worker-{worker}.json"
-    tune(wanted, study.input("shapes"), output, Worker(worker, workers), Hardware(accelerator="cpu"))
+    tune(
+        Search(task_of(wanted), wanted.tune),
+        study.input("shapes"),
+        output,
+        Worker(worker, workers),
+        Hardware(accelerator="cpu"),
+    )
     return output
 
 
 def result(wanted: TuneSettings, outputs: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
     folder = outputs[0].parent
-    choose(wanted, outputs, folder / "trials.tsv", folder / "chosen.yaml")
+    choose(wanted.tune, outputs, folder / "trials.tsv", folder / "chosen.yaml")
     return pd.read_csv(folder / "trials.tsv", sep="\t", float_precision="round_trip"), yaml.safe_load(
         (folder / "chosen.yaml").read_text()
     )
@@ -77,7 +85,7 @@ def instead(loss: Loss, seen: list[tuple[float, int]] | None = None) -> Callable
     """A training whose loss is a formula of the rate and the epoch."""
 
     @contextmanager
-    def fitted(tried: PretrainSettings, *_: object, watch: Callable[[Progress], bool], **__: object) -> Iterator[Any]:
+    def fitted(tried: TrainingTask, *_: object, watch: Callable[[Progress], bool], **__: object) -> Iterator[Any]:
         training, progress = tried.model.training, Progress()
         for epoch in range(1, training.epochs + 1):
             value = loss(training.learning_rate, epoch)
@@ -324,7 +332,7 @@ def test_training_takes_what_was_chosen_and_says_so(study: StudyOnDisk, tmp_path
     values = {RATE: 0.004, "latent": 6, "objective.decoder": "matrix"}
     chosen.write_text(yaml.safe_dump({"metric": "val_loss", "value": 0.5, "trials": 9, "settings": values}))
     wanted, tuned = chosen_settings(shape_settings(training={"epochs": 1}), chosen)
-    pretrain(wanted, [study.input("shapes")], tmp_path / "model", tuned=tuned)
+    pretrain(task_of(wanted), [study.input("shapes")], tmp_path / "model", tuned=tuned)
     card = read_card(tmp_path / "model")
     assert (card.model.training.learning_rate, card.model.latent) == (0.004, 6)
     assert card.model.objective.decoder == "matrix"

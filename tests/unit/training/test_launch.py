@@ -234,10 +234,3 @@ def test_a_gpu_that_is_demanded_and_missing_is_an_error_and_one_that_is_given_in
     assert "was given a GPU" in capsys.readouterr().err
     training_device("auto", variables={})
     assert capsys.readouterr().err == ""
-
-
-def test_the_learning_rate_follows_the_batch_by_the_stated_rule() -> None:
-    model = image_settings(training={"batch_size": 256, "base_batch_size": 64, "learning_rate": 0.001}).model
-    assert model.training.peak_learning_rate == pytest.approx(0.002)
-    linear = model.training.model_copy(update={"learning_rate_scaling": "linear"})
-    assert linear.peak_learning_rate == pytest.approx(0.004)
