@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-STEPS = (
-    "simulate",
-    "sheet",
-    "convert",
-    "index",
-    "contours",
-    "distances",
-    "describe",
-    "folds",
-    "tune",
-    "choose",
-    "pretrain",
-    "embed",
-    "classify",
-    "transfer_embed",
-    "transfer",
-    "compare",
-    "collect",
-)
+from ..artifacts.jobs import OUTPUTS
+
+STEPS = tuple(OUTPUTS)
+"""Rules in the order in which a study needs them."""
 
 
 def by_step(jobs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
