@@ -71,7 +71,7 @@ def test_every_representation_has_a_table_a_fold_and_scores_of_unseen_groups(tra
     scores = pq.read_table(results / "scores.parquet").to_pandas()
     assert set(scores["representation"]) == {"vqvae", "mixed", "foreign"}
     page = (results / "report" / "index.html").read_text()
-    assert "What encoders have seen" in page
+    assert "Training data of the encoders" in page
     assert "foreign" in page
 
 

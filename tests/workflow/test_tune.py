@@ -46,7 +46,7 @@ def test_each_split_trains_with_what_its_own_search_has_chosen(searched: Workspa
         assert chosen["value"] == pytest.approx(trials["val_loss"].min())
     assert rates["fold-0"] != rates["fold-1"]
     page = (results / "report" / "index.html").read_text()
-    assert "Settings that were searched" in page
+    assert "Search for settings" in page
     assert "training.learning_rate" in page
 
 
