@@ -118,10 +118,15 @@ class Layout:
 
 
 def better_shuffle(sample: NDArray[Any], compression: str) -> str:
-    """Return how items that look like `sample` (any shape) are better shuffled: `shuffle` (bytes) or `bitshuffle`.
+    """Return how items that look like a sample are better shuffled: `shuffle` (bytes) or `bitshuffle`.
 
-    Bytes are decoded 1.3 to 2 times as fast, so that bits must save a share of the sample's size that is worth it, as
-    they do where a camera of 12 bits fills the upper ones of 16.
+    Each study is tried, as no fixed choice and none by dtype suits all cameras. Of 16-bit images in lz4, bits take 0.60
+    of the size of bytes where 12 bits fill the upper ones of 16, 0.65 on images of Cell Painting, and 0.98 on camera
+    noise, where they take 3 times as long to decode.
+
+    Args:
+        sample: Pixels of any shape.
+        compression: Codec inside Blosc; bits must save more of the size the faster it is (`_WORTH`).
     """
     whole = np.ascontiguousarray(sample).reshape(-1)
     whole = whole[: len(whole) // 8 * 8]
