@@ -36,7 +36,7 @@ ALGORITHM: Mapping[str, int] = {
     "index": 1,
     "contours": 1,
     "distances": 1,
-    "describe": 1,
+    "describe": 2,
     "folds": 2,
     "tune": 1,
     "choose": 1,

@@ -10,12 +10,16 @@ import itertools
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from .polygons import Floats
 
 Moments = dict[tuple[int, int], Floats]
 """Moments (n,) by their orders p and q in x and y."""
+
+Hulls = NDArray[np.object_]
+"""Convex hulls (n,), geometries of shapely."""
 
 REGION_NAMES = (
     "area",
@@ -50,8 +54,8 @@ def region_properties(contours: NDArray[np.floating[Any]]) -> Floats:
     log10 of their magnitudes, since a reflection changes the sign of the seventh.
     """
     polygons = contours.astype(np.float64)
-    mu, hulls = central_moments(polygons), convex_hulls(polygons)
-    area, hull_area, box = mu[0, 0], hull_areas(hulls), smallest_boxes(hulls)
+    mu, hulls = central_moments(polygons), shapely.convex_hull(shapely.linestrings(polygons))
+    area, hull_area, box = mu[0, 0], shapely.area(hulls), shapely.area(shapely.oriented_envelope(hulls))
     edges = np.roll(polygons, -1, axis=1) - polygons
     perimeter = np.sqrt(edges[..., 0] ** 2 + edges[..., 1] ** 2).sum(axis=1)
     major, minor = ellipse_axes(mu)
@@ -148,77 +152,16 @@ def hu_invariants(mu: Moments) -> Floats:
     )
 
 
-def convex_hulls(contours: Floats) -> Floats:
-    """Return the convex hulls (n, h, 2), counter-clockwise, of point sets (n, p, 2).
-
-    Hulls with fewer than h vertices repeat their last one. All sets take part in each round, in which every point below
-    the line between its neighbours on the chain is dropped at once: such a point is no vertex of the hull, whatever
-    else is dropped beside it (after the monotone chain of Andrew 1979).
-    """
-    order = np.lexsort((contours[..., 1], contours[..., 0]), axis=1)
-    ordered = np.take_along_axis(contours, order[..., None], axis=1)
-    lower, upper = _chain(ordered), _chain(ordered[:, ::-1])
-    # Each chain ends where the other begins.
-    counts = np.stack([lower[1] - 1, upper[1] - 1], axis=1)
-    total = np.maximum(counts.sum(axis=1), 1)
-    hulls = np.empty((len(contours), int(total.max(initial=1)), 2))
-    position = np.minimum(np.arange(hulls.shape[1]), total[:, None] - 1)
-    first = np.minimum(position, lower[0].shape[1] - 1)
-    second = np.clip(position - counts[:, :1], 0, upper[0].shape[1] - 1)
-    on_lower = (position < counts[:, :1])[..., None]
-    from_lower = np.take_along_axis(lower[0], first[..., None], axis=1)
-    from_upper = np.take_along_axis(upper[0], second[..., None], axis=1)
-    return np.where(on_lower, from_lower, from_upper)
-
-
-def _chain(points: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the right-hand chain (n, c, 2) of points sorted along a line, padded, and its length with both ends."""
-    n, p, _ = points.shape
-    kept = np.ones((n, p), bool)
-    kept[:, 1:] = (points[:, 1:] != points[:, :-1]).any(axis=2)
-    flat, owner = points[kept], np.nonzero(kept)[0]
-    while True:
-        edge = flat[1:] - flat[:-1]
-        same = owner[1:] == owner[:-1]
-        turn = edge[:-1, 0] * edge[1:, 1] - edge[:-1, 1] * edge[1:, 0]
-        drop = np.zeros(len(flat), bool)
-        drop[1:-1] = same[:-1] & same[1:] & (turn <= 0)
-        if not drop.any():
-            break
-        flat, owner = flat[~drop], owner[~drop]
-    counts = np.bincount(owner, minlength=n)
-    chain = np.zeros((n, int(counts.max(initial=1)), 2))
-    chain[owner, np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]] = flat
-    return chain, counts
-
-
-def hull_areas(hulls: Floats) -> Floats:
-    """Return the areas of hulls (n, h, 2)."""
-    x, y = (hulls - hulls[:, :1]).transpose(2, 0, 1)
-    twice = x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y
-    # Added one after the other, so that the zeros of repeated vertices do not change the rounding.
-    return 0.5 * np.cumsum(twice, axis=1)[:, -1]
-
-
-def largest_diameters(hulls: Floats) -> Floats:
-    """Return the largest distance between two vertices: the maximum Feret diameter."""
+def largest_diameters(hulls: Hulls) -> Floats:
+    """Return the largest distance between two vertices of each hull: the maximum Feret diameter."""
+    vertices, owner = shapely.get_coordinates(hulls, return_index=True)
+    counts = np.bincount(owner, minlength=len(hulls))
+    first = np.cumsum(counts) - counts
+    # Equal numbers of vertices, where those of smaller hulls repeat their first one.
+    place = np.arange(counts.max(initial=0))
+    padded = vertices[first[:, None] + np.where(place < counts[:, None], place, 0)]
     largest = np.zeros(len(hulls))
-    for shift in range(1, hulls.shape[1] // 2 + 1):
-        apart = hulls - np.roll(hulls, shift, axis=1)
+    for shift in range(1, padded.shape[1] // 2 + 1):
+        apart = padded - np.roll(padded, shift, axis=1)
         np.maximum(largest, np.square(apart).sum(axis=2).max(axis=1), out=largest)
     return np.sqrt(largest)
-
-
-def smallest_boxes(hulls: Floats) -> Floats:
-    """Return the areas of the smallest enclosing rectangles of any direction; one side lies on an edge of the hull."""
-    smallest = np.full(len(hulls), np.inf)
-    for i in range(hulls.shape[1]):
-        edge = hulls[:, (i + 1) % hulls.shape[1]] - hulls[:, i]
-        length = np.sqrt(np.square(edge).sum(axis=1))
-        along = edge / np.where(length > 0, length, 1)[:, None]
-        relative = hulls - hulls[:, i : i + 1]
-        u = relative[..., 0] * along[:, :1] + relative[..., 1] * along[:, 1:]
-        v = relative[..., 1] * along[:, :1] - relative[..., 0] * along[:, 1:]
-        box = np.ptp(u, axis=1) * np.ptp(v, axis=1)
-        np.minimum(smallest, np.where(length > 0, box, np.inf), out=smallest)
-    return np.where(np.isfinite(smallest), smallest, 0.0)

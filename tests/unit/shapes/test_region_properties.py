@@ -11,14 +11,7 @@ from skimage.measure import label, regionprops
 from tests.helpers.contours import blobs, circle
 
 from phenoloom.shapes.polygons import standard_contours
-from phenoloom.shapes.region_properties import (
-    REGION_NAMES,
-    convex_hulls,
-    hull_areas,
-    largest_diameters,
-    region_properties,
-    smallest_boxes,
-)
+from phenoloom.shapes.region_properties import REGION_NAMES, region_properties
 from phenoloom.shapes.tracing import trace_labels
 
 
@@ -70,17 +63,16 @@ def test_hu_invariants_are_those_of_opencv() -> None:
 
 @given(st.integers(0, 2**31), st.integers(3, 60))
 @settings(max_examples=60, deadline=None)
-def test_hulls_of_any_points_are_those_of_qhull(seed: int, points: int) -> None:
+def test_hulls_diameters_and_boxes_of_any_points_are_those_of_qhull_and_opencv(seed: int, points: int) -> None:
     # Whole numbers: many points coincide or lie on one line.
     sets = np.random.default_rng(seed).integers(0, 9, (5, points, 2)).astype(float)
     sets[:, :3] = [[0, 0], [9, 0], [0, 9]]
-    hulls = convex_hulls(sets)
-    reference = [ConvexHull(points) for points in sets]
-    np.testing.assert_allclose(hull_areas(hulls), [hull.volume for hull in reference])
+    found = named(sets)
+    np.testing.assert_allclose(found["hull_area"], [ConvexHull(points).volume for points in sets])
     diameters = [np.linalg.norm(s[:, None] - s, axis=2).max() for s in sets]
-    np.testing.assert_allclose(largest_diameters(hulls), diameters)
-    boxes = [np.prod(cv2.minAreaRect(s.astype(np.float32))[1]) for s in sets]
-    np.testing.assert_allclose(smallest_boxes(hulls), boxes, rtol=1e-4)
+    np.testing.assert_allclose(found["feret_max"], diameters)
+    boxes = np.array([np.prod(cv2.minAreaRect(s.astype(np.float32))[1]) for s in sets])
+    np.testing.assert_allclose(found["extent"] * boxes, found["area"], rtol=1e-4, atol=1e-9)
 
 
 def test_scale_changes_only_the_sizes_among_region_properties() -> None:
