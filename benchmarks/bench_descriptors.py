@@ -13,11 +13,9 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import pyefd
 from skimage.measure import regionprops_table
 
 from phenoloom.shapes.descriptors import DESCRIPTORS
-from phenoloom.shapes.fourier import elliptic_fourier
 
 Way = Callable[[], object]
 PROPERTIES = (
@@ -71,33 +69,12 @@ def table(title: str, seconds: dict[str, tuple[float, float]], reference: str) -
         print(f"{name:52}{1 / cpu:14,.0f}{seconds[reference][0] / cpu:8.2f}{seconds[reference][1] / wall:8.2f}")
 
 
-def verdict(seconds: dict[str, tuple[float, float]], ours: str, reference: str, target: float) -> None:
-    ratio = seconds[reference][0] / seconds[ours][0]
-    print(f"target: {ours} >= {target:g} x {reference}: {'met' if ratio >= target else 'NOT MET'} ({ratio:.1f} x)")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     rounds = 3 if parser.parse_args().quick else 9
     contours = outlines(1000, 64)
     labels = label_image(contours[:200])
-    one_by_one = "pyefd one by one, normalised, order 10"
-    seconds = measure(
-        {
-            one_by_one: (
-                lambda: [pyefd.elliptic_fourier_descriptors(c, normalize=True) for c in contours[:200]],
-                200,
-            ),
-            "ours: batched": (lambda: elliptic_fourier(contours), 1000),
-        },
-        rounds,
-    )
-    table("elliptic Fourier descriptors", seconds, one_by_one)
-    reference = [pyefd.elliptic_fourier_descriptors(c, normalize=True) for c in contours]
-    print(f"largest difference: {np.abs(elliptic_fourier(contours) - reference).max():.1e}")
-    verdict(seconds, "ours: batched", one_by_one, 10)
-
     pixels = "skimage regionprops_table, the same properties"
     seconds = measure(
         {
@@ -117,6 +94,9 @@ def main() -> None:
         rounds,
     )
     table("distance spectrum", seconds, one_by_one)
+
+    sets = {name: (lambda made=made: made.compute(contours), 1000) for name, made in DESCRIPTORS.items()}  # type: ignore[misc]
+    table("sets of descriptors", measure(sets, rounds), "efd")
 
 
 if __name__ == "__main__":

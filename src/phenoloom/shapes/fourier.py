@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyefd
 from numpy.typing import NDArray
 
 from .polygons import Floats, resample_contours
@@ -13,9 +14,6 @@ EFD_ORDER = 10
 HARMONICS = 20
 SPECTRUM_POINTS = 64
 SPECTRUM_FREQUENCIES = 12
-
-# Contours of one batch stay in the processor's cache.
-_CACHED = 128
 
 # b1 = c1 = 0 in every normalised series, and a1 is 1 or -1.
 EFD_NAMES = tuple(
@@ -31,65 +29,17 @@ SPECTRUM_NAMES = tuple(
 )
 
 
-def elliptic_fourier(contours: NDArray[np.floating[Any]], order: int = EFD_ORDER) -> Floats:
-    """Return normalised elliptic Fourier descriptors (n, order, 4) of a, b, c, d (Kuhl and Giardina 1982).
-
-    They are invariant to scale, and to start and rotation but for half a turn of either, which for many shapes changes
-    the sign of every other harmonic: a known weakness of the method, kept as it is published.
-    """
-    series = np.empty((len(contours), order, 4))
-    for start in range(0, len(contours), _CACHED):
-        part = slice(start, start + _CACHED)
-        series[part] = _normalised(_elliptic_series(contours[part], order))
-    return series
-
-
-def _elliptic_series(contours: NDArray[np.floating[Any]], order: int) -> Floats:
-    x, y = (contours[..., axis].astype(np.float64) for axis in range(2))
-    dx, dy = np.roll(x, -1, axis=1) - x, np.roll(y, -1, axis=1) - y
-    lengths = np.sqrt(dx * dx + dy * dy)
-    moving = lengths > np.finfo(np.float64).eps
-    walked = np.cumsum(np.where(moving, lengths, 0.0), axis=1)
-    total = walked[:, -1:]
-    angle = np.zeros_like(walked)
-    angle[:, 1:] = walked[:, :-1] * (2 * np.pi / total)
-    turn = np.cos(angle) + 1j * np.sin(angle)
-    # Summation by parts: the sum of slope * (end - start) over edges is that of (slope before - slope) * start.
-    changes = []
-    for step in (dx, dy):
-        slope = np.where(moving, step / np.where(moving, lengths, 1.0), 0.0)
-        changes.append(np.roll(slope, 1, axis=1) - slope)
-    power = np.ones_like(turn)
-    series = np.empty((len(x), order, 4))
-    for k in range(1, order + 1):
-        power *= turn
-        scale = total[:, 0] / (2 * (k * np.pi) ** 2)
-        for axis, change in enumerate(changes):
-            coefficient = scale * (power * change).sum(axis=1)
-            series[:, k - 1, 2 * axis], series[:, k - 1, 2 * axis + 1] = coefficient.real, coefficient.imag
-    return series
-
-
-def _normalised(series: Floats) -> Floats:
-    """Start series at the end of the first ellipse's major axis, turn it onto x, and divide by its length."""
-    order = np.arange(1, series.shape[1] + 1)
-    a, b, c, d = series[:, 0].T
-    theta = 0.5 * np.arctan2(2 * (a * b + c * d), a * a - b * b + c * c - d * d)[:, None] * order
-    cosine, sine = np.cos(theta), np.sin(theta)
-    a, b, c, d = np.moveaxis(series, -1, 0)
-    a, b, c, d = a * cosine + b * sine, b * cosine - a * sine, c * cosine + d * sine, d * cosine - c * sine
-    psi = np.arctan2(c[:, 0], a[:, 0])
-    psi = np.where(psi < 0, psi + np.pi, psi)[:, None]
-    cosine, sine = np.cos(psi), np.sin(psi)
-    a, b, c, d = a * cosine + c * sine, b * cosine + d * sine, c * cosine - a * sine, d * cosine - b * sine
-    direction = np.where(a[:, 0] * d[:, 0] - b[:, 0] * c[:, 0] < 0, -1.0, 1.0)[:, None]
-    size = np.abs(a[:, :1])
-    return np.stack([a, b * direction, c, d * direction], axis=2) / np.where(size > 0, size, 1)[..., None]
-
-
 def efd(contours: NDArray[np.floating[Any]]) -> Floats:
-    """Return the coefficients of `elliptic_fourier` that differ between shapes (n, 38)."""
-    return np.delete(elliptic_fourier(contours).reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
+    """Return the elliptic Fourier coefficients a1, d1, a2, ... of contours (n, 38), without the constant b1 and c1.
+
+    They are those of the package pyefd, normalised (Kuhl and Giardina 1982), so they compare with published baselines.
+    They are invariant to scale, and to start and rotation but for half a turn of either, which for many shapes changes
+    the sign of every other harmonic: a known weakness of the method. The package takes one contour at a time.
+    """
+    series = np.empty((len(contours), EFD_ORDER, 4))
+    for coefficients, contour in zip(series, contours.astype(np.float64), strict=True):
+        coefficients[:] = pyefd.elliptic_fourier_descriptors(contour, order=EFD_ORDER, normalize=True)
+    return np.delete(series.reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
 
 
 def fourier(contours: NDArray[np.floating[Any]]) -> Floats:
