@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.layout import CARD
+from ..artifacts.layout import CARD, StudyFolder
 from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ALGORITHM, IndexSettings
@@ -136,20 +136,21 @@ def print_result(applied: Applied, output: Path) -> None:
 
 
 def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
-    sheet, tiles, shapes = folder / "sheet.parquet", None, None
+    paths = StudyFolder(folder)
+    sheet, tiles, shapes = paths.sheet, None, None
     raw = steps.sheet.source.model_copy(update={"root": steps.sheet.root})
     rejected, made_by = steps.sheet.max_rejected_fraction, Provenance.of(steps.sheet)
-    make_sheet(raw, steps.sheet.shards, rejected, sheet, sheet.with_suffix(".json"), made_by)
+    make_sheet(raw, steps.sheet.shards, rejected, sheet, paths.sheet_manifest, made_by)
     if steps.convert and steps.conversion:
-        tiles = folder / "tiles" / f"{SHARD}.json"
+        tiles = paths.tiles.manifest(SHARD)
         convert_shard(steps.conversion, sheet, SHARD, tiles, Provenance.of(steps.convert), threads)
     if steps.contours:
-        shapes = folder / "shapes" / f"{SHARD}.json"
+        shapes = paths.shapes.manifest(SHARD)
         s = steps.contours
         source = outline_source(s.source, tiles, s.root, s.masks, s.outlines)
         policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
         extract_contours(source, shard_rows(sheet, SHARD), policy, shapes, threads, Provenance.of(s))
-    index, manifest, quarantine = (folder / f"index.{suffix}" for suffix in ("parquet", "json", "tsv"))
+    index, manifest, quarantine = paths.index, paths.index_manifest, paths.quarantine
     # Rows are tiles where there are any, as in a study.
     rows = [path for path in (tiles, shapes) if path][:1]
     settings = IndexSettings(algorithm=ALGORITHM["index"], study=study)
