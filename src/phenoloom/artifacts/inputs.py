@@ -37,6 +37,7 @@ class Inputs:
     def __init__(self, settings: RuleSettings) -> None:
         self.settings, self._study = settings, settings.study
         self._models: dict[str, ImageModel | ShapeModel] = {}
+        self._listed: dict[Path, list[Path]] = {}
         self.folder = ResultsFolder(Path(settings.config.results)).study(settings.name)
 
     def of(self, rule: str, wildcards: Mapping[str, str]) -> Files:
@@ -237,7 +238,9 @@ class Inputs:
         return view_of(self._study.representations[representation], self._study, self.settings.config_dir)
 
     def _manifests(self, stores: ShardFolder) -> list[Path]:
-        return [stores.manifest(shard) for shard in shards_of(self._study)]
+        if stores.path not in self._listed:
+            self._listed[stores.path] = [stores.manifest(shard) for shard in shards_of(self._study)]
+        return self._listed[stores.path]
 
     def _unindexed(self, view: str) -> list[Path]:
         """Return the manifests of the stores of a view, unless the index was made from them.
