@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from .base import Section
-from .training import CANONICAL
 
 
 class Channels(Section):
@@ -94,11 +93,3 @@ class Channels(Section):
         if self.mode == "joint" and self.drop and not self.names:
             raise ValueError("`drop` names channels that `names` or `map` leaves out; give one of these")
         return self
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        # These keys came after the first models were trained, whose digests they leave as they were.
-        values: dict[str, Any] = handler(self)
-        if info.context == CANONICAL:
-            values = {key: value for key, value in values.items() if value or key not in ("names", "aliases")}
-        return values

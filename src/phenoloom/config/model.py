@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from .base import Fraction, Section
 from .channels import Channels
 from .image_objectives import Contrast, ImageObjective
 from .search import Tune
 from .shape_objectives import ShapeAugment, ShapeObjective
-from .training import CANONICAL, Training
+from .training import Training
 from .variants import Variants
 
 TUNE = (
@@ -53,14 +53,6 @@ class Augment(Section):
     drop_channel: Fraction = Field(
         0.0, description="probability that a channel is set to its mean; at least one channel is kept"
     )
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        # A key that came after the first models were trained, whose digests it leaves as they were.
-        values: dict[str, Any] = handler(self)
-        if info.context == CANONICAL and self.crop_tries == 1:
-            del values["crop_tries"]
-        return values
 
 
 Encoder = Literal[

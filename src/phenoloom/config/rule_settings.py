@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from ..core.canonical_json import canonical_json
 from ..core.errors import PhenoloomError
@@ -22,7 +22,6 @@ from .representation import Families, Mixture
 from .search import Tune
 from .source import Masks, Outlines, Simulation, Source
 from .study import Classify, Folds, Report, Tiles
-from .training import CANONICAL
 
 S = TypeVar("S", bound="Settings")
 
@@ -64,7 +63,7 @@ class Settings(Section):
 
     def canonical(self) -> str:
         """Return one JSON string, the same for equal settings; raises PhenoloomError if no command can take it."""
-        text = canonical_json(self.model_dump(mode="json", context=CANONICAL))
+        text = canonical_json(self.model_dump(mode="json"))
         if (size := len(text.encode())) > MOST_BYTES:
             raise PhenoloomError(
                 f"The settings of study {self.study} take {size:,} bytes, but a command takes at most {MOST_BYTES:,}; "
@@ -108,11 +107,6 @@ class ConvertSettings(Settings):
     tiles: Tiles
     max_rejected_fraction: float
     planes: Planes | None = None
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "planes" or value is not None}
 
 
 class IndexSettings(Settings):
@@ -169,11 +163,6 @@ class PretrainSettings(Settings):
     mixture: Mixture | None = None
     search: str | None = None
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_not(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {name: value for name, value in values.items() if name not in {"mixture", "search"} or value is not None}
-
     @property
     def trained_here(self) -> bool:
         """Whether the model is trained on the study itself."""
@@ -203,13 +192,7 @@ class EmbedSettings(Settings):
     concatenate: list[str] | None = None
     view: Literal["tiles", "shapes"]
     untrained: bool
-    transductive: bool
     source: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "source" or value is not None}
 
 
 class ClassifySettings(Settings):
@@ -276,11 +259,6 @@ class ReportSettings(Settings):
     families: Families = Field(default_factory=dict)
     seed: int
     transfer: dict[str, TransferSource] = Field(default_factory=dict)
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "transfer" or value}
 
 
 class OverviewSettings(Section):

@@ -214,7 +214,6 @@ class RuleSettings:
             concatenate=entry.concatenate,
             view=view_of(entry, self.study, self.config_dir),
             untrained=entry.untrained,
-            transductive=entry.transductive,
         )
 
     def classify(self, representation: str) -> ClassifySettings:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from .base import PathText, Section
 from .planes import Planes
@@ -109,12 +109,6 @@ class Source(Section):
         "several are refused",
     )
     pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm")
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A key that came after the first sheets were made: without it their digests are as they were.
-        values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "planes" or value is not None}
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Source:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from .base import OpenFraction, Section
-
-CANONICAL = "canonical"
-"""Context of the serialisation whose digest says whether a result is stale."""
-
-LATER = (
-    "optimizer", "betas", "momentum", "final_learning_rate", "final_weight_decay", "accumulate", "ema",
-    "compile", "gradient_checkpointing", "collapse", "balance", "seed",
-    "foreground_exponent",
-)  # fmt: skip
-"""Keys that came after the first models were trained: at their defaults they leave those digests as they were."""
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
@@ -211,12 +201,3 @@ class Training(Section):
                 f"`batch_size` of {self.batch_size}"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        if info.context == CANONICAL:
-            for key in LATER:
-                if getattr(self, key) == type(self).model_fields[key].get_default(call_default_factory=True):
-                    del values[key]
-        return values

@@ -19,12 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.layout import CARD, StudyFolder
+from ..artifacts.layout import StudyFolder
 from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ALGORITHM, IndexSettings
 from ..core.atomic import write_atomically
-from ..core.errors import PhenoloomError
 from ..models.checkpoint import Card, read_card
 from ..shapes.contours import ContourPolicy, extract_contours
 from ..shapes.sources import outline_source
@@ -103,11 +102,6 @@ def apply_model(
         PhenoloomError: The images lack something that the model was trained on.
     """
     card = read_card(model)
-    if card.preparation is None:
-        raise PhenoloomError(
-            f"{model / CARD} does not state how its images were prepared; rerun `contours` (for a model of shapes) and "
-            "train again"
-        )
     study = new.folder.resolve().name or "new"
     steps = steps_for(card.preparation, new, study)
     with _workplace(output, scratch) as folder:

@@ -76,8 +76,7 @@ def encode(encoder: Encoder, rows: pd.DataFrame, stores: Sequence[Path], scratch
     objective = load_objective(encoder.model, card, untrained=encoder.untrained).to(device)
     domain = domain_of(card.model)
     opened = domain.open(rows, stores, scratch)
-    dtype = card.preparation.dtype if card.preparation else None
-    trained = TrainedOn(card.channels, card.points, dtype, encoder.model / CARD)
+    trained = TrainedOn(card.channels, card.points, card.preparation.dtype, encoder.model / CARD)
     channels = domain.match(opened.source, trained, encoder.guest.study if encoder.guest else None)
     normaliser = card.normaliser(encoder.split) if domain.normalises else None
     name = f"{card.name} {encoder.split}"

@@ -112,7 +112,7 @@ class Card(Section):
         inputs: Names of the network's inputs where the model names them, rather than the study.
         fold_statistics: Statistics of the study's train groups by split, for an encoder that never saw the study.
         studies: What the model was trained on, where that is more or other than the study.
-        precision: What steps were computed in: `float32`, `bf16`, or one then the other; None where not recorded.
+        precision: What steps were computed in: `float32`, `bf16`, or one then the other.
         best_epoch: Epoch of the weights, from 0.
         validation_loss: Loss of that epoch.
         epochs_run: Epochs of the training.
@@ -143,7 +143,7 @@ class Card(Section):
     inputs: list[str] | None = None
     fold_statistics: dict[str, Statistics] | None = None
     studies: list[StudyCard] | None = None
-    precision: str | None = None
+    precision: str
     best_epoch: int
     validation_loss: float
     epochs_run: int
@@ -152,7 +152,7 @@ class Card(Section):
     validation_rows: int
     validation_groups: int
     rows_without_shape: int
-    preparation: Preparation | None = None
+    preparation: Preparation
     tuned: Tuned | None = None
 
     @property

@@ -66,7 +66,7 @@ class Exported:
     def facts(self) -> dict[str, Any]:
         """Return what a program needs to know to feed the encoder, and the origin of the encoder."""
         card, made = self.card, self.card.preparation
-        convert = made.convert if made else None
+        convert = made.convert
         return {
             "model": card.name,
             "study": card.study,
@@ -76,7 +76,7 @@ class Exported:
             "input": self.name,
             "shape": list(self.inputs.shape[1:]),
             "channels": card.channels,
-            "dtype_of_training": made.dtype if made else None,
+            "dtype_of_training": made.dtype,
             "pixel_size_um": convert.pixel_size_um if convert else None,
             "values": self.vectors.shape[1],
         }

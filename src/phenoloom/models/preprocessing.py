@@ -25,19 +25,14 @@ class Preparation(Section):
     contours: ContoursSettings | None = None
 
 
-def preparation_of(stores: Sequence[Path]) -> Preparation | None:
-    """Return the preprocessing that the manifest of the first shard states: all shards of a study are made alike.
-
-    None where the contours are from tiles, and their manifest does not state how these were made.
-    """
+def preparation_of(stores: Sequence[Path]) -> Preparation:
+    """Return the preprocessing that the manifest of the first shard states: all shards of a study are made alike."""
     manifest = read_manifest(min(stores))
     if manifest["stage"] == "convert":
         return _of_tiles(manifest)
     contours = _without_root(ContoursSettings, manifest["settings"])
     if contours.source != "tiles":
         return Preparation(contours=contours)
-    if "tiles" not in manifest:
-        return None
     return _of_tiles(manifest["tiles"]).model_copy(update={"contours": contours})
 
 

@@ -82,7 +82,7 @@ def item_shape(model: Path, card: Card) -> tuple[int, ...]:
     Raises:
         PhenoloomError: The card does not state the size of the tiles.
     """
-    made = card.preparation.convert if card.preparation else None
+    made = card.preparation.convert
     try:
         return card.domain.item_shape(card.size, made.tiles.size if made else None)
     except PhenoloomError as error:

@@ -45,7 +45,7 @@ def model_card(
         fold_statistics={k: Statistics.of(n) for k, n in data.fold_normalisers.items()} or None,
         points=data.points,
         studies=[_study_card(part) for part in data.studies] or None,
-        precision=module.progress.precision or None,
+        precision=module.progress.precision,
         best_epoch=module.progress.best_epoch,
         validation_loss=module.progress.best_loss,
         epochs_run=module.progress.epoch,

@@ -300,14 +300,6 @@ def test_windows_keep_their_size_in_micrometres(objects: Finished, tmp_path: Pat
     assert np.median(far[0.25]) < 0.25 * np.median(far[None])
 
 
-def without_preparation(finished: Finished, folder: Path) -> Path:
-    shutil.copytree(finished.model, folder)
-    card = yaml.safe_load((folder / CARD).read_text())
-    card["preparation"] = None
-    (folder / CARD).write_text(yaml.safe_dump(card))
-    return folder
-
-
 def test_an_encoder_of_other_studies_sees_new_images_as_the_whole_study(grid: Finished, tmp_path: Path) -> None:
     new, outputs = NewImages(grid.raw, ALL_TOGETHER), []
     for name, of_folds in (("own", None), ("others", {"fold-0": {"mean": [0.0, 0.0], "std": [1.0, 1.0]}})):
@@ -367,12 +359,6 @@ def test_a_model_of_mask_files_alone_refuses_images(tmp_path: Path) -> None:
         apply_model(finished.model, NewImages(finished.raw), tmp_path / "new.parquet")
     apply_model(finished.model, NewImages(finished.raw, masks=source["files"]), tmp_path / "new.parquet")
     same(finished, pd.read_parquet(tmp_path / "new.parquet"))
-
-
-def test_a_model_that_does_not_state_how_its_images_were_prepared_is_refused(grid: Finished, tmp_path: Path) -> None:
-    model = without_preparation(grid, tmp_path / "model")
-    with pytest.raises(PhenoloomError, match="does not state how its images were prepared"):
-        apply_model(model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet")
 
 
 def test_the_same_bytes_twice_and_after_a_run_that_was_killed(

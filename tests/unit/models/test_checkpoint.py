@@ -41,6 +41,8 @@ def card(**changes: object) -> Card:
         "validation_rows": 4,
         "validation_groups": 1,
         "rows_without_shape": 0,
+        "precision": "float32",
+        "preparation": {},
     }
     return Card(**{**values, **changes})
 

@@ -69,7 +69,8 @@ def save(folder: Path, model: ImageModel | ShapeModel, size: int = 40) -> tuple[
         commit=None, model=model, channels=names, mean=[300.0, 90.5] if tiles else None,
         std=[120.0, 33.0] if tiles else None, points=None if tiles else 24, best_epoch=3, validation_loss=0.1,
         epochs_run=5, train_rows=10, train_groups=3, validation_rows=4, validation_groups=1, rows_without_shape=0,
-        preparation=Preparation(convert=convert, dtype="uint16") if tiles else None,
+        precision="float32",
+        preparation=Preparation(convert=convert, dtype="uint16") if tiles else Preparation(),
     )  # fmt: skip
     objective = initial_objective(model, card.size, 7, names)
     generator = torch.Generator().manual_seed(1)
@@ -279,9 +280,8 @@ def test_vectors_that_differ_are_refused(tmp_path: Path) -> None:
 
 def test_tiles_of_a_model_that_does_not_say_their_size_cannot_be_exported(tmp_path: Path) -> None:
     folder, card = save(tmp_path, FILES["vqvae"])
-    save_card(folder, card.model_copy(update={"preparation": None}))
     with pytest.raises(PhenoloomError, match=f"{CARD}: The size of the tiles"):
-        encoder_of(folder, card.model_copy(update={"preparation": None}))
+        encoder_of(folder, card.model_copy(update={"preparation": Preparation()}))
 
 
 def test_exporters_are_imported_only_where_they_are_needed() -> None:

@@ -222,10 +222,7 @@ def test_a_compiled_training_that_is_killed_continues_to_the_same_bits(
     assert train(settings, study, tmp_path / "killed", compiled) == expected
 
 
-def test_settings_of_earlier_models_keep_their_digest() -> None:
-    assert image_settings().digest()[:16] == "145c79f174eaccf0"
-    assert shape_settings().digest()[:16] == "53cdad3f397a2b04"
-    assert image_settings(training={"ema": 0.5}).digest() != image_settings().digest()
+def test_settings_of_a_training_survive_their_canonical_text() -> None:
     assert PretrainSettings.parse(mae(**EVERYTHING).canonical()) == mae(**EVERYTHING)
 
 
