@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {"embedding.table", "splits", "artifacts", "config", "core"},
     "training": {
-        *("models", "data", "splits", "evaluation.probes", "evaluation.metrics", "objectives", "nets", "augment"),
+        *("models", "data", "splits", "objectives", "nets", "augment"),
         *("artifacts", "config", "core"),
     },
     "report": {"evaluation", "embedding.table", "splits", "shapes", "tiles", "artifacts", "config", "core"},

@@ -54,8 +54,7 @@ def fitted(
     """
     rank, training = process_rank(hardware), task.model.training
     torch.set_num_threads(training.threads)
-    # The first draw is that of models from before there were others.
-    seed = stable_seed(task.seed, task.split, *([training.seed] if training.seed else []))
+    seed = stable_seed(task.seed, task.split, training.seed)
     pl.seed_everything(seed, verbose=False)
     device = training_device(hardware.accelerator, rank % hardware.devices)
     objective = _network(task, data, seed, hardware, options).to(device)

@@ -17,8 +17,6 @@ from torch.nn import functional as F
 
 from ..core.seeds import stable_seed
 from ..data.loader import Rows
-from ..evaluation.metrics import balanced_accuracy, confusion_matrix
-from ..evaluation.probes import FeatureBlock, ProbeSettings, probe
 
 MOST_REFERENCES, MOST_QUERIES, LEAST = 1024, 512, 64
 REFERENCE_SHARE, QUERY_SHARE = 1 / 8, 1 / 16
@@ -116,20 +114,33 @@ def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) 
 
     Where rows have several labels, it is the mean over classes of the balanced accuracy of each against the rest.
     """
-    values = vectors.float().numpy()
-    settings = ProbeSettings(NEIGHBOURS, trees=1, seed=0, blocks=(FeatureBlock(values.shape[1], reduce=False),))
-    train, true = targets[:references], targets[references:]
-    predicted = probe("knn", values[:references], train, values[references:], settings).labels
+    values = vectors.double()
+    spread_of_each = values[:references].std(0, correction=0)
+    scaled = (values - values[:references].mean(0)) / torch.where(spread_of_each > 0, spread_of_each, 1.0)
+    unit = F.normalize(scaled, dim=1)
+    cosines = unit[references:] @ unit[:references].T
+    # Of equal neighbours the first ones, so that the result is fixed.
+    nearest = cosines.argsort(dim=1, descending=True, stable=True)[:, :NEIGHBOURS]
+    flags = _flags(targets)
+    votes = flags[:references][nearest.numpy()].mean(1)
+    true = flags[references:]
     if targets.ndim == 1:
-        known = np.isin(true, train)
-        classes = int(targets.max()) + 1
-        return balanced_accuracy(confusion_matrix(true[known], predicted[known], classes))
-    scores = [
-        balanced_accuracy(confusion_matrix(t.astype(np.int64), p.astype(np.int64), 2))
-        for t, p in zip(true.T, predicted.T, strict=True)
-        if t.any() and not t.all()
-    ]
-    return float(np.mean(scores))
+        predicted = np.eye(flags.shape[1], dtype=bool)[votes.argmax(1)]
+        tested = true.any(0) & flags[:references].any(0)
+        return float(_recall(true, predicted)[tested].mean())
+    predicted = votes > 0.5
+    tested = true.any(0) & ~true.all(0)
+    return float(((_recall(true, predicted) + _recall(~true, ~predicted)) / 2)[tested].mean())
+
+
+def _flags(targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return codes (n,) or flags (n, classes) as flags."""
+    return np.asarray(targets if targets.ndim == 2 else targets[:, None] == np.arange(targets.max() + 1), bool)
+
+
+def _recall(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of each class's rows that are predicted as it (classes,); 0 for a class without rows."""
+    return np.asarray((true & predicted).sum(0) / np.maximum(true.sum(0), 1), np.float64)
 
 
 def _share(share: float, rows: Rows) -> int:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 from tests.helpers.studies import StudyOnDisk, shape_settings
 from tests.helpers.training import train
 
+from phenoloom.evaluation.probes import FeatureBlock, ProbeSettings, probe
 from phenoloom.training.monitors import (
     MOST_REFERENCES,
     choose_sample,
@@ -90,6 +92,25 @@ def test_the_accuracy_is_balanced_and_skips_classes_that_no_reference_has() -> N
     # Nine of class 0 are told, the only one of class 1 is not; class 2 was never seen.
     targets = np.array([0] * 9 + [1] * 9 + [0] * 9 + [1] + [2] * 5)
     assert neighbour_accuracy(torch.from_numpy(np.concatenate([references, queries])), targets, 18) == 0.5
+
+
+def test_neighbours_are_those_of_the_probe() -> None:
+    for labels in (1, 3):
+        values, codes = blobs([40, 60, 80], 1.0, labels)
+        flags = np.stack([codes == 0, codes < 2, codes > 0], 1)
+        targets = codes if labels == 1 else flags
+        order = np.random.default_rng(labels).permutation(180)
+        values, targets = values[order], targets[order]
+        settings = ProbeSettings(5, trees=1, seed=0, blocks=(FeatureBlock(values.shape[1], reduce=False),))
+        predicted = probe("knn", values[:100], targets[:100], values[100:], settings).labels
+        true = targets[100:]
+        if labels == 1:
+            expected = balanced_accuracy_score(true, predicted)
+        else:
+            expected = np.mean([balanced_accuracy_score(t, p) for t, p in zip(true.T, predicted.T, strict=True)])
+        found = neighbour_accuracy(torch.from_numpy(values), targets, 100)
+        assert found == pytest.approx(expected, abs=1e-12)
+        assert 0.5 < found < 0.95
 
 
 def test_several_labels_are_told_one_by_one() -> None:
