@@ -18,8 +18,9 @@ from ..artifacts.layout import CARD, GPU_USAGE
 from ..core.errors import PhenoloomError
 from ..core.gpu_usage import recorded_use
 from ..core.progress import progress
-from ..data.domain import TrainedOn, domain_of
+from ..data.domain import domain_of
 from ..data.loader import Loader, cut
+from ..data.opened import TrainedOn
 from ..data.sources import StudySource
 from ..models.checkpoint import Card, load_objective, read_card
 from ..objectives import Objective

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from ..artifacts.manifest import read_manifest
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
-from ..data.domain import NetworkInputs, Opened, domain_of
+from ..data.domain import domain_of
 from ..data.loader import Rows
 from ..data.mixed_source import MixedSource
+from ..data.opened import NetworkInputs, Opened
 from ..data.sources import StudySource
 from ..data.study_input import StudyInput
 from ..splits.split import ALL, TRAIN, Split, hold_out

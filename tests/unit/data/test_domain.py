@@ -11,7 +11,10 @@ import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, shape_settings
 
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.data.domain import ContourDomain, Domain, TileDomain, TrainedOn, domain_of
+from phenoloom.data.contour_domain import ContourDomain
+from phenoloom.data.domain import Domain, domain_of
+from phenoloom.data.opened import TrainedOn
+from phenoloom.data.tile_domain import TileDomain
 
 
 def tiles(**changes: Any) -> Domain:
