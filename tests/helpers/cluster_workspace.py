@@ -104,8 +104,8 @@ class ClusterWorkspace(Workspace):
         environment["PATH"] = os.pathsep.join([str(self.cluster.folder / "bin"), environment["PATH"]])
         command = [str(Path(sys.executable).with_name("phenoloom")), "status", STUDY, "--json", "--no-plan"]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def jobs(self, comment: str = "rule_") -> list[Job]:
         """Jobs of this folder in the order of submission, once the accounts have heard of all ends."""
@@ -153,11 +153,11 @@ class ClusterWorkspace(Workspace):
 def contents(workspace: Workspace, study: str = STUDY) -> dict[str, str]:
     """Digest of every result file of the study that does not tell of times."""
     root = workspace.folder / "results" / study
-    told = {"report", "tensorboard", "throughput.csv"}
+    timed = {"report", "tensorboard", "throughput.csv"}
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not told & set(path.relative_to(root).parts)
+        if path.is_file() and not timed & set(path.relative_to(root).parts)
     }
 
 

@@ -37,7 +37,7 @@ def remove_shard(manifest: Path) -> None:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stage states about its result.
+    """Statements of a stage about its result.
 
     Attributes:
         stage: Name of the step.
@@ -100,7 +100,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def file_digest(paths: Sequence[Path]) -> str:
-    """xxh3-128 of the files' bytes, in the order given, as hex."""
+    """Return xxh3-128 of the files' bytes, in the order given, as hex."""
     digest = xxhash.xxh3_128()
     for path in paths:
         with path.open("rb") as file:
@@ -110,7 +110,7 @@ def file_digest(paths: Sequence[Path]) -> str:
 
 
 def refuse_too_many(quarantine: Quarantine, total: int, limit: float, where: str) -> None:
-    """Fail when more than the fraction `limit` of `total` images was quarantined."""
+    """Raise PhenoloomError if more than the fraction `limit` of `total` images was quarantined."""
     if total and len(quarantine) / total > limit:
         reasons = Counter(row["reason"] for row in quarantine)
         worst = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))

@@ -1,4 +1,4 @@
-"""Facts that a Parquet table states about itself, in its schema's metadata."""
+"""Read and write facts about a Parquet table in its schema's metadata."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TABLE_KEY = b"phenoloom"
 
 
 def table_metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
-    """Schema metadata of a Parquet table that holds `facts` under the key `phenoloom`."""
+    """Return schema metadata that holds `facts` under the key `phenoloom`."""
     return {TABLE_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()}
 
 
 def table_facts(schema: pa.Schema) -> dict[str, Any]:
-    """What a Parquet table says of itself; empty where it says nothing."""
+    """Return the facts of a Parquet table; empty where it has none."""
     facts: dict[str, Any] = json.loads((schema.metadata or {}).get(TABLE_KEY, b"{}"))
     return facts

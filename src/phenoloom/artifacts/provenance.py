@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 @cache
 def code_commit() -> str | None:
-    """The git commit of the running code: of its checkout, or that which its wheel was built from; None if neither."""
+    """Return the git commit of the running code, from its checkout or its wheel; None if neither knows it."""
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -35,7 +35,7 @@ class RecordedSettings(Protocol):
 
     @property
     def study(self) -> str:
-        """The study that they are of."""
+        """Return the name of the study."""
 
     def digest(self) -> str:
         """Return the sha256 of the canonical text of the settings, as hex."""
@@ -46,7 +46,7 @@ class RecordedSettings(Protocol):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who asked for a result: the study, and the settings of the step with their sha256."""
+    """Origin of a result: the study, and the settings of the step with their sha256."""
 
     study: str
     settings: Mapping[str, Any]

@@ -21,11 +21,11 @@ from ..core.errors import PhenoloomError
 from .manifest import read_manifest, remove_shard
 
 HEADROOM = 1.1
-"""Room that must be free beside what is copied."""
+"""Bytes that must stay free after a copy."""
 
 
 def scratch_folder(text: str) -> Path | None:
-    """The folder that `text` names on this machine, its variables (`$TMPDIR`) replaced; none for an empty text.
+    """Return the folder that `text` names on this machine, with variables (`$TMPDIR`) replaced; None for an empty text.
 
     Raises PhenoloomError for a variable that is not set and for a folder that is not there.
     """
@@ -42,12 +42,12 @@ def scratch_folder(text: str) -> Path | None:
 
 @contextmanager
 def staged_output(manifest: Path, scratch: Path | None, need_bytes: int = 0) -> Iterator[Path]:
-    """Where to write a shard's manifest, table and store: `manifest` itself, or its like on scratch.
+    """Yield the manifest of the shard to write: `manifest` itself, or one on scratch beside its table and store.
 
-    From scratch they are moved when the body ends well: the store first, the manifest last and at once. Where scratch
-    has no room for `need_bytes` the output is written in its own place, which is said on stderr.
+    From scratch they are moved when the body succeeds: the store first, the manifest last and atomically. Where scratch
+    has less than `need_bytes` free, `manifest` itself is yielded, with a note on stderr.
     """
-    if scratch is None or not _has_room(scratch, need_bytes, manifest):
+    if scratch is None or not _fits(scratch, need_bytes, manifest):
         yield manifest
         return
     remove_shard(manifest)
@@ -63,12 +63,12 @@ def staged_output(manifest: Path, scratch: Path | None, need_bytes: int = 0) -> 
 
 @contextmanager
 def staged_stores(manifests: Sequence[Path], scratch: Path | None) -> Iterator[list[Path]]:
-    """Manifests of copies on scratch, which all processes and jobs of this machine share; the last one removes them.
+    """Yield manifests of copies on scratch, shared by all processes of this machine; the last one removes the copies.
 
-    Where scratch has no room for all of them, the stores are read where they are, which is said on stderr.
+    Where scratch is too small for all of them, `manifests` themselves are yielded, with a note on stderr.
     """
     need = sum(_bytes_of(path) for path in manifests) if scratch else 0
-    if scratch is None or not manifests or not _has_room(scratch, need, manifests[0].parent):
+    if scratch is None or not manifests or not _fits(scratch, need, manifests[0].parent):
         yield list(manifests)
         return
     with _shared_copies(manifests, scratch) as copies:
@@ -105,7 +105,7 @@ def _copy(manifest: Path, copy: Path) -> None:
 
 
 def _locked(folder: Path, kind: int) -> int:
-    """A lock beside the folder; a lock on a file that its last holder has removed meanwhile is none."""
+    """Hold a lock beside the folder; one on a file that its last holder has just removed does not count."""
     path = folder.with_suffix(".lock")
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -130,7 +130,7 @@ def _bytes_of(manifest: Path) -> int:
     return sum(path.stat().st_size for path in manifest.with_suffix(".zarr").rglob("*") if path.is_file())
 
 
-def _has_room(scratch: Path, need_bytes: int, what: Path) -> bool:
+def _fits(scratch: Path, need_bytes: int, what: Path) -> bool:
     free = shutil.disk_usage(scratch).free
     if free >= need_bytes * HEADROOM:
         return True
