@@ -27,10 +27,8 @@ from phenoloom.config.rule_settings import TuneSettings
 from phenoloom.config.search import Range, Tune
 from phenoloom.core.errors import PhenoloomError, TrainingFailedError
 from phenoloom.core.seeds import stable_seed
-from phenoloom.models.checkpoint import read_card
 from phenoloom.training import tune as tuning
-from phenoloom.training.choose import choose, chosen_settings
-from phenoloom.training.pretrain import pretrain
+from phenoloom.training.choose import choose
 from phenoloom.training.resume import Progress
 from phenoloom.training.task import TrainingTask
 from phenoloom.training.tune import Search, Worker, distribution, open_journal, tune
@@ -325,20 +323,6 @@ def test_a_missing_slot_is_refused(study: StudyOnDisk, tmp_path: Path, monkeypat
     output = run(study, settings(), tmp_path, worker=0, workers=2)
     with pytest.raises(PhenoloomError, match=r"3 of 6 trials in .* are not finished"):
         result(settings(), [output])
-
-
-def test_training_takes_what_was_chosen_and_says_so(study: StudyOnDisk, tmp_path: Path) -> None:
-    chosen = tmp_path / "chosen.yaml"
-    values = {RATE: 0.004, "latent": 6, "objective.decoder": "matrix"}
-    chosen.write_text(yaml.safe_dump({"metric": "val_loss", "value": 0.5, "trials": 9, "settings": values}))
-    wanted, tuned = chosen_settings(shape_settings(training={"epochs": 1}), chosen)
-    pretrain(task_of(wanted), [study.input("shapes")], tmp_path / "model", tuned=tuned)
-    card = read_card(tmp_path / "model")
-    assert (card.model.training.learning_rate, card.model.latent) == (0.004, 6)
-    assert card.model.objective.decoder == "matrix"
-    assert card.tuned is not None
-    assert card.tuned.settings == values
-    assert card.settings_sha256 == wanted.digest() != shape_settings(training={"epochs": 1}).digest()
 
 
 @pytest.mark.parametrize(
