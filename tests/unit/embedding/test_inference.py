@@ -23,7 +23,8 @@ def put_model(folder: Path, settings: PretrainSettings, **changes: Any) -> Path:
     counts = {name: 0 for name in Card.model_fields if name.endswith(("_rows", "_groups", "_epoch", "_run", "seed"))}
     values = {"name": "m", "study": "toy", "split": settings.split, "settings_sha256": "0", "phenoloom": "0"}
     values |= {"commit": None, "model": settings.model, "validation_loss": 0, "rows_without_shape": 0}
-    values |= {"channels": None, "mean": None, "std": None, "points": None, **changes}
+    values |= {"channels": None, "mean": None, "std": None, "points": None, "precision": "float32", "preparation": {}}
+    values |= changes
     card = Card.model_validate({**counts, **values})
     save_weights(folder, initial_objective(card.model, card.size, 0, card.channels).state_dict())
     save_card(folder, card)

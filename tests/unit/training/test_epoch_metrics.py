@@ -55,7 +55,8 @@ def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatc
 
 
 def outcome(loss: float, **parts: float) -> Outcome:
-    return Outcome(torch.tensor(loss), {name: torch.tensor(value) for name, value in parts.items()})
+    terms = {name: torch.tensor(value) for name, value in parts.items()}
+    return Outcome(torch.tensor(loss), torch.empty(0), parts=terms)
 
 
 def test_means_weigh_batches_by_their_items() -> None:
