@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,23 @@ def test_every_module_that_the_page_names_exists(repository: Path) -> None:
 def test_the_picture_shows_every_package(repository: Path, packages: set[str]) -> None:
     picture = (repository / "docs" / "packages.svg").read_text(encoding="utf-8")
     assert set(re.findall(r'class="node">\n<title>(\w+)</title>', picture)) == packages
+
+
+def test_the_arrows_of_the_picture_reach_exactly_what_the_plan_allows(repository: Path) -> None:
+    picture = (repository / "docs" / "packages.svg").read_text(encoding="utf-8")
+    arrows = re.findall(r"<title>(\w+)&#45;&gt;(\w+)</title>", picture)
+    assert reached(arrows) == reached(re.findall(r"(\w+) -> (\w+);", packages_graph(repository)))
+
+
+def packages_graph(repository: Path) -> str:
+    command = [sys.executable, repository / "docs" / "packages.py"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def reached(arrows: list[tuple[str, str]]) -> dict[str, set[str]]:
+    """Every package with those that a way of arrows leads to."""
+    found = {name: {target for source, target in arrows if source == name} for name, _ in arrows}
+    for _ in found:
+        for targets in found.values():
+            targets |= set().union(*(found.get(target, set()) for target in targets))
+    return found
