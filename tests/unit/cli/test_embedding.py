@@ -17,7 +17,7 @@ MODEL = {"model_name": "net", "split": "fold-1"}
 
 
 def settings(**changes: Any) -> EmbedSettings:
-    values = {"descriptors": None, "model_name": None, "view": "tiles", "untrained": False, "transductive": False}
+    values = {"descriptors": None, "model_name": None, "view": "tiles", "untrained": False}
     return EmbedSettings(**{"algorithm": 1, "study": "s", "representation": "rep", "split": "all", **values, **changes})
 
 
