@@ -128,6 +128,8 @@ def write_onnx(exported: Exported, output: Path) -> None:
             dynamic_shapes=({0: batch},),
         )
     assert converted is not None
+    # The exporter notes from which lines of code each node is, by their paths on this machine.
+    library("onnx_ir.passes.common").ClearMetadataAndDocStringPass()(converted.model)
     proto = converted.model_proto
     facts = exported.facts()
     proto.producer_name, proto.producer_version = "phenoloom", exported.card.phenoloom

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+import phenoloom
 from phenoloom.artifacts.layout import CARD
 from phenoloom.cli.main import main
 from phenoloom.config.model import ImageModel, ShapeModel
@@ -160,6 +161,9 @@ def test_onnx_runtime_gives_the_vectors_of_torch_for_batches_of_any_size(
     told = {entry.key: entry.value for entry in onnx.load(output).metadata_props}
     assert json.loads(told["phenoloom"]) == exported.facts()
     assert [path.name for path in output.parent.iterdir()] == ["encoder.onnx"]
+    # Equal models are equal bytes wherever the code lies that wrote them.
+    assert str(Path(phenoloom.__file__).parent).encode() not in output.read_bytes()
+    assert b"site-packages" not in output.read_bytes()
 
 
 @pytest.mark.parametrize(
