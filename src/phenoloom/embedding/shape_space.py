@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from ..core.atomic import write_atomically
 from ..data.sources import StudySource
 from ..objectives import Objective
-from ..objectives.shape_autoencoder import ShapeVariationalAutoencoder
 from ..shapes.alignment import mean_outline, posed, reconstruction_errors
 from ..splits.split import ALL, TEST, TRAIN
 from .invariance import invariance
@@ -224,10 +223,9 @@ def _paths(space: ShapeSpace) -> Arrays:
 
 
 def _drawn(space: ShapeSpace, seed: int) -> Arrays:
-    """Decoded outlines of vectors that are drawn from the prior of a variational autoencoder."""
-    if not isinstance(space.objective, ShapeVariationalAutoencoder):
-        return {}
-    decoded = space.decode(space.objective.draw(DRAWN, torch.Generator().manual_seed(seed)).numpy())
+    """Decoded outlines of vectors that are drawn from the prior, where the encoder has one."""
+    vectors = space.objective.draw(DRAWN, torch.Generator().manual_seed(seed))
+    decoded = None if vectors is None else space.decode(vectors.numpy())
     if decoded is None:
         return {}
     return {"drawn_outlines": decoded[0], "drawn_outside": decoded[1]}

@@ -108,6 +108,10 @@ class Objective(nn.Module, ABC):
         """
         return None
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return vectors (count, latent) drawn from the prior, on the generator's device, or None without a prior."""
+        return None
+
     def before_step(self, step: Step) -> None:
         """Follow the schedules: called before the forward pass of each optimiser step."""
 

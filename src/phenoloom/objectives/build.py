@@ -45,7 +45,9 @@ SHAPE_OBJECTIVES: Mapping[type[Any], Callable[[ShapeModel, Any, int], Objective]
 
 
 def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequence[str] | None = None) -> Objective:
-    """Return the network of a model file, with initial weights from torch's random state.
+    """Return the network of a model file, wrapped as its channels and contrast ask.
+
+    Its initial weights come from torch's random state.
 
     Args:
         model: The model file.
@@ -57,27 +59,16 @@ def build_objective(model: ImageModel | ShapeModel, size: int, channels: Sequenc
     """
     if isinstance(model, ShapeModel):
         return SHAPE_OBJECTIVES[type(model.objective)](model, model.objective, size)
-    return build_image_objective(model, size, channels)
-
-
-def build_image_objective(model: ImageModel, channels: int, names: Sequence[str] | None = None) -> Objective:
-    """Return the network of a model file for tiles of `channels` channels, wrapped as its channels and contrast ask.
-
-    Args:
-        model: The model file.
-        channels: Channels of a tile.
-        names: Names of the channels, which `channels.mode: map` needs.
-    """
     settings = model.channels
-    inputs = {"joint": channels, "separate": 1}.get(settings.mode, settings.inputs)
+    inputs = {"joint": size, "separate": 1}.get(settings.mode, settings.inputs)
     objective = IMAGE_OBJECTIVES[type(model.objective)](model, model.objective, inputs)
     values = model.latent
     if settings.mode in {"separate", "replicate"}:
         objective = Channelwise(objective, model, inputs)
         if settings.combine == "concatenate" and not objective.apart:
-            values *= channels
+            values *= size
     elif settings.mode == "map":
-        if names is None:
+        if channels is None:
             raise PhenoloomError("`channels.mode: map` needs the names of the channels; they are in `source.channels`")
-        objective = ChannelMapped(objective, settings, names)
+        objective = ChannelMapped(objective, settings, channels)
     return Contrasted(objective, model.contrast, model.augment, values) if model.contrast else objective

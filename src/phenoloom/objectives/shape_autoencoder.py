@@ -112,7 +112,7 @@ class ShapeVariationalAutoencoder(ShapeAutoencoder):
         return self._posterior(inputs)[0]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return vectors (count, latent) drawn from the prior."""
+        """Return vectors (count, latent) drawn from the prior, a standard normal."""
         latent = self.encoder.project.out_features // self.outputs_per_value
         return torch.randn(count, latent, generator=generator, device=generator.device)
 

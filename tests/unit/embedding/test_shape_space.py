@@ -76,18 +76,8 @@ def test_decoded_matrices_say_how_far_they_are_from_the_plane(view: ContourSourc
 
 
 def test_a_model_without_a_way_back_has_modes_and_invariances(view: ContourSource) -> None:
-    class NoWayBack(torch.nn.Module):
-        def __init__(self, base: Objective) -> None:
-            super().__init__()
-            self.base = base
-
-        def embed(self, inputs: torch.Tensor) -> torch.Tensor:
-            return self.base.embed(inputs)
-
-        def decode(self, vectors: torch.Tensor) -> None:
-            return None
-
-    model: Objective = NoWayBack(objective())  # type: ignore[assignment]
+    settings = shape_settings(objective={"name": "contrast"}, augment={"noise": 0.1})
+    model = build_objective(settings.model, 32).eval()
     found = set(describe_shape_space(space(view, model), seed=0))
     assert {"mode_outlines", "mode_occupancy", "invariance_moved"} <= found
     assert not any(name.startswith(("path", "decoded", "drawn", "mode_decoded")) for name in found)
