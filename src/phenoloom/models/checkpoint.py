@@ -54,7 +54,7 @@ class StudyCard(Section):
     Attributes:
         study: Name of the study.
         share: Its share of every batch, in [0, 1].
-        rows: Items in the study's index.
+        rows: Items that training may see.
         train_rows: Items that were trained on.
         validation_rows: Items of the validation.
         channels: Names of its channels; None of contours.
@@ -113,7 +113,7 @@ class Card(Section):
         fold_statistics: Statistics of the study's train groups by split, for an encoder that never saw the study.
         studies: What the model was trained on, where that is more or other than the study.
         precision: What steps were computed in: `float32`, `bf16`, or one then the other.
-        best_epoch: Epoch of the weights, from 0.
+        best_epoch: Epoch of the weights, from 1.
         validation_loss: Loss of that epoch.
         epochs_run: Epochs of the training.
         train_rows: Items that were trained on.

@@ -28,6 +28,7 @@ from .monitors import choose_sample
 from .multi_study import rows_of_study
 from .pairs import pair_keys
 from .resume import ResumeFolder
+from .safeguard import Safeguard
 from .sampling import samplers
 from .task import TrainingTask
 from .trainer import fit
@@ -59,6 +60,7 @@ def fitted(
     device = training_device(hardware.accelerator, rank % hardware.devices)
     objective = _network(task, data, seed, hardware, options).to(device)
     resume = ResumeFolder(output, task.digest, data.fingerprint())
+    safeguard = Safeguard(f"{task.name} {task.split}", training, options.collapse, resume)
     with (
         Loader(data.source, hardware.threads, device) as train,
         Loader(data.source, hardware.threads, device) as validation,
@@ -75,8 +77,7 @@ def fitted(
             train_sampler,
             validation_sampler,
         )
-        name = f"{task.name} {task.split}"
-        module = Pretraining(name, objective, training, batches, seed, resume, options.collapse)
+        module = Pretraining(objective, training, batches, seed, safeguard)
         module.watch = watch
         with recorded_use(device, output / GPU_USAGE) if rank == 0 else nullcontext():
             fit(module, task, output, device, hardware)

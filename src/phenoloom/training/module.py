@@ -15,19 +15,19 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from ..config.training import Collapse, Training
+from ..config.training import Training
 from ..core.progress import SECONDS_BETWEEN_LINES
 from ..core.seeds import stable_seed
 from ..data.loader import Epoch, Rows, cut
 from ..nets import collective as distributed
 from ..objectives import Objective, Outcome, Step
 from .batches import TrainingData, cut_parts
-from .collapse import all_finite, collapse_error, non_finite_error, under_floors
 from .ema import ValidatedAverage, WeightAverage
 from .epoch_metrics import Metrics, Throughput, add_outcome, means
 from .monitors import measure
 from .optim import Schedules, build_optimizer
-from .resume import Progress, ResumeFolder
+from .resume import Progress
+from .safeguard import Safeguard
 
 SECONDS_BETWEEN_SAVES = 600.0
 STEPS_BETWEEN_CHECKS = 50
@@ -48,32 +48,23 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
     """
 
     def __init__(
-        self,
-        name: str,
-        objective: Objective,
-        settings: Training,
-        data: TrainingData,
-        seed: int,
-        resume: ResumeFolder,
-        floors: Collapse,
+        self, objective: Objective, settings: Training, data: TrainingData, seed: int, safeguard: Safeguard
     ) -> None:
         """Set up a training, which `restore` may then take to a saved state.
 
         Args:
-            name: Name of the training in messages.
             objective: The network, on its device.
             settings: How it is trained.
             data: The batches.
             seed: Seed of order, augmentation and the objective's own draws.
-            resume: Where the state is saved.
-            floors: When the training counts as collapsed.
+            safeguard: Where the state is saved, and when the training has failed.
         """
         super().__init__()
         self.automatic_optimization = False
         # Of several processes one may have no validation batch.
         self.allow_zero_length_dataloader_with_multiple_devices = True
-        self.name, self.objective, self.settings = name, objective, settings
-        self.data, self.seed, self.resume, self.floors = data, seed, resume, floors
+        self.objective, self.settings = objective, settings
+        self.data, self.seed, self.safeguard = data, seed, safeguard
         self.average = WeightAverage(objective, settings.ema) if settings.ema else None
         self.progress, self.throughput = Progress(), Throughput(data.train)
         self.steps = data.steps(settings.batch_size)
@@ -83,7 +74,6 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.validation_plan: list[Rows] = []
         self._saved = self._printed = time.monotonic()
         self._sizes: list[int] = []
-        self._proven = True
         self._optimizer_state: dict[str, Any] | None = None
 
     @property
@@ -93,17 +83,15 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def restore(self) -> None:
         """Continue from the last saved state, if there is one."""
-        if (state := self.resume.load()) is None:
+        if (state := self.safeguard.load()) is None:
             return
         self.objective.load_state_dict(state["objective"])
         self._optimizer_state = state["optimizer"]
         if self.average:
             self.average.load_state(state["average"])
         self.progress = Progress(**state["progress"])
-        self._proven = not self.resume.has_good
-        print(
-            f"{self.name}: continues at epoch {self.progress.epoch + 1}, step {self.progress.step + 1}", file=sys.stderr
-        )
+        at = f"epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
+        print(f"{self.safeguard.name}: continues at {at}", file=sys.stderr)
 
     @property
     def callbacks(self) -> list[pl.Callback]:
@@ -185,16 +173,15 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         """Count the step, and save the state if that was long ago or the job is about to be killed."""
         self.progress.step += 1
         if self.progress.step % STEPS_BETWEEN_CHECKS == 0:
-            self._refuse_non_finite(self.progress.sums["train_loss"])
+            self.safeguard.refuse_non_finite(self.progress, self.progress.sums["train_loss"])
         late = distributed.rank() == 0 and time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES
         due = distributed.any_of(late or self.trainer.received_sigterm)
         if due and self.progress.step < self.steps:
-            self._refuse_non_finite(self.progress.sums["train_loss"], *self.objective.parameters())
-            # No loss has shown yet whether the last update was good.
-            if self.progress.collapsed == 0 and distributed.rank() == 0:
-                self.resume.set_aside()
+            self.safeguard.refuse_non_finite(
+                self.progress, self.progress.sums["train_loss"], *self.objective.parameters()
+            )
+            self.safeguard.set_aside(self.progress)
             self.save()
-            self._proven = False
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Add the loss of one validation batch."""
@@ -209,7 +196,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         progress, row = self.progress, self._close_epoch()
         with self._kept_weights():
             row |= self._measure()
-            under = under_floors(row, self.floors) if self.floors.epochs else []
+            under = self.safeguard.under_floors(row)
             better = not under and (self.objective.keeps_last or row["val_loss"] < progress.best_loss)
             if better:
                 progress.best = {name: value.cpu().clone() for name, value in self.objective.state_dict().items()}
@@ -220,7 +207,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         else:
             progress.stale += 1
         progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, {}
-        self._refuse_collapse(row, under)
+        self.safeguard.refuse_collapse(progress, row, under)
         self.save()
         for logger in self.loggers:
             logged = {k: v for k, v in (row | progress.speeds[-1]).items() if k != "epoch"}
@@ -237,7 +224,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             "progress": {**vars(self.progress), "sums": distributed.sum_dicts(self.progress.sums)},
         }
         if distributed.rank() == 0:
-            self.resume.save(state)
+            self.safeguard.resume.save(state)
         self._saved = time.monotonic()
 
     def _kept_weights(self) -> AbstractContextManager[None]:
@@ -253,7 +240,9 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
 
     def _close_epoch(self) -> Metrics:
         row = {"epoch": self.progress.epoch + 1, **means(self.progress.sums)}
-        self._refuse_non_finite(torch.tensor([row["train_loss"], row["val_loss"]]), *self.objective.parameters())
+        self.safeguard.refuse_non_finite(
+            self.progress, torch.tensor([row["train_loss"], row["val_loss"]]), *self.objective.parameters()
+        )
         last = self.progress.epoch * self.steps + self.steps - 1
         row["learning_rate"] = self.schedules.learning_rate(last)
         if self.settings.final_weight_decay is not None:
@@ -273,41 +262,10 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         with self.trainer.precision_plugin.forward_context():
             vectors = [self.objective.embed(inputs, orientations=False).float().cpu() for inputs in batches]
         self.objective.train()
-        self._refuse_non_finite(*vectors)
+        self.safeguard.refuse_non_finite(self.progress, *vectors)
         if distributed.active():
             vectors = list(chain.from_iterable(distributed.gather_objects(vectors)))
         return measure(self.data.sample, torch.cat(vectors))
-
-    def _refuse_collapse(self, row: Metrics, under: list[str]) -> None:
-        """Raise TrainingFailedError for a training that collapsed, and leave the last state from before that."""
-        progress, floors = self.progress, self.floors
-        first = distributed.rank() == 0
-        if not under:
-            progress.collapsed = 0
-            if first:
-                self.resume.forget_good()
-            return
-        if progress.collapsed == 0 and first:
-            self.resume.set_aside()
-        progress.collapsed += 1
-        last = progress.epoch == self.settings.epochs or progress.stale >= self.settings.patience
-        # Weights of a collapsed epoch are no result, even after few such epochs.
-        if progress.collapsed >= floors.epochs or (last and progress.best_epoch == 0):
-            if first:
-                self.resume.go_back()
-            raise collapse_error(self.name, row, under, progress.collapsed, self.resume.outlook())
-
-    def _refuse_non_finite(self, *values: Tensor) -> None:
-        """Raise TrainingFailedError for values that are not finite; else the last state is proven to be good."""
-        first = distributed.rank() == 0
-        if all_finite(values):
-            if not self._proven and self.progress.collapsed == 0 and first:
-                self.resume.forget_good()
-            self._proven = True
-            return
-        if not self._proven and first:
-            self.resume.go_back()
-        raise non_finite_error(self.name, self.progress.epoch + 1, self.settings, self.resume.outlook())
 
     def _print(self, row: Metrics) -> None:
         now, last = time.monotonic(), self.progress.epoch == self.settings.epochs
@@ -315,9 +273,10 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             return
         speed = self.progress.speeds[-1]
         print(
-            f"{self.name}: epoch {self.progress.epoch}/{self.settings.epochs}, train {row['train_loss']:.4g}, "
-            f"validation {row['val_loss']:.4g} (best {self.progress.best_loss:.4g} in epoch "
-            f"{self.progress.best_epoch}), effective rank {row['effective_rank']:.3g}, "
+            f"{self.safeguard.name}: epoch {self.progress.epoch}/{self.settings.epochs}, "
+            f"train {row['train_loss']:.4g}, validation {row['val_loss']:.4g} "
+            f"(best {self.progress.best_loss:.4g} in epoch {self.progress.best_epoch}), "
+            f"effective rank {row['effective_rank']:.3g}, "
             f"{speed['items_per_second']:.0f} items/s, {speed['waited_for_data']:.0%} of the time waiting for data",
             file=sys.stderr,
             flush=True,

@@ -72,7 +72,7 @@ def pretrain(
     if examples:
         write_atomically(folder.reconstructions, lambda file: np.savez(file, allow_pickle=False, **examples))
     save_card(output, model_card(task, data, module, own.stores, tuned))
-    module.resume.remove()
+    module.safeguard.resume.remove()
 
 
 def training_set(task: TrainingTask, own: StudyInput, studies: Sequence[StudyInput]) -> TrainingSet:

@@ -18,6 +18,7 @@ from phenoloom.config.training import Collapse, RunOptions
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.models.checkpoint import read_card
 from phenoloom.training import module as training
+from phenoloom.training import safeguard
 from phenoloom.training.collapse import under_floors
 from phenoloom.training.optim import Schedules
 
@@ -129,7 +130,7 @@ def test_a_training_without_one_living_epoch_is_refused(study: StudyOnDisk, tmp_
 def test_a_training_that_recovers_goes_on(study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train(shape_settings(training={"epochs": 5}), study, tmp_path / "whole")
     flags = iter([False, True, True, False, True])
-    monkeypatch.setattr(training, "under_floors", lambda *_: ["nothing"] * next(flags))
+    monkeypatch.setattr(safeguard, "under_floors", lambda *_: ["nothing"] * next(flags))
     found = train(
         shape_settings(training={"epochs": 5}), study, tmp_path / "found", RunOptions(collapse=Collapse(epochs=3))
     )
