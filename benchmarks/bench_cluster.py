@@ -102,7 +102,7 @@ def report(jobs: list[tuple[int, dict[str, list[float]]]]) -> None:
     single = [(elapsed, work) for elapsed, work in jobs if sum(map(len, work.values())) == 1]
     overheads = [elapsed - sum(map(sum, work.values())) for elapsed, work in single]
     if not overheads:
-        sys.exit("no job has one command alone, so that nothing tells the overhead")
+        sys.exit("no job has a single command, so the overhead cannot be measured; run more jobs")
     overhead = statistics.median(overheads)
     print(f"{'job':76} jobs  job s  work s  work / overhead")
     for kind, values in sorted(kinds.items()):

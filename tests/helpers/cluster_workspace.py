@@ -151,7 +151,7 @@ class ClusterWorkspace(Workspace):
 
 
 def contents(workspace: Workspace, study: str = STUDY) -> dict[str, str]:
-    """Digest of every result file of the study that does not tell of times."""
+    """Digest of every result file of the study that holds no measured times."""
     root = workspace.folder / "results" / study
     timed = {"report", "tensorboard", "throughput.csv"}
     return {

@@ -10,12 +10,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run_code(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Python code that finds `arguments` in `sys.argv[1:]`; the caller looks at the code of its end."""
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-
-
 def run_module(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a module of the tests as a program, with one thread of arithmetic."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

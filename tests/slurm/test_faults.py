@@ -151,9 +151,9 @@ def test_after_a_lost_login_jobs_still_in_the_queue_are_not_submitted_a_second_t
     held = partly.hold("convert", "0000")
     run.process.kill()
     run.wait(success=False)
-    told = partly.status()
-    assert told["studies"]["tiny"]["convert"] == {"done": 1, "running": 1, "waiting": 0, "failed": 0, "expected": 2}
-    assert "no Snakemake on this machine waits for them" in told["notes"][0]
+    shown = partly.status()
+    assert shown["studies"]["tiny"]["convert"] == {"done": 1, "running": 1, "waiting": 0, "failed": 0, "expected": 2}
+    assert "no Snakemake on this machine waits for them" in shown["notes"][0]
     assert "locked" in partly.run(*CONVERT, success=False)
     partly.run("--unlock", *CONVERT)
     refusal = partly.run(*CONVERT, success=False)
@@ -173,7 +173,7 @@ def test_a_controller_that_crashes_and_restarts_during_a_run_costs_nothing(
     run = partly.start(*CONVERT)
     held = partly.hold("convert", "0000")
     (job,) = partly.cluster.client("squeue", "-h", "-o", "%i").split()
-    # Whether the running job was written down before this moment cannot be told, and a change makes it so after it.
+    # The job may have been recorded as running before this moment; a change makes sure that it is recorded after it.
     changed, saved = time.time(), partly.cluster.folder / "state" / "job_state"
     partly.cluster.client("scontrol", "update", f"jobid={job}", "admincomment=runs")
     wait_until("the controller to have written the job down", lambda: saved.stat().st_mtime > changed)

@@ -37,7 +37,7 @@ def test_more_gpus_than_any_node_has_are_answered_with_what_the_nodes_have(on_cl
     assert "32000 MB, gpu:2" in printed
 
 
-def test_a_machine_without_slurm_is_told_to_be_one(on_cluster: ClusterWorkspace, tmp_path: Path) -> None:
+def test_a_machine_without_slurm_is_refused_as_such(on_cluster: ClusterWorkspace, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("env", "bash", "sh", "which"):

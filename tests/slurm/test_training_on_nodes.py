@@ -51,8 +51,8 @@ def test_two_nodes_have_the_loss_curve_of_one_process_and_one_of_them_writes(
         list((finished.folder / Path(WEIGHTS).parent / "tensorboard").rglob("events.*"))
     )
     card, quiet_card = (workspace.folder / WEIGHTS for workspace in (partly, quiet))
-    told = [line for line in card.read_text().splitlines() if "validation_loss" not in line]
-    assert told == [line for line in quiet_card.read_text().splitlines() if "validation_loss" not in line]
+    kept = [line for line in card.read_text().splitlines() if "validation_loss" not in line]
+    assert kept == [line for line in quiet_card.read_text().splitlines() if "validation_loss" not in line]
 
 
 def test_a_process_that_dies_ends_the_training_and_the_next_attempt_goes_on(partly: ClusterWorkspace) -> None:

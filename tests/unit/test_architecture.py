@@ -47,7 +47,7 @@ def packages_graph(repository: Path) -> str:
 
 
 def reached(arrows: list[tuple[str, str]]) -> dict[str, set[str]]:
-    """Every package with those that a way of arrows leads to."""
+    """Every package with those that it reaches along arrows."""
     found = {name: {target for source, target in arrows if source == name} for name, _ in arrows}
     for _ in found:
         for targets in found.values():

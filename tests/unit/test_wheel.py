@@ -42,7 +42,7 @@ def test_an_installed_wheel_names_the_commit_that_it_was_built_from(
 ) -> None:
     folder, commit = site
     code = "from phenoloom.artifacts.manifest import code_commit; print(code_commit())"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(folder), "PATH": os.environ["PATH"] if git else str(tmp_path)},
         cwd=folder,
@@ -50,11 +50,11 @@ def test_an_installed_wheel_names_the_commit_that_it_was_built_from(
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == commit
+    assert printed.stdout.strip() == commit
 
 
 def test_a_wheel_is_built_where_there_is_no_git(site: tuple[Path, str], tmp_path: Path) -> None:
-    """As in a container, which is built without the history and is told the commit."""
+    """As in a container, which is built without the history, but with the commit in a variable."""
     source, empty = site[0].parent / "source", tmp_path / "empty"
     empty.mkdir()
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]

@@ -181,7 +181,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         inner = list(sections_in(field.annotation))
         if name in {"representations", "models"} or not inner:
             yield f"{prefix}{name}"
-        # What a search depends on stands in `test_tune`.
+        # `test_tune` checks what a search depends on.
         elif name not in NOT_SIMULATED and name != "tune":
             for section in inner:
                 yield from leaves(section, f"{prefix}{name}.")

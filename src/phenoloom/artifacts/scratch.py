@@ -27,7 +27,8 @@ HEADROOM = 1.1
 def scratch_folder(text: str) -> Path | None:
     """Return the folder that `text` names on this machine, with variables (`$TMPDIR`) replaced; None for an empty text.
 
-    Raises PhenoloomError for a variable that is not set and for a folder that is not there.
+    Raises:
+        PhenoloomError: A variable is not set, or the folder does not exist.
     """
     if not text:
         return None

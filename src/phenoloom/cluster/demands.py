@@ -82,8 +82,8 @@ def embedding_group(study: Inputs, representation: str) -> str | None:
     """Return the group of what is embedded in seconds: all folds of a representation and its probes are one job.
 
     They belong together anyway: the probes wait for all folds. `--group-components`, which would put folds of different
-    models and studies into one job, makes them wait for each other's trainings. What is concatenated is apart from its
-    parts, one of which may be trained for days.
+    models and studies into one job, makes them wait for each other's trainings. A concatenation is in no group
+    with its parts, because one of them may be trained for days.
     """
     entry, shards = study.settings.study.representations[representation], study.settings.study.shards
     if len(splits(study.settings.study, representation)) > EMBEDDINGS_A_JOB:

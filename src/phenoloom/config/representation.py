@@ -35,7 +35,10 @@ class Mixture(Section):
 class Representation(Section):
     """One vector for every unit, by exactly one of `descriptors`, `model` and `concatenate`."""
 
-    descriptors: Descriptor | None = Field(None, description="a set of classical descriptors")
+    descriptors: Descriptor | None = Field(
+        None,
+        description="a set of classical descriptors; `efd`: elliptic Fourier descriptors, by the package pyefd",
+    )
     model: Name | None = Field(
         None, description="a model file of `config/models`, trained on the train folds of this study"
     )
@@ -65,7 +68,7 @@ class Representation(Section):
 
     @property
     def draw(self) -> Draw | None:
-        """Which draw it is, for a variant with a seed of its own."""
+        """The draw that it is, for a variant with a seed of its own."""
         return self._draw
 
     def drawn(self, draw: Draw | None) -> Representation:

@@ -18,7 +18,7 @@ _RANDOM = "?" * 8
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success and remove it on failure.
 
-    What a killed process left of writing the same file is removed first: no one else would remove it.
+    Temporary files that killed processes left of the same file are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(path)
@@ -45,12 +45,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove a file, and what a killed process left of writing it."""
+    """Remove a file, and the temporary files that killed processes left of it."""
     path.unlink(missing_ok=True)
     remove_temporaries(path)
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove what a killed process left of writing a file, and leave the file."""
+    """Remove the temporary files that killed processes left of a file, but not the file."""
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM}"):
         temporary.unlink(missing_ok=True)

@@ -12,4 +12,4 @@ class ImageError(PhenoloomError):
 
 
 class TrainingFailedError(PhenoloomError):
-    """A training has come to nothing with its settings; with the same ones it would again, on any machine."""
+    """A training failed because of its settings: with the same settings it would fail again, on any machine."""

@@ -75,7 +75,7 @@ def collect(
 
     Raises:
         PhenoloomError: The tables are not those of the representations, or a table has a row twice.
-        OSError: The disk has no room for the file.
+        OSError: The disk has less free space than the file needs.
     """
     files = _by_representation(representations, tables)
     obs = _obs([path for paths in files.values() for path in paths], Split.read(folds), made_by.study)
@@ -110,7 +110,7 @@ def _by_representation(representations: Sequence[str], tables: Sequence[Path]) -
 
 
 def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> None:
-    """HDF5 ends a process for which the disk has no room, so the room is checked before."""
+    """Refuse a disk without the space for the file: on a full disk HDF5 would end the process."""
     features = sum(
         sum(not name.startswith(PREFIX) for name in pq.read_schema(path).names)
         for paths in files.values()

@@ -59,7 +59,7 @@ def embed(representation: Representation, study: StudyInput, output: Path, made_
     elif isinstance(origin, Concatenation):
         features = _concatenate(origin, index["id"].to_pandas())
     else:
-        features = _intensity(index) if origin.name == "intensity" else _gather(origin, index["id"].to_pandas())
+        features = _intensity(index) if origin.name == "intensity" else _described(origin, index["id"].to_pandas())
     rows = _with_roles(index.filter(pa.array(features.found)), origin, Split.read(study.folds), features)
     # The table takes its place last: without it the summary does not count.
     with atomic_path(output) as unfinished:
@@ -134,7 +134,7 @@ def _intensity(index: pa.Table) -> Features:
     return Features(np.hstack(list(columns.values())), np.ones(len(index), bool), names)
 
 
-def _gather(origin: Descriptors, ids: pd.Series[str]) -> Features:
+def _described(origin: Descriptors, ids: pd.Series[str]) -> Features:
     """The columns `<descriptor>_*` of all shards, joined to the index by id."""
     prefix = f"{origin.name}_"
     parts: list[pd.DataFrame] = []

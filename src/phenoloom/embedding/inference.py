@@ -126,7 +126,7 @@ def _on_disk(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     folder.mkdir(parents=True, exist_ok=True)
     # The mapping keeps the file alive; it has no name, so no kill leaves it behind.
     with tempfile.TemporaryFile(dir=folder) as file:
-        # A page for which the disk has no room would end the process at the write, without a word.
+        # Reserved first: a write to a mapped page on a full disk would end the process without a message.
         if hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), 0, max(1, 4 * shape[0] * shape[1]))
         return np.memmap(file, np.float32, "w+", shape=shape)

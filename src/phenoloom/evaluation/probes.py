@@ -53,7 +53,7 @@ class ProbeSettings:
     """What the probes of one representation share.
 
     Attributes:
-        neighbours: Neighbours that kNN asks.
+        neighbours: Number of neighbours of kNN.
         trees: Trees of the random forest.
         seed: Seed of the random forest.
         blocks: All features of a vector, in order. What is reduced is decided once for all folds.
@@ -94,9 +94,9 @@ def probe(
 
     Args:
         name: The probe.
-        train: FeatureMatrix of the train units (units, features).
+        train: Features of the train units (units, features).
         targets: Labels of the train units.
-        test: FeatureMatrix of the test units (units, features).
+        test: Features of the test units (units, features).
         settings: Settings of the probe.
 
     Raises:

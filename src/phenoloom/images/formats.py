@@ -1,7 +1,7 @@
 """Read image files of any format as planes and their axes.
 
 The formats are the entries of one table, `FORMATS`: a new one is a function that reads it and an entry there, and no
-other module learns of it. Formats are known by the first bytes of a file, whatever its name ends with.
+other module changes. Formats are recognised by the first bytes of a file, not by the ending of its name.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Card(Section):
         schema_version: Version of this format.
         name: Name of the model.
         study: Study that it was trained for.
-        split: Split of the study, the test groups of which it never saw.
+        split: Split of the study; the model never saw its test groups.
         seed: Seed of the training.
         initial_seed: Seed of the initial weights.
         settings_sha256: Digest of the settings of the step `pretrain`.
@@ -177,7 +177,7 @@ class Card(Section):
         Raises:
             PhenoloomError: The model has no statistics for this split.
         """
-        # The encoder has never seen the study, all of which is new to it.
+        # The encoder has never seen any row of the study.
         if self.fold_statistics is None or split == ALL:
             return self.domain.normaliser(self.mean or (), self.std or ())
         if split not in self.fold_statistics:

@@ -113,7 +113,7 @@ def write_onnx(exported: Exported, output: Path) -> None:
     """Write and check the ONNX file of a model."""
     onnx, runtime = library("onnx"), library("onnxruntime")
     library("onnxscript")
-    # What is computed here concerns nobody else.
+    # ONNX Runtime must send no reports about what is computed here.
     runtime.disable_telemetry_events()
     batch = torch.export.Dim("batch", min=1)
     with _quiet():

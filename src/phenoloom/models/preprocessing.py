@@ -41,5 +41,5 @@ def _of_tiles(manifest: dict[str, Any]) -> Preparation:
 
 
 def _without_root(kind: type[R], settings: dict[str, Any]) -> R:
-    # Where the raw data of others lies helps nobody, and a model is passed on.
+    # Models are passed on, and the path of the raw data means nothing on another machine.
     return kind.model_validate(settings | ({"root": "."} if settings["root"] is not None else {}))

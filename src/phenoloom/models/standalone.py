@@ -1,6 +1,6 @@
 """A trained encoder as one plain network: what a camera or a tracer gives goes in, vectors come out.
 
-Everything that embedding does lies inside the graph, so that whoever runs it elsewhere can forget no step.
+Everything that embedding does lies inside the graph, so that no step can be forgotten where it runs.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def oriented_with(points: Tensor, flags: Tensor | None) -> tuple[Tensor, Tensor 
 
 
 def reverse(form: Tensor) -> Tensor:
-    """The cyclic or full form (b, lags, n) of the same symmetric matrix run backwards: E'[k, i] = E[k, -i - k]."""
+    """Return the form (b, lags, n) of the same symmetric matrix run backwards: E'[k, i] = E[k, -i - k]."""
     lags, n = form.shape[-2:]
     lag = torch.arange(lags, device=form.device)[:, None] + first_lag(form)
     source = (-torch.arange(n, device=form.device) - lag) % n

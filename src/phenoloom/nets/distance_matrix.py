@@ -34,7 +34,7 @@ def planar_points(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _coordinates(contours: Tensor) -> tuple[Tensor, ...]:
-    # Apart from each other, x and y are read as vectors; interleaved they would be gathered one by one.
+    # Apart from each other, x and y are read as vectors; interleaved they would be read one by one.
     return contours.movedim(-1, 0).contiguous().unbind(0)
 
 

@@ -123,7 +123,7 @@ class ResNetDecoder(nn.Module):
         block = block_of(depth)
         inputs = width * STAGES[-1] * block.expansion
         layers: list[nn.Module] = _convolution(latent, inputs, 1)
-        # The smallest map has one block less: its first convolution stands for it.
+        # The smallest map has one block less: its first convolution takes the place of that block.
         layers += [block(inputs, width * STAGES[-1]) for _ in range(BLOCKS[depth][-1] - 1)]
         for factor, count in zip(reversed(STAGES[:-1]), reversed(BLOCKS[depth][:-1]), strict=True):
             layers.append(nn.Upsample(scale_factor=2))

@@ -25,7 +25,7 @@ class Contrasted(Wrapper):
     """The loss of `base` + `weight` x the contrastive loss of its projected features."""
 
     def __init__(self, base: Objective, settings: Contrast, augment: Augment, values: int) -> None:
-        """Wrap `base`, the features of which have `values` values; `augment` makes two views where it makes none."""
+        """Wrap `base`, which has features of `values` values; `augment` makes two views where `base` makes none."""
         super().__init__(base)
         self.settings, self.augment = settings, augment
         self.head = ProjectionHead(values, settings.projection, batch_norm=settings.head_batch_norm)

@@ -146,7 +146,7 @@ class SelfDistillation(TileObjective):
         if settings.koleo:
             parts["koleo"] = torch.stack([koleo(view) for view in vectors.float().chunk(GLOBAL_CROPS)]).mean()
             loss = loss + settings.koleo * parts["koleo"]
-        # After the loss: a centre that already held this batch would tell the student about its own targets.
+        # After the loss: a centre that already held this batch would leak its targets to the student.
         if self.training:
             self.centre.follow(outputs)
         return Outcome(loss, vectors.float().view(GLOBAL_CROPS, b, -1), parts)

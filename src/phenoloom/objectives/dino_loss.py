@@ -45,7 +45,7 @@ def cross_entropies(targets: Tensor, predicted: Tensor) -> Tensor:
 
     Args:
         targets: Probabilities (g, b, k) of the teacher.
-        predicted: Logits (v, b, k) of the student, the first g views of which are those that the teacher saw.
+        predicted: Logits (v, b, k) of the student; its first g views are those that the teacher saw.
     """
     logs = predicted.log_softmax(-1)
     pairs = -torch.einsum("gbk,vbk->gv", targets, logs) / targets.shape[1]

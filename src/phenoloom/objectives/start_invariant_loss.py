@@ -89,7 +89,7 @@ def at_start(form: Tensor, start: Start) -> Tensor:
 def lag_weights(form: Tensor) -> Tensor:
     """Return the weight (lags,) of each lag in the mean over the whole matrix.
 
-    In the cyclic form lag k stands for lag n - k too, except k = n / 2, which is its own; lag 0 is the empty diagonal.
+    In the cyclic form lag k counts for lag n - k too, except k = n / 2, which is its own; lag 0 is the empty diagonal.
     """
     lags, n = form.shape[-2:]
     if not first_lag(form):

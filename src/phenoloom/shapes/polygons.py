@@ -163,7 +163,7 @@ def perimeters(polygons: Polygons) -> Floats:
 
 
 def standard_order(polygons: Polygons, clockwise: Booleans) -> Polygons:
-    """Reverse the `clockwise` polygons and start each at its vertex of largest x, of those at that of largest y."""
+    """Reverse the `clockwise` polygons and start each at its vertex with the largest x, then the largest y."""
     if not len(polygons):
         return polygons
     first, last = polygons.first, polygons.last

@@ -33,7 +33,7 @@ Chain = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Traced:
-    """Outlines of n objects, each of its component that encloses the most pixels, of equals the topmost, then leftmost.
+    """Outlines of n objects, of their largest components; of equal ones the topmost, then the leftmost.
 
     Attributes:
         polygons: The outlines, in px.
@@ -109,7 +109,7 @@ def trace_masks(masks: NDArray[np.bool_]) -> Traced:
 
 
 def _heads(chains: Sequence[Chain]) -> Integers:
-    """Return the first pixel (x, y) of each chain (n, 2): of outer borders the topmost, of those the leftmost."""
+    """Return the first pixel (x, y) of each chain (n, 2): of an outer border the topmost, then the leftmost."""
     return np.concatenate([np.empty((0, 2), np.int64), *(chain[0] for chain in chains)])
 
 

@@ -24,7 +24,7 @@ class Image:
         fields: Fields of the file pattern that all of its files share.
         row: Its row in the study's table; None: it has none.
         files: The file of each channel; one entry "" for a file that holds all.
-        stack: Where the pattern tells planes apart: the file of each time point, focal plane and channel.
+        stack: Where the pattern distinguishes planes: the file of each time point, focal plane and channel.
         whole: Id of the stack or film that the image is a plane of.
     """
 
@@ -62,7 +62,7 @@ def channel_texts(source: Source) -> dict[str, str]:
     return {name: name for name in source.channels}
 
 
-def gather_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
+def find_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
     """Return all images in natural order of their ids, complete or not.
 
     Raises:

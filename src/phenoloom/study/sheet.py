@@ -20,7 +20,7 @@ from ..core.errors import ImageError, PhenoloomError
 from ..images.reader import Reader
 from .annotations import Annotations
 from .files import Root, natural
-from .images import Image, file_pattern, gather_images, mask_files
+from .images import Image, file_pattern, find_images, mask_files
 from .outline_files import read_outlines
 from .shards import assign_shards
 from .wells import row_and_column, same_well
@@ -108,7 +108,7 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     pattern = file_pattern(source)
     annotations = Annotations(source, root, pattern.fields if pattern else ())
     annotations.check_classes()
-    images = gather_images(source, root, annotations, pattern)
+    images = find_images(source, root, annotations, pattern)
     if pattern and annotations.by_line:
         _number_lines(images, annotations, source)
     fields = pattern.fields if pattern else annotations.columns

@@ -44,7 +44,7 @@ class TileWriter:
     Args:
         path: Folder of the store; it must not exist.
         tiles: Layout of the tiles (c, h, w).
-        masks: Layout of their masks (h, w); None: there are none.
+        masks: Layout of their masks (h, w); None: the store has no masks.
 
     Raises:
         PhenoloomError: The folder cannot be made or written.

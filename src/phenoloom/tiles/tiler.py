@@ -33,7 +33,7 @@ class Conversion:
         channels: Names of the channels, in their order.
         reader: Reads an image.
         tiles: Size and places of tiles, and how they are stored.
-        masks: Where objects come from; None: there are none.
+        masks: Where objects come from; None: the study has no objects.
         pixel_size_um: Side of a pixel in µm, where it is known.
         max_rejected_fraction: Fraction of images that may be unusable.
     """

@@ -15,7 +15,7 @@ from .epoch_metrics import Metrics
 
 
 def under_floors(row: Metrics, floors: Collapse) -> list[str]:
-    """Return the figures of an epoch that lie under their floor, in words; empty where there are none."""
+    """Return the figures of an epoch that lie under their floor, in words; empty if all lie above."""
     figures = [
         ("effective rank", row["effective_rank"], "least_rank", floors.least_rank),
         ("spread", row["embedding_spread"], "least_spread", floors.least_spread),

@@ -172,10 +172,10 @@ def open_part(task: TrainingTask, study: StudyInput, table: pd.DataFrame) -> Stu
     table = table.sort_values("id", ignore_index=True)
     opened: Opened = domain.open(table, study.stores)
     table = table[opened.found].reset_index(drop=True)
-    whose = f" of {study.name}" if study.name != task.study else ""
+    of_study = f" of {study.name}" if study.name != task.study else ""
     if len(table) < LEAST_ROWS:
         raise PhenoloomError(
-            f"{task.name} needs at least {LEAST_ROWS} {task.model.view}{whose} outside the test "
+            f"{task.name} needs at least {LEAST_ROWS} {task.model.view}{of_study} outside the test "
             f"groups of {task.split}, found {len(table)}; add data or use fewer folds"
         )
     held = hold_out(table["unit_group"], table["id"], task.model.training.validation_fraction, task.seed)

@@ -39,7 +39,7 @@ Watch = Callable[[Progress], bool]
 class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not typed
     """The training of one objective; all of its randomness is a function of the seed, the epoch and the step.
 
-    Optimisation is manual in Lightning's sense, because a batch may be computed in parts of which only the last one
+    Optimisation is manual in Lightning's sense, because a batch may be computed in parts, and only the last part
     exchanges gradients with the other processes.
 
     Attributes:
@@ -127,7 +127,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
         self.progress.continue_in(self.trainer.precision)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Take one step: gather the gradients of the parts of a batch, and apply them."""
+        """Take one step: accumulate the gradients of the parts of a batch, and apply them."""
         optimizer, at = self.optimizers(), self._step()
         optimizer.zero_grad()
         place = (self.progress.epoch, self.progress.step, *([distributed.rank()] if distributed.rank() else []))
@@ -151,7 +151,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             self._update(optimizer, at)
 
     def _update(self, optimizer: LightningOptimizer, at: Step) -> None:
-        """Apply the gathered gradients with the learning rate and the weight decay of the step."""
+        """Apply the accumulated gradients with the learning rate and the weight decay of the step."""
         self.objective.before_update(at)
         for group in optimizer.param_groups:
             group["lr"] = self.schedules.learning_rate(at.number)

@@ -99,7 +99,7 @@ def measure(sample: ProbeSample, vectors: Tensor) -> dict[str, float]:
     """Return the monitors of the vectors (n, d) of `sample.rows`.
 
     `knn_accuracy` is the balanced accuracy with which the nearest references, by the cosine of standardised vectors as
-    in the probe `knn`, predict the class of the queries, of whose groups nothing was trained on.
+    in the probe `knn`, predict the class of the queries; no row of their groups was trained on.
     """
     figures = {"embedding_spread": spread(vectors), "effective_rank": effective_rank(vectors)}
     if sample.targets is not None and sample.labelled is not None:

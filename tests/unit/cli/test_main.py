@@ -51,9 +51,9 @@ def test_too_little_memory_ends_in_a_sentence(
 
     monkeypatch.setattr(check, "check", allocate)
     assert main(["check"]) == 1
-    told = capsys.readouterr().err
-    assert "needs more memory than there is (Unable to allocate 29.8 GiB)" in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "needs more memory than there is (Unable to allocate 29.8 GiB)" in printed
+    assert "Traceback" not in printed
 
 
 def test_an_unwritable_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from phenoloom.core.errors import PhenoloomError
 
 
 class Site:
-    """SLURM's commands as scripts that answer what they are told to, and note what they were asked."""
+    """SLURM's commands as scripts that give prepared answers, and note what they were asked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

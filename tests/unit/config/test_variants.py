@@ -223,7 +223,7 @@ def test_a_model_file_with_a_dot_in_its_name_is_a_model(config_dir: Path) -> Non
     assert study.representations["new"].model == "mae.v2"
 
 
-def test_words_that_two_keys_share_are_told_in_full() -> None:
+def test_keys_that_end_alike_are_written_in_full() -> None:
     names = list(
         combinations({"objective.name": ["ae", "vae"], "channels.name": ["x"], "width": [None], "flip": [True]})
     )

@@ -211,7 +211,7 @@ def test_contours_in_a_file_without_a_name_are_those_in_memory(study: StudyOnDis
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_the_loader_tells_how_long_it_was_waited_for(study: StudyOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loader_measures_how_long_it_was_waited_for(study: StudyOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     data = read_training_set(task_of(shape_settings()), study.input("shapes"))
     ticks = iter(range(1000))
     monkeypatch.setattr("phenoloom.data.loader.time.monotonic", lambda: float(next(ticks)))

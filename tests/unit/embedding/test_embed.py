@@ -173,7 +173,7 @@ def descriptor_tables(study: StudyOnDisk, folder: Path, bad: float = 2.0) -> lis
     return paths
 
 
-def test_descriptors_are_gathered_by_name_and_joined_by_id(study: StudyOnDisk, tmp_path: Path) -> None:
+def test_descriptors_are_selected_by_name_and_joined_by_id(study: StudyOnDisk, tmp_path: Path) -> None:
     index = index_with_a_rejected_object(study, tmp_path)
     props = descriptors("regionprops", *descriptor_tables(study, tmp_path))
     result = run(study, props, tmp_path / "e.parquet", stores=[], index=index)

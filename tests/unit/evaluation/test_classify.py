@@ -57,7 +57,7 @@ def write_embedding(path, ids, vectors, role="all", name="rep", **columns):
 
 
 def study(number=60, classes="abc", seed=0):
-    """Units u000 ... in groups of two with one class each, folds dealt by group; vectors that tell the class."""
+    """Units u000 ... in groups of two with one class each, folds dealt by group; vectors that separate the classes."""
     rng = np.random.default_rng(seed)
     ids = [f"u{n:03d}" for n in range(number)]
     group = np.arange(number) // 2
@@ -129,7 +129,7 @@ def test_a_class_absent_from_a_test_fold_has_no_score_there(tmp_path):
 
 
 def test_rows_are_averaged_to_units_before_scoring(tmp_path):
-    # Each row alone is worthless: noise of opposite sign in the two rows of a unit hides the class.
+    # Each row alone has no information: noise of opposite sign in the two rows of a unit hides the class.
     ids, units, vectors = study()
     units = {f"p/{i}": value for i, value in units.items()}
     noise = np.random.default_rng(1).normal(scale=1000, size=vectors.shape)
@@ -262,7 +262,7 @@ def test_parts_are_reduced_each_by_itself_and_size_is_a_part_of_its_own(tmp_path
         tmp_path / "e" / "all.parquet", ids, np.hstack([noise, vectors]), scale=vectors.argmax(axis=1)
     )
     drowned = values(scores_of(tmp_path, folds, [file], probes=["logistic"]), "logistic", "macro_f1").mean()
-    facts = {b"phenoloom": json.dumps({"parts": [["noise", 2000], ["told", 3]]})}
+    facts = {b"phenoloom": json.dumps({"parts": [["noise", 2000], ["signal", 3]]})}
     pq.write_table(pq.read_table(file).replace_schema_metadata(facts), file)
     table = scores_of(tmp_path, folds, [file], probes=["logistic"])
     assert values(table, "logistic", "macro_f1").mean() > drowned + 0.1

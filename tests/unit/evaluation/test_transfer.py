@@ -311,7 +311,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> StudyOnDisk:
 
 @pytest.fixture(scope="module")
 def model(toy: StudyOnDisk, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained for the third fold of the toy study, of which the guest has none."""
+    """Trained for the third fold of the toy study, which the guest does not have."""
     folder = tmp_path_factory.mktemp("model")
     channels = {"names": ["DNA", "actin"], "aliases": {"nucleus": "DNA"}}
     settings = image_settings("fold-2", training={"epochs": 1}, channels=channels)

@@ -52,7 +52,7 @@ def test_a_palette_is_expanded_to_colours_in_an_image(tmp_path: Path, suffix: st
     np.testing.assert_array_equal(read_image([tmp_path / f"a.{suffix}"], 3), np.moveaxis(palette[image], -1, 0))
 
 
-def test_a_missing_file_a_folder_and_an_empty_file_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.tif").touch()
     with pytest.raises(ImageError, match=r"found none at .*gone"):
         read_image([tmp_path / "gone.tif"], 1)

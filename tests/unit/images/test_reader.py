@@ -36,7 +36,7 @@ def test_three_equal_colours_are_one_grey_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), grey)
 
 
-def test_a_wrong_number_of_channels_is_told(tmp_path: Path) -> None:
+def test_a_wrong_number_of_channels_is_refused(tmp_path: Path) -> None:
     file = write_tiff(tmp_path / "a.tif", pixels(3, 8, 8))
     with pytest.raises(ImageError, match=r"expected 4 channels, found 3 pages or colours in a\.tif"):
         read_image([file], 4)
@@ -44,7 +44,7 @@ def test_a_wrong_number_of_channels_is_told(tmp_path: Path) -> None:
         read_image([file, file], 4)
 
 
-def test_channel_files_of_different_shapes_or_types_are_told(tmp_path: Path) -> None:
+def test_channel_files_of_different_shapes_or_types_are_refused(tmp_path: Path) -> None:
     first = write_tiff(tmp_path / "a.tif", pixels(8, 8))
     smaller = write_tiff(tmp_path / "b.tif", pixels(8, 7))
     other = write_tiff(tmp_path / "c.tif", pixels(8, 8, dtype="uint8"))
@@ -61,7 +61,7 @@ def test_a_stack_in_z_is_not_taken_for_channels(tmp_path: Path) -> None:
 
 
 def test_a_file_of_an_ome_set_of_several_files_is_its_own_plane(tmp_path: Path) -> None:
-    """The metadata of each file tells of the planes of all."""
+    """The metadata of each file describes the planes of all files."""
     image = pixels(2, 16, 16)
     sizes = 'SizeX="16" SizeY="16" SizeC="2" SizeZ="1" SizeT="1"'
     xml = (
@@ -75,14 +75,14 @@ def test_a_file_of_an_ome_set_of_several_files_is_its_own_plane(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("dtype", [bool, np.complex64, np.float64])
-def test_pixel_types_that_the_store_does_not_hold_are_told(tmp_path: Path, dtype: type) -> None:
+def test_pixel_types_that_the_store_does_not_hold_are_refused(tmp_path: Path, dtype: type) -> None:
     file = write_tiff(tmp_path / "a.tif", np.ones((8, 8), dtype))
     with pytest.raises(ImageError, match=rf"expected pixels of type uint8.*found {np.dtype(dtype).name}"):
         read_image([file], 1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_pixel_that_is_not_finite_is_told_with_its_place(tmp_path: Path, bad: float) -> None:
+def test_a_pixel_that_is_not_finite_is_refused_with_its_place(tmp_path: Path, bad: float) -> None:
     image = np.ones((2, 8, 9), np.float32)
     image[1, 3, 5] = bad
     file = write_tiff(tmp_path / "a.tif", image)

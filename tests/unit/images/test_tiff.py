@@ -100,7 +100,7 @@ def test_the_colour_table_of_a_tiff_is_for_display_only(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image([file], 1), indices[None])
 
 
-def test_pages_of_different_shapes_are_told(tmp_path: Path) -> None:
+def test_pages_of_different_shapes_are_refused(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(pixels(8, 8), photometric="minisblack")
         writer.write(pixels(8, 9), photometric="minisblack")
@@ -147,7 +147,7 @@ def test_a_header_that_asks_for_too_much_memory_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "options", [{"rowsperstrip": 8}, {"rowsperstrip": 8, "compression": "lzw"}, {"tile": (16, 16)}]
 )
-def test_parts_that_were_never_written_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_parts_that_were_never_written_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     file = write_tiff(tmp_path / "a.tif", pixels(32, 32), **options)
     with tifffile.TiffFile(file, mode="r+") as tif:
         page = tif.pages[0]
@@ -160,7 +160,7 @@ def test_parts_that_were_never_written_are_told(tmp_path: Path, options: dict[st
 
 
 @pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
-def test_a_page_larger_than_its_parts_is_told(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_page_larger_than_its_parts_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     file = write_tiff(tmp_path / "a.tif", pixels(32, 32), **options)
     with tifffile.TiffFile(file, mode="r+") as tif:
         tif.pages[0].tags["ImageLength"].overwrite(1 << 20)
@@ -168,7 +168,7 @@ def test_a_page_larger_than_its_parts_is_told(tmp_path: Path, options: dict[str,
         read_image([file], 1)
 
 
-def test_strips_with_fewer_bytes_than_their_pixels_are_told(tmp_path: Path) -> None:
+def test_strips_with_fewer_bytes_than_their_pixels_are_refused(tmp_path: Path) -> None:
     file = write_tiff(tmp_path / "a.tif", pixels(32, 32), rowsperstrip=32)
     with tifffile.TiffFile(file, mode="r+") as tif:
         tif.pages[0].tags["StripByteCounts"].overwrite(100)
@@ -204,7 +204,7 @@ def test_planes_behind_the_only_page_are_never_left_out_in_silence(tmp_path: Pat
         file_axes(tmp_path / "a.tif")
 
 
-def test_several_positions_in_one_file_are_told(tmp_path: Path) -> None:
+def test_several_positions_in_one_file_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.ome.tif"
     with tifffile.TiffWriter(file, ome=True) as writer:
         for name in ("one", "two"):

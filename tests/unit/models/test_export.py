@@ -158,8 +158,8 @@ def test_onnx_runtime_gives_the_vectors_of_torch_for_batches_of_any_size(
         expected = exported.encoder(many).numpy()
     (vectors,) = session.run(None, {entry.name: many.numpy()})
     np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
-    told = {entry.key: entry.value for entry in onnx.load(output).metadata_props}
-    assert json.loads(told["phenoloom"]) == exported.facts()
+    metadata = {entry.key: entry.value for entry in onnx.load(output).metadata_props}
+    assert json.loads(metadata["phenoloom"]) == exported.facts()
     assert [path.name for path in output.parent.iterdir()] == ["encoder.onnx"]
     # Equal models are equal bytes wherever the code lies that wrote them.
     assert str(Path(phenoloom.__file__).parent).encode() not in output.read_bytes()

@@ -28,7 +28,7 @@ def test_an_encoder_does_not_look_at_hidden_points(build: Callable[..., nn.Modul
         if reflection:
             assert torch.equal(net(contour, hidden), net(other, hidden))
         else:
-            # Which way is inside is told by all points, and only by the sign of the area.
+            # All points together decide which side is inside, and only by the sign of the area.
             assert torch.allclose(net(contour, hidden), net(other, hidden), atol=1e-3)
         assert not torch.allclose(net(contour), net(other), atol=1e-6)
         assert not torch.allclose(net(contour), net(contour, hidden), atol=1e-4)

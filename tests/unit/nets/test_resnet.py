@@ -40,7 +40,7 @@ def test_every_encoder_has_a_decoder_with_as_many_blocks(depth: int) -> None:
         assert decoder(torch.empty(2, 12, 2, 3)).shape == (2, 5, 64, 96)
     kind = BasicBlock if depth == 34 else BottleneckBlock
     blocks = [sum(isinstance(m, kind) for m in net.modules()) for net in (encoder, decoder)]
-    # The decoder's first convolution stands for a block.
+    # The decoder's first convolution takes the place of a block.
     assert blocks[1] == blocks[0] - 1
 
 

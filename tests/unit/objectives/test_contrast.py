@@ -68,7 +68,7 @@ def test_the_term_is_the_supervised_contrastive_loss(keys: list[tuple[int, int]]
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_only_a_batch_normalised_projection_tells_vectors_apart_that_have_nearly_all_in_common(
+def test_only_a_batch_normalised_projection_separates_vectors_that_have_nearly_all_in_common(
     batch_norm: bool,
 ) -> None:
     torch.manual_seed(0)

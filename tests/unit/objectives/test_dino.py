@@ -156,7 +156,7 @@ def test_the_head_gives_cosines_with_unit_prototypes() -> None:
     assert torch.allclose(head(torch.ones(1, 6)), expected, atol=1e-6)
 
 
-def test_only_a_batch_normalised_head_tells_vectors_apart_that_have_nearly_all_in_common() -> None:
+def test_only_a_batch_normalised_head_separates_vectors_that_have_nearly_all_in_common() -> None:
     torch.manual_seed(0)
     vectors = 10 * torch.randn(1, 64) + 0.1 * torch.randn(32, 64)
 

@@ -63,7 +63,7 @@ def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(tmp_path: 
         root.size(bad)
 
 
-def test_a_file_that_is_missing_or_is_no_file_is_told_apart(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_is_no_file_gets_its_own_message(tmp_path: Path) -> None:
     root = write(tmp_path, "a/x.tif")
     with pytest.raises(ImageError, match="does not exist"):
         root.size("b/x.tif")

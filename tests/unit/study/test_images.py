@@ -9,10 +9,10 @@ from phenoloom.config.source import Source
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.study.annotations import Annotations
 from phenoloom.study.files import Root
-from phenoloom.study.images import Image, file_pattern, gather_images, mask_files
+from phenoloom.study.images import Image, file_pattern, find_images, mask_files
 
 
-def gathered(root: Path, *files: str, **source: Any) -> list[Image]:
+def found_images(root: Path, *files: str, **source: Any) -> list[Image]:
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).touch()
@@ -20,11 +20,11 @@ def gathered(root: Path, *files: str, **source: Any) -> list[Image]:
     pattern = file_pattern(described)
     folder = Root(str(root))
     annotations = Annotations(described, folder, pattern.fields if pattern else ())
-    return gather_images(described, folder, annotations, pattern)
+    return find_images(described, folder, annotations, pattern)
 
 
 def test_files_of_all_channels_become_one_image_in_natural_order(tmp_path: Path) -> None:
-    images = gathered(
+    images = found_images(
         tmp_path,
         *("P/A1_s10_w1.tif", "P/A1_s10_w2.tif", "P/A1_s2_w2.tif", "P/A1_s2_w1.tif"),
         files="{plate}/{well}_s{field}_{channel}.tif",
@@ -35,19 +35,19 @@ def test_files_of_all_channels_become_one_image_in_natural_order(tmp_path: Path)
 
 
 def test_an_image_without_fields_is_called_after_its_file(tmp_path: Path) -> None:
-    (image,) = gathered(tmp_path, "a/b.c.tif", files="{x}/{y}.tif", channels=["DNA"])
+    (image,) = found_images(tmp_path, "a/b.c.tif", files="{x}/{y}.tif", channels=["DNA"])
     assert (image.image_id, image.files) == ("a/b.c", {"": "a/b.c.tif"})
 
 
-def test_planes_are_told_apart_by_their_fields(tmp_path: Path) -> None:
+def test_planes_are_distinguished_by_their_fields(tmp_path: Path) -> None:
     files = ("A1_z1.tif", "A1_z2.tif")
     source = {"files": "{well}_z{z}.tif", "channels": ["DNA"]}
-    (image,) = gathered(tmp_path, *files, **source, planes={"z": "max"})
+    (image,) = found_images(tmp_path, *files, **source, planes={"z": "max"})
     assert image.stack == {("", "1", ""): "A1_z1.tif", ("", "2", ""): "A1_z2.tif"}
-    images = gathered(tmp_path, *files, **source, planes={"z": "all"})
+    images = found_images(tmp_path, *files, **source, planes={"z": "all"})
     assert [(image.image_id, image.whole) for image in images] == [("A1/z1", "A1"), ("A1/z2", "A1")]
     with pytest.raises(PhenoloomError, match="Two files are image 'A1'"):
-        gathered(tmp_path, *files, **source)
+        found_images(tmp_path, *files, **source)
 
 
 def test_a_mask_belongs_to_the_image_with_its_fields(tmp_path: Path) -> None:

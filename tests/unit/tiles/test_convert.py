@@ -234,7 +234,7 @@ def test_objects_are_centred_and_every_object_left_out_is_counted_by_reason(stud
     assert study.table()[0]["foreground"] == pytest.approx(24 / 256)
 
 
-def test_a_damaged_mask_is_told_as_the_mask_that_it_is(study: Study) -> None:
+def test_a_damaged_mask_is_named_as_a_mask(study: Study) -> None:
     for _ in range(3):
         study.add(camera(2, 48, 40), labelled())
     (study.root / "i1.mask.tif").write_bytes(b"II*\0 cut short")
@@ -388,7 +388,7 @@ def test_a_blank_plate_is_an_empty_shard(study: Study) -> None:
     assert study.store().read([]).shape == (0, 2, 16, 16)
 
 
-def test_no_readable_image_and_no_such_shard_are_told(study: Study) -> None:
+def test_no_readable_image_and_no_such_shard_are_refused(study: Study) -> None:
     file = study.add(camera(2, 16, 16), np.zeros((16, 16), np.uint8))
     with pytest.raises(PhenoloomError, match="no images of shard '0007'"):
         study.convert(GRID, shard="0007")
@@ -493,7 +493,7 @@ def test_a_killed_run_leaves_no_manifest_and_the_next_run_is_as_if_nothing_had_h
     assert study.files() == expected
 
 
-def test_a_folder_that_cannot_be_written_is_told_without_a_manifest(study: Study) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_without_a_manifest(study: Study) -> None:
     study.add(camera(2, 16, 16))
     study.manifest.parent.parent.mkdir()
     study.manifest.parent.touch()
@@ -502,7 +502,7 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_manifest(study: Study
     assert study.manifest.parent.is_file()
 
 
-def test_a_disk_that_fills_up_is_told_without_a_manifest(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_an_error_without_a_manifest(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         study.add(camera(2, 64, 64))
 

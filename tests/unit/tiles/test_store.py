@@ -173,7 +173,7 @@ def damage(path: Path, position: int, value: int | None = None) -> None:
     path.write_bytes(data)
 
 
-def test_a_damaged_index_is_told_by_its_checksum(tmp_path: Path) -> None:
+def test_a_damaged_index_is_recognised_by_its_checksum(tmp_path: Path) -> None:
     write_store(tmp_path / "a.zarr", some_tiles(6))
     damage(tmp_path / "a.zarr/tiles/c.1.0.0.0", -20)
     store = TileStore(tmp_path / "a.zarr")
@@ -183,7 +183,7 @@ def test_a_damaged_index_is_told_by_its_checksum(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 10, 500])
-def test_a_cut_off_shard_file_is_told(tmp_path: Path, kept: int) -> None:
+def test_a_cut_off_shard_file_is_refused(tmp_path: Path, kept: int) -> None:
     write_store(tmp_path / "a.zarr", some_tiles(4))
     file = tmp_path / "a.zarr/tiles/c.0.0.0.0"
     file.write_bytes(file.read_bytes()[:kept])
@@ -198,7 +198,7 @@ def test_a_lost_shard_file_is_not_taken_for_zeros(tmp_path: Path) -> None:
         TileStore(tmp_path / "a.zarr").read([7])
 
 
-def test_a_damaged_tile_is_told(tmp_path: Path) -> None:
+def test_a_damaged_tile_is_refused(tmp_path: Path) -> None:
     write_store(tmp_path / "a.zarr", some_tiles(4))
     damage(tmp_path / "a.zarr/tiles/c.0.0.0.0", 0, 99)
     with pytest.raises(PhenoloomError, match="item 0 cannot be decoded"):
@@ -219,7 +219,7 @@ def test_an_array_with_other_chunks_than_tiles_is_refused(tmp_path: Path) -> Non
         TileStore(tmp_path / "a.zarr")
 
 
-def test_the_content_digest_tells_stores_apart_and_equal_ones_not(tmp_path: Path) -> None:
+def test_the_content_digest_differs_between_stores_and_not_between_equal_ones(tmp_path: Path) -> None:
     tiles = some_tiles()
     first = write_store(tmp_path / "a.zarr", tiles)
     assert write_store(tmp_path / "b.zarr", tiles.copy()) == first
@@ -250,14 +250,14 @@ def test_a_store_written_anew_at_the_same_place_is_read_anew(tmp_path: Path) -> 
     np.testing.assert_array_equal(TileStore(tmp_path / "a.zarr").read([0]), second[:1])
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PhenoloomError, match=r"cannot be written .* free space"):
         TileWriter(tmp_path / "file" / "a.zarr", Layout((1, 8, 8), np.dtype("u1"), 4, "lz4"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_in_a_sentence(tmp_path: Path) -> None:
     with TileWriter(tmp_path / "a.zarr", Layout((2, 8, 12), np.dtype("u2"), 4, "lz4")) as writer:
         encoded = writer.encode(some_tiles(1)[0])
         writer.append(encoded)

@@ -94,7 +94,7 @@ CODES = "information of the codes in nats 0 (training.collapse.least_information
 
 
 @pytest.mark.parametrize(
-    ("figures", "told"),
+    ("figures", "expected"),
     [
         ({}, []),
         ({"effective_rank": 1.0}, ["effective rank 1 (training.collapse.least_rank 1.1)"]),
@@ -104,9 +104,9 @@ CODES = "information of the codes in nats 0 (training.collapse.least_information
         ({"train_teacher_information": 0.0}, [CODES]),
     ],
 )
-def test_figures_under_their_floors_are_told(figures: dict[str, float], told: list[str]) -> None:
+def test_figures_under_their_floors_are_named(figures: dict[str, float], expected: list[str]) -> None:
     row = {"effective_rank": 5.0, "embedding_spread": 0.5, **figures}
-    assert under_floors(row, Collapse()) == told
+    assert under_floors(row, Collapse()) == expected
     assert under_floors(row, Collapse(least_rank=0, least_spread=0, least_information=0)) == []
 
 
@@ -151,7 +151,7 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_state(
             train(settings, study, tmp_path / "stopped")
     state = torch.load(tmp_path / "stopped" / "resume" / settings.digest() / "state.pt", weights_only=True)
     assert all(bool(torch.isfinite(value).all()) for value in state["objective"].values())
-    # Step 7 (of three an epoch) made nonsense, and the state after it was saved before a loss could tell.
+    # Step 7 (of three an epoch) made nonsense, and the state after it was saved before a loss could show it.
     assert (state["progress"]["epoch"], state["progress"]["step"]) == (2, 1)
     assert [path.name for path in (tmp_path / "stopped" / "resume" / settings.digest()).iterdir()] == ["state.pt"]
     assert train(settings, study, tmp_path / "stopped") == expected

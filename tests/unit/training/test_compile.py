@@ -81,7 +81,7 @@ def test_blocks_that_are_computed_again_keep_less_for_the_backward_pass(model: I
     assert after < before / 2
 
 
-def test_a_missing_compiler_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(PhenoloomError, match=r"needs a C.. compiler, and 'no-such-compiler' is not found"):
         computing.compile_networks(nn.Identity())

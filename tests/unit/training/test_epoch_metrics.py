@@ -22,7 +22,7 @@ def metrics(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics.csv")
 
 
-def test_times_are_told_apart_from_results(study: StudyOnDisk, tmp_path: Path) -> None:
+def test_times_are_kept_apart_from_results(study: StudyOnDisk, tmp_path: Path) -> None:
     train(shape_settings(), study, tmp_path)
     speeds = pd.read_csv(tmp_path / "throughput.csv")
     assert list(speeds) == ["epoch", "items_per_second", "waited_for_data"]
@@ -31,10 +31,10 @@ def test_times_are_told_apart_from_results(study: StudyOnDisk, tmp_path: Path) -
     assert speeds["waited_for_data"].between(0, 1).all()
     assert not {"items_per_second", "waited_for_data"} & set(metrics(tmp_path))
     (events,) = (tmp_path / "tensorboard").rglob("events.*")
-    told = EventAccumulator(str(events)).Reload()
+    logged = EventAccumulator(str(events)).Reload()
     columns = {*metrics(tmp_path), *speeds} - {"epoch"}
-    assert columns <= set(told.Tags()["scalars"])
-    assert [event.step for event in told.Scalars("effective_rank")] == [1, 2, 3]
+    assert columns <= set(logged.Tags()["scalars"])
+    assert [event.step for event in logged.Scalars("effective_rank")] == [1, 2, 3]
 
 
 def test_the_clock_counts_items_and_the_share_of_time_that_was_waited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from phenoloom.config.image_objectives import AE
 from phenoloom.config.model import ImageModel
 from phenoloom.config.rule_settings import PretrainSettings
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.nets import collective as room
+from phenoloom.nets import collective
 from phenoloom.nets.quantizer import Quantizer
 from phenoloom.nets.sync_batchnorm import synchronise_batch_norms
 from phenoloom.training.launch import environment, process_rank, training_device
@@ -82,7 +82,7 @@ def train(settings: PretrainSettings, study: StudyOnDisk, output: Path, *options
 
 def losses(folder: Path) -> pd.DataFrame:
     curve = pd.read_csv(folder / "metrics.csv")
-    # Every process looks at its share of the sample, and one tells of all.
+    # Every process looks at its share of the sample, and one writes the figures of all.
     assert {"effective_rank", "embedding_spread"} <= set(curve)
     return curve.filter(regex="loss|reconstruction|commitment")
 
@@ -93,7 +93,7 @@ def losses(folder: Path) -> pd.DataFrame:
         (image({"name": "ae"}, batch_size=20, epochs=1, warmup_epochs=0), 3, TOLERANCE),
         (image({"name": "ae"}), 2, GROWN),
         (shape(), 2, TOLERANCE),
-        # Parts of 3 and 2 rows in each process, whose gradients are gathered before they travel.
+        # Parts of 3 and 2 rows in each process, with gradients that are accumulated before they are exchanged.
         (patches(accumulate=2, optimizer="lamb", ema=0.9, final_weight_decay=0.2), 2, TOLERANCE),
         # One step: afterwards tokens that lie between two codes choose by rounding.
         (image({"name": "vqvae"}, batch_size=20, epochs=1, warmup_epochs=0), 2, TOLERANCE),
@@ -179,9 +179,9 @@ def test_a_synchronised_batch_norm_is_a_batch_norm_over_the_rows_of_all_processe
 
 def _check_weights(rank: int) -> None:
     gradients = torch.arange(7.0)
-    own = room.share([np.arange(7)])[0]
-    mean = gradients[own].mean() * room.weight(len(own), 7) / 3
-    assert float(room.sum_in_place(mean)) == pytest.approx(3.0)
+    own = collective.share([np.arange(7)])[0]
+    mean = gradients[own].mean() * collective.weight(len(own), 7) / 3
+    assert float(collective.sum_in_place(mean)) == pytest.approx(3.0)
 
 
 def test_the_mean_over_processes_is_that_of_all_rows_whatever_their_shares() -> None:
@@ -205,11 +205,11 @@ def _check_codebook(rank: int) -> None:
 
 def alone(quantizer: Quantizer, tokens: torch.Tensor, generator: torch.Generator) -> None:
     """As one process would, though this one is in a group."""
-    active, room.active = room.active, lambda: False
+    active, collective.active = collective.active, lambda: False
     try:
         quantizer(tokens, generator)
     finally:
-        room.active = active
+        collective.active = active
 
 
 def test_the_codebook_follows_the_tokens_of_all_processes_and_is_the_same_in_each() -> None:

@@ -59,7 +59,7 @@ def metrics(folder: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_gathered_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
+def test_accumulated_gradients_of_parts_have_the_loss_curve_of_the_whole_batch(
     parts: int, study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(mae(optimizer="sgd", learning_rate=0.1), study, tmp_path / "whole")

@@ -89,7 +89,7 @@ def test_neighbours_tell_classes_that_lie_apart_and_guess_those_that_do_not() ->
 def test_the_accuracy_is_balanced_and_skips_classes_that_no_reference_has() -> None:
     references = np.array([[0.0, 1], [0, 1.1], [0, 0.9]] * 3 + [[1.0, 0], [1.1, 0], [0.9, 0]] * 3, np.float32)
     queries = np.array([[0, 1]] * 9 + [[0, 1]] + [[1, 0]] * 5, np.float32)
-    # Nine of class 0 are told, the only one of class 1 is not; class 2 was never seen.
+    # Nine of class 0 are recognised, the only one of class 1 is not; class 2 was never seen.
     targets = np.array([0] * 9 + [1] * 9 + [0] * 9 + [1] + [2] * 5)
     assert neighbour_accuracy(torch.from_numpy(np.concatenate([references, queries])), targets, 18) == 0.5
 
@@ -133,7 +133,7 @@ def test_the_sample_is_fixed_by_its_seed_and_keeps_to_its_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "measured"),
     [
         (["a", "b"] * 4, True),
         (["a", "b", "a", "b", "a", "a", "a", "a"], False),  # one class is held out
@@ -143,13 +143,13 @@ def test_the_sample_is_fixed_by_its_seed_and_keeps_to_its_side() -> None:
         ([["a"], ["a", "b"], ["b"], ["a"], ["a"], ["b"], ["a", "b"], []], True),
     ],
 )
-def test_neighbours_are_asked_where_there_is_something_to_tell(labels: list[object], told: bool) -> None:
+def test_neighbours_are_measured_where_two_classes_can_be_compared(labels: list[object], measured: bool) -> None:
     sample = choose_sample(np.arange(4), np.arange(4, 8), labels, 0)
-    assert (sample.targets is not None) == told
+    assert (sample.targets is not None) == measured
     vectors = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
     figures = measure(sample, vectors)
-    assert set(figures) == {"embedding_spread", "effective_rank"} | ({"knn_accuracy"} if told else set())
-    if told:
+    assert set(figures) == {"embedding_spread", "effective_rank"} | ({"knn_accuracy"} if measured else set())
+    if measured:
         assert 0 <= figures["knn_accuracy"] <= 1
 
 
@@ -169,8 +169,8 @@ def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(t
             row["label"] = "nonsense"
     pq.write_table(pa.Table.from_pylist(soiled.rows), soiled.index)
     assert train(settings, clean, tmp_path / "a") == train(settings, soiled, tmp_path / "b")
-    told = pd.read_csv(tmp_path / "a" / "metrics.csv")["knn_accuracy"]
-    assert told.between(0, 1).all()
+    accuracy = pd.read_csv(tmp_path / "a" / "metrics.csv")["knn_accuracy"]
+    assert accuracy.between(0, 1).all()
     for row in soiled.rows:
         row["label"] = None
     table = pa.Table.from_pylist(soiled.rows)
@@ -178,5 +178,5 @@ def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(t
     pq.write_table(unlabelled, soiled.index)
     without = train(settings, soiled, tmp_path / "c")
     assert "knn_accuracy" not in pd.read_csv(tmp_path / "c" / "metrics.csv")
-    # Labels are told of, and never learned from.
+    # Labels are reported on, and never learned from.
     assert without["model.safetensors"] == (tmp_path / "a" / "model.safetensors").read_bytes()

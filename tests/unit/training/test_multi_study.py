@@ -59,7 +59,7 @@ def mixed(studies: list[str] | None = None, keep: bool = False, make: Any = imag
     return settings.model_copy(update={"mixture": mixture})
 
 
-def gathered(settings: PretrainSettings, toy: StudyOnDisk, *others: StudyInput) -> TrainingSet:
+def training_set_of(settings: PretrainSettings, toy: StudyOnDisk, *others: StudyInput) -> TrainingSet:
     assert settings.mixture is not None
     return read_studies(task_of(settings), settings.mixture, [toy.input(settings.model.view), *others])
 
@@ -73,7 +73,7 @@ def soiled(study: StudyOnDisk, folder: Path, change: Any) -> StudyInput:
 
 
 def test_items_of_all_studies_are_read_as_they_are_in_their_stores(toy: StudyOnDisk, other: StudyOnDisk) -> None:
-    source = gathered(mixed(), toy, read(other)).source
+    source = training_set_of(mixed(), toy, read(other)).source
     assert isinstance(source, MixedSource)
     assert source.item == (3 * 48 * 48 + (-3 * 48 * 48) % 16,)
     rows = np.random.default_rng(0).permutation(len(source))
@@ -90,7 +90,7 @@ def test_items_of_all_studies_are_read_as_they_are_in_their_stores(toy: StudyOnD
 
 def test_channels_reach_their_inputs_by_name_and_absent_ones_are_zero(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     settings = mixed()
-    data = gathered(settings, toy, read(other))
+    data = training_set_of(settings, toy, read(other))
     assert data.inputs.names == ["DNA", "actin", "ER"]
     prepare = preparation(domain_of(settings.model), "toy", data, makes_views=False)
     rows = np.array([len(data.source) - 1, 0, len(data.source) - 2])
@@ -114,7 +114,7 @@ def test_channels_reach_their_inputs_by_name_and_absent_ones_are_zero(toy: Study
 
 def test_augmentation_leaves_absent_channels_as_they_are(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     settings = mixed(augment={"offset": 1.0, "noise": 1.0, "drop_channel": 0.9})
-    data = gathered(settings, toy, read(other))
+    data = training_set_of(settings, toy, read(other))
     prepare = preparation(domain_of(settings.model), "toy", data, makes_views=False)
     rows = np.arange(len(data.source) - 8, len(data.source))
     out = np.empty((8, *data.source.item), np.uint8)
@@ -127,7 +127,7 @@ def test_augmentation_leaves_absent_channels_as_they_are(toy: StudyOnDisk, other
 
 def test_one_by_one_every_study_gives_as_many_channels_of_a_tile(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     settings = mixed(channels={"mode": "separate"})
-    data = gathered(settings, toy, read(other))
+    data = training_set_of(settings, toy, read(other))
     assert data.inputs.drawn == 2
     rows = np.arange(6)
     tiles = torch.arange(18).reshape(6, 3, 1, 1).expand(-1, -1, 2, 2)
@@ -141,13 +141,13 @@ def test_one_by_one_every_study_gives_as_many_channels_of_a_tile(toy: StudyOnDis
 
 def test_studies_of_other_channels_need_a_declared_set(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     with pytest.raises(PhenoloomError, match="other has ER, nucleus, actin and toy has DNA, actin; name the set"):
-        gathered(mixed(channels={}), toy, read(other))
+        training_set_of(mixed(channels={}), toy, read(other))
     with pytest.raises(PhenoloomError, match=r"channels of other are ER, nucleus, actin: without a place: ER, nucleus"):
-        gathered(mixed(channels={"names": ["DNA", "actin"]}), toy, read(other))
+        training_set_of(mixed(channels={"names": ["DNA", "actin"]}), toy, read(other))
     with pytest.raises(PhenoloomError, match="fill` is repeat:ER, and toy has no such channel"):
-        gathered(mixed(channels={**NAMES, "fill": "repeat:ER"}), toy, read(other))
+        training_set_of(mixed(channels={**NAMES, "fill": "repeat:ER"}), toy, read(other))
     placed = {"mode": "map", "inputs": 2, "map": {"DNA": 0, "actin": 1}, "drop": ["ER", "nucleus"]}
-    data = gathered(mixed(channels=placed), toy, read(other))
+    data = training_set_of(mixed(channels=placed), toy, read(other))
     assert {name: place and place.sources for name, place in data.inputs.placements.items()} == {
         "other": (-1, 2),
         "toy": (0, 1),
@@ -155,7 +155,7 @@ def test_studies_of_other_channels_need_a_declared_set(toy: StudyOnDisk, other: 
 
 
 def test_test_groups_of_the_study_are_never_seen_and_other_studies_wholly(toy: StudyOnDisk, other: StudyOnDisk) -> None:
-    data = gathered(mixed(), toy, read(other))
+    data = training_set_of(mixed(), toy, read(other))
     own = data.table[data.table["study"] == "toy"]
     assert not set(own["well"]) & {"W00", "W04"}
     assert (data.table["study"] == "other").sum() == 12
@@ -175,23 +175,23 @@ def test_a_copy_of_a_test_image_in_another_study_is_taken_out_with_its_group(
         table.loc[table["well"] == "W03", "digest"] = "P-0-1"
 
     foreign = soiled(other, tmp_path, copied)
-    data = gathered(mixed(), toy, foreign)
+    data = training_set_of(mixed(), toy, foreign)
     part = data.studies[0]
     assert (part.name, dict(part.taken_out)) == ("other", {SAME_GROUP: 0, SAME_IMAGE: 3})
     assert set(data.table["well"][data.table["study"] == "other"]) == {"W00", "W01", "W03"}
     # Another fold tests another well.
-    assert gathered(mixed(split="fold-1"), toy, foreign).studies[0].taken_out[SAME_IMAGE] == 3
-    assert gathered(mixed(split="fold-2"), toy, foreign).studies[0].taken_out[SAME_IMAGE] == 0
+    assert training_set_of(mixed(split="fold-1"), toy, foreign).studies[0].taken_out[SAME_IMAGE] == 3
+    assert training_set_of(mixed(split="fold-2"), toy, foreign).studies[0].taken_out[SAME_IMAGE] == 0
 
 
 def test_groups_called_like_a_test_group_are_taken_out_unless_names_mean_nothing(
     toy: StudyOnDisk, other: StudyOnDisk, tmp_path: Path
 ) -> None:
     foreign = soiled(other, tmp_path, lambda table: table.__setitem__("plate", "P"))
-    data = gathered(mixed(), toy, foreign)
+    data = training_set_of(mixed(), toy, foreign)
     assert dict(data.studies[0].taken_out) == {SAME_GROUP: 3, SAME_IMAGE: 0}
     assert "W00" not in set(data.table["well"][data.table["study"] == "other"])
-    assert sum(gathered(mixed(keep=True), toy, foreign).studies[0].taken_out.values()) == 0
+    assert sum(training_set_of(mixed(keep=True), toy, foreign).studies[0].taken_out.values()) == 0
 
 
 def test_an_encoder_of_other_studies_only_must_know_none_of_the_study(
@@ -199,8 +199,8 @@ def test_an_encoder_of_other_studies_only_must_know_none_of_the_study(
 ) -> None:
     foreign = soiled(other, tmp_path, lambda table: table.__setitem__("plate", "P"))
     with pytest.raises(PhenoloomError, match="12 rows in a group called like a test group; where groups"):
-        gathered(mixed(["other"], split="all"), toy, foreign)
-    data = gathered(mixed(["other"], split="all"), toy, read(other))
+        training_set_of(mixed(["other"], split="all"), toy, foreign)
+    data = training_set_of(mixed(["other"], split="all"), toy, read(other))
     assert set(data.table["study"]) == {"other"}
     assert list(data.fold_normalisers) == ["fold-0", "fold-1", "fold-2", "fold-3"]
     # The statistics of a fold are those of its train groups, so that no test pixel has a say in them.
@@ -211,9 +211,9 @@ def test_an_encoder_of_other_studies_only_must_know_none_of_the_study(
 
 def test_other_studies_than_those_of_the_settings_are_refused(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     with pytest.raises(PhenoloomError, match="trained on other, toy, so `--also` must give other, found none"):
-        gathered(mixed(), toy)
+        training_set_of(mixed(), toy)
     with pytest.raises(PhenoloomError, match="needs what one study states"):
-        gathered(mixed(contrast={"pairs": "labels"}), toy, read(other))
+        training_set_of(mixed(contrast={"pairs": "labels"}), toy, read(other))
 
 
 def run(

@@ -24,7 +24,7 @@ from phenoloom.embedding.embed import embed
 from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import load_objective, read_card
 from phenoloom.training import module as training
-from phenoloom.training import pretrain as room
+from phenoloom.training import pretrain as step
 from phenoloom.training.dataset import read_training_set
 from phenoloom.training.module import Pretraining
 
@@ -174,7 +174,7 @@ def test_a_run_killed_between_its_outputs_writes_them_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(room, "save_card", dying)
+        patch.setattr(step, "save_card", dying)
         with pytest.raises(Killed):
             train(RESUMED, study, tmp_path)
     steps: list[int] = []

@@ -94,7 +94,7 @@ def test_an_epoch_is_a_function_of_the_seed_and_its_number() -> None:
     assert taken[10:].sum() == 50
 
 
-def test_the_length_of_an_epoch_can_be_told() -> None:
+def test_the_length_of_an_epoch_can_be_set() -> None:
     rows = {"a": np.arange(10), "b": np.arange(10, 100)}
     sampler = Balanced(rows, Balance(epoch_items=20), np.array([0.25, 0.75]))
     assert (sampler.length, sampler.quotas) == (20, {"a": 5, "b": 15})

@@ -237,7 +237,7 @@ def test_other_data_or_settings_begin_another_journal(
 
 @pytest.mark.parametrize("metric", ["val_loss", "knn_accuracy"])
 def test_no_search_sees_a_test_group(metric: str, tmp_path: Path) -> None:
-    told = []
+    results = []
     for poison in (False, True):
         study = StudyOnDisk(tmp_path / f"study-{poison}", wells=8, per_well=3)
         if poison:
@@ -245,8 +245,8 @@ def test_no_search_sees_a_test_group(metric: str, tmp_path: Path) -> None:
         wanted = settings(trials=3, metric=metric)
         folder = tmp_path / f"search-{poison}"
         result(wanted, [run(study, wanted, folder)])
-        told.append(((folder / "trials.tsv").read_bytes(), (folder / "chosen.yaml").read_bytes()))
-    assert told[0] == told[1]
+        results.append(((folder / "trials.tsv").read_bytes(), (folder / "chosen.yaml").read_bytes()))
+    assert results[0] == results[1]
 
 
 def destroy_test_groups(study: StudyOnDisk) -> None:

@@ -21,7 +21,7 @@ class Assumptions:
     """What the user states and no result shows.
 
     Attributes:
-        rates: by step.
+        rates: rate of each step.
         gpu_tflops: TFLOP/s that a GPU sustains; 0: networks run on processors.
         per_megapixel: objects in a million pixels of one channel.
         epochs: replaces the epochs of every model.
@@ -39,9 +39,9 @@ class Cost:
 
     Attributes:
         jobs: number of jobs.
-        core_hours: of processor cores.
-        gpu_hours: of GPUs.
-        disk: bytes.
+        core_hours: hours of processor cores.
+        gpu_hours: hours of GPUs.
+        disk: bytes on the disk.
         files: number of files.
     """
 

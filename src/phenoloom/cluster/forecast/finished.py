@@ -28,7 +28,7 @@ class FinishedJob:
     """One finished job.
 
     Attributes:
-        work: in the unit of its step.
+        work: its work, in the unit of its step.
         cpu_s: CPU seconds.
     """
 

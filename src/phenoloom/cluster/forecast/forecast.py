@@ -23,7 +23,7 @@ class Forecast:
     """Cost by rule over all studies.
 
     Attributes:
-        by_rule: in the order of the flow.
+        by_rule: cost of each rule, in the order of the flow.
         studies: number of studies.
         raw_bytes: bytes of raw data.
         rows: tiles or objects of all studies.

@@ -20,7 +20,7 @@ def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: 
     Run it in the folder in which Snakemake runs.
 
     Args:
-        studies: names; those of config.yaml where there are none.
+        studies: names; if empty, those of config.yaml.
         config_dir: folder of the configuration.
         planned: whether Snakemake is asked what a rerun would do, unless one runs. Its plan does not know the command
             line of the last run (`--config data_root=...`).

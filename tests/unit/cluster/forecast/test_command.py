@@ -26,7 +26,7 @@ def test_the_command_prints_the_table_and_the_same_numbers_as_json(
     assert any("GPU: not measured" in line for line in values["assumptions"])
     assert all(f"- {line}" in text for line in values["assumptions"])
     assert "transfer" not in text
-    # Its encoders are tested at the other site, too; that is told, not counted.
+    # Its encoders are tested at the other site, too; the output says so, but does not count that.
     site = [*asked, "--like", "wbc-site1", "--objects-per-megapixel", "9"]
     assert main(site) == 0
     assert "Tests of the encoders of wbc-site2 (`transfer`) are not counted." in capsys.readouterr().out

@@ -10,7 +10,7 @@ from phenoloom.artifacts.jobs import jobs_of
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Results of a demo study of which everything but the second shard's tiles is there."""
+    """Results of a demo study that lack only the tiles of the second shard."""
     folder = tmp_path / "results"
     for job in jobs_of(demo(folder)):
         for output in job.outputs:

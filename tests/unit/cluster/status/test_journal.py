@@ -57,7 +57,7 @@ Job 7 has been submitted with SLURM jobid 101 (log: /run/results/logs/slurm/rule
 """
 
 
-def test_the_journal_tells_started_jobs_from_failed_and_restarted_ones() -> None:
+def test_the_journal_distinguishes_started_jobs_from_failed_and_restarted_ones() -> None:
     zero, one, outline = "convert/0000.log", "convert/0001.log", "contours/0001.log"
     logs = {name: f"results/logs/demo/{name}" for name in (zero, one, outline)}
     journal = read_journal(JOURNAL.splitlines(keepends=True))

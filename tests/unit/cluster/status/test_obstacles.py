@@ -12,7 +12,7 @@ from phenoloom.cluster.status.obstacles import obstacles
 from phenoloom.cluster.status.run import Run, find_run
 
 
-def test_a_lock_without_a_snakemake_is_told_to_be_unlocked(tmp_path: Path) -> None:
+def test_a_lock_without_a_snakemake_is_named_with_the_command_to_unlock(tmp_path: Path) -> None:
     assert obstacles(Run(tmp_path), []) == []
     write(tmp_path / ".snakemake/locks/0.input.lock")
     (note,) = obstacles(Run(tmp_path), [])
