@@ -110,7 +110,17 @@ def file_digest(paths: Sequence[Path]) -> str:
 
 
 def refuse_too_many(quarantine: Quarantine, total: int, limit: float, where: str) -> None:
-    """Raise PhenoloomError if more than the fraction `limit` of `total` images was quarantined."""
+    """Refuse a result with too many images in quarantine.
+
+    Args:
+        quarantine: Images that could not be used.
+        total: Number of all images.
+        limit: Share of `total` that may be in quarantine.
+        where: Study or shard, for the message.
+
+    Raises:
+        PhenoloomError: More images are in quarantine.
+    """
     if total and len(quarantine) / total > limit:
         reasons = Counter(row["reason"] for row in quarantine)
         worst = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))

@@ -42,7 +42,14 @@ def warp(
 
 
 def draw_matrices(count: int, settings: Augment, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Return random affine maps (count, 2, 3) from the result to the tile, both in [-1, 1] as (x, y)."""
+    """Return random affine maps (count, 2, 3) from the result to the tile, both in [-1, 1] as (x, y).
+
+    Args:
+        count: Number of maps.
+        settings: Whether tiles are flipped and rotated.
+        scale: Least and largest area of the crop, as a share of the tile's.
+        generator: Source of the draws.
+    """
     device = generator.device
     draws = torch.rand((count, 4), generator=generator, device=device)
     side = (scale[0] + (scale[1] - scale[0]) * draws[:, 0]).sqrt()
@@ -60,7 +67,14 @@ def draw_matrices(count: int, settings: Augment, scale: tuple[float, float], gen
 
 
 def displacement(count: int, size: tuple[int, int], amount: float, generator: torch.Generator) -> Tensor:
-    """Return smooth displacements (count, *size, 2), of standard deviation `amount` tile sides at the knots."""
+    """Return smooth random displacements (count, *size, 2) of the pixels, in the coordinates of the grid.
+
+    Args:
+        count: Number of tiles.
+        size: Height and width of the result in px.
+        amount: Standard deviation at the knots, in sides of the tile.
+        generator: Source of the draws.
+    """
     knots = torch.randn((count, 2, KNOTS, KNOTS), generator=generator, device=generator.device)
     # A side is 2 long in the coordinates of the grid.
     smooth = F.interpolate(2 * amount * knots, size, mode="bicubic", align_corners=True)

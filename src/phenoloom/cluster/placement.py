@@ -17,7 +17,7 @@ from .demands import follows_contours
 
 @dataclass(frozen=True)
 class Site:
-    """What a profile's `default-resources` say of the cluster.
+    """The cluster, as the `default-resources` of a profile describe it.
 
     Attributes:
         partition: where jobs go; None: the cluster's default partition.

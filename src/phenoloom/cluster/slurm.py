@@ -18,7 +18,7 @@ CLIENTS = ("sbatch", "squeue", "scancel", "scontrol", "srun")
 
 @dataclass(frozen=True)
 class Request:
-    """What one job requests.
+    """The request of one job.
 
     Attributes:
         rule: for messages only.

@@ -24,7 +24,7 @@ V = TypeVar("V")
 
 
 def load_config(values: Mapping[str, Any], where: str = "config/config.yaml") -> Config:
-    """Validate the configuration of a run: `config.yaml` and `--config` together."""
+    """Return the validated configuration of a run: `config.yaml` and `--config` together."""
     return validated(Config, values, where)
 
 

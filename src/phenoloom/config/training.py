@@ -56,7 +56,7 @@ class Balance(Section):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a training is run; the result depends on none of it, except by rounding.
+    """Options of a training that change its result by rounding only.
 
     Attributes:
         compile: Compile the networks with torch.compile.

@@ -85,7 +85,7 @@ class ContourDomain:
         return self.model
 
     def match(self, source: StudySource, trained: TrainedOn, guest: str | None = None) -> list[int] | None:
-        """Compare the numbers of points."""
+        """Refuse contours of another number of points; return None, as contours have no channels."""
         if source.item[0] != trained.points:
             raise PhenoloomError(
                 f"{trained.where} was trained on contours of {trained.points} points, these have {source.item[0]}; "

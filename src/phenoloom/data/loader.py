@@ -141,5 +141,12 @@ def cut(rows: Rows, batch_size: int) -> list[Rows]:
 
 
 def shuffled(rows: Rows, batch_size: int, seed: int, epoch: int) -> list[Rows]:
-    """Return the batches of one epoch in random order, which `seed` and `epoch` fix for ever."""
+    """Return the batches of one epoch in an order that depends on `seed` and `epoch` alone.
+
+    Args:
+        rows: Rows of the epoch.
+        batch_size: Rows of a batch at most.
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 0.
+    """
     return cut(np.random.default_rng([seed, epoch]).permutation(rows), batch_size)

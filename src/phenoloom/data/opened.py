@@ -33,7 +33,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class NetworkInputs:
-    """How the channels of studies reach one network.
+    """The inputs of one network, and how the channels of studies reach them.
 
     Attributes:
         names: Names of the network's inputs where the model names them; None where they are those of the study.
@@ -48,7 +48,7 @@ class NetworkInputs:
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What the items of other rows must have in common with those that a model was trained on.
+    """The properties that items of other rows must share with those that a model was trained on.
 
     Attributes:
         channels: Names of the channels of a tile, in the order of the network.

@@ -37,7 +37,14 @@ class StudyInput:
 
     @classmethod
     def in_folder(cls, name: str, index: Path, folds: Path, stores: Path) -> StudyInput:
-        """Return the input with the stores in the folder `stores` that the index names."""
+        """Return the input with the stores that the index names.
+
+        Args:
+            name: Name of the study.
+            index: Parquet table with a row for each tile or object.
+            folds: Parquet table of the split.
+            stores: Folder of the stores, `tiles` or `shapes` of the study.
+        """
         return cls(name, index, folds, tuple(stores_in(stores, index)))
 
 

@@ -42,7 +42,7 @@ SHARD = "0000"
 
 @dataclass(frozen=True)
 class Applied:
-    """What came out of new images.
+    """The result of embedding new images.
 
     Attributes:
         images: Number of images that were found.

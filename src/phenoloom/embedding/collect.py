@@ -46,7 +46,7 @@ LEAST_POINTS = 12
 
 @dataclass(frozen=True)
 class Map:
-    """How vectors are laid out in two dimensions.
+    """Settings of the two-dimensional maps.
 
     Attributes:
         points: Number of rows at most.

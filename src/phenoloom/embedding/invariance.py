@@ -30,7 +30,7 @@ _PAIRS = 4096
 
 @dataclass(frozen=True)
 class Moved:
-    """How far vectors move under one change, in units of the typical distance between two objects.
+    """Distance that vectors move under one change, in units of the typical distance between two objects.
 
     Attributes:
         change: Name of the change.

@@ -22,7 +22,7 @@ ANY_IMAGE = "{image}.{kind:(?i:tiff?|png|jpe?g|bmp)}"
 
 @dataclass(frozen=True)
 class NewImages:
-    """Where new images lie, in the words of a study file; None: as when the model was trained.
+    """New images, described in the words of a study file; None: as when the model was trained.
 
     Attributes:
         folder: Folder of the images, masks or outlines.

@@ -51,7 +51,7 @@ class Features:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What an embedding table states about itself.
+    """Facts that an embedding table states about itself.
 
     Attributes:
         study: Study of the rows.

@@ -43,7 +43,7 @@ COMPARISONS = pa.schema(
 
 @dataclass(frozen=True)
 class Compared:
-    """What is compared.
+    """The representations that are compared, and their families.
 
     Attributes:
         representations: Names of the representations, in the order of the study.

@@ -31,7 +31,7 @@ WITH_SCALE: tuple[ProbeName, ...] = ("logistic", "forest")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is scored, and how.
+    """A representation to score, and the settings of its probes.
 
     Attributes:
         representation: Name of the representation.

@@ -50,7 +50,7 @@ class FeatureBlock(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What the probes of one representation share.
+    """Settings that all probes of one representation share.
 
     Attributes:
         neighbours: Number of neighbours of kNN.
@@ -67,7 +67,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a probe predicts for test units.
+    """Predictions of a probe for test units.
 
     Attributes:
         labels: Codes or flags like those that it was fitted on.

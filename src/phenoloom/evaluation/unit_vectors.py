@@ -63,6 +63,12 @@ class FoldVectors:
     def of(cls, representation: str, unit: Unit, tables: Sequence[Path], folds: int) -> FoldVectors:
         """Return the vectors of the `tables` of a representation: one `all.parquet`, or `fold-<k>.parquet` a fold.
 
+        Args:
+            representation: Name of the representation.
+            unit: Kind of unit to average the vectors over.
+            tables: Embedding tables of the representation.
+            folds: Number of folds.
+
         Raises:
             PhenoloomError: A table is missing, or there are tables of other splits.
         """

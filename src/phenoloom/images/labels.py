@@ -78,7 +78,7 @@ def read_mask(file: Path) -> NDArray[Any]:
 
 
 def components(foreground: NDArray[np.bool_]) -> Labels:
-    """Label the 8-connected components of a foreground (h, w), numbered row by row."""
+    """Return the 8-connected components of a foreground (h, w) as labels, numbered row by row."""
     labels: Labels = ndimage.label(foreground, np.ones((3, 3)), output=np.int32)[0]
     return labels
 

@@ -46,7 +46,7 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads images of one kind.
+    """A reader of images of one kind.
 
     Attributes:
         channels: Number of channels that the files of an image hold.

@@ -75,7 +75,7 @@ class StudyCard(Section):
 
 
 class Tuned(Section):
-    """How a search chose the settings of a model, in the train groups of its split.
+    """The choice that a search made among the settings of a model, in the train groups of its split.
 
     Attributes:
         metric: What was compared.

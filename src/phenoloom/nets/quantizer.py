@@ -29,7 +29,7 @@ class QuantizerOutput(NamedTuple):
 
 
 class Quantizer(nn.Module):
-    """Replaces each token (n, dim) by the nearest of `codes` vectors.
+    """A codebook of `codes` vectors, the nearest of which replaces each token (n, dim).
 
     Where several processes train together, the codebook follows the tokens of all of them and stays the same in each.
 

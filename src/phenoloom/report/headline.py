@@ -14,7 +14,7 @@ from .scoreboard import DUMMY, MAIN_METRIC, Scoreboard
 
 
 def write_headline(path: Path, settings: ReportSettings, results: Results, scoreboard: Scoreboard | None) -> None:
-    """Write counts and the scores of the best representation, the best descriptors and the dummy."""
+    """Write the counts of a study, and the scores of its best representation, its best descriptors and the dummy."""
     facts: dict[str, Any] = {
         "title": settings.title,
         "licence": settings.licence,

@@ -46,7 +46,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class ShapeSpace:
-    """What the step `embed` found out about a model of contours on one split.
+    """Findings of the step `embed` about a model of contours on one split.
 
     Attributes:
         representation: name of the representation.

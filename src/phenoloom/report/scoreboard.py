@@ -160,7 +160,14 @@ class Scoreboard:
         return self._means.get((name, probe or self.main_probe, metric))
 
     def difference(self, name: str, other: str, probe: str | None = None, metric: str = MAIN_METRIC) -> Mean | None:
-        """Return the mean of the paired differences `name - other` over folds; None if there is none."""
+        """Return the mean of the paired differences `name - other` over folds; None if there is none.
+
+        Args:
+            name: the representation.
+            other: the representation to subtract.
+            probe: by default the main probe.
+            metric: a metric over all classes.
+        """
         probe = probe or self.main_probe
         if found := self._differences.get((name, other, probe, metric)):
             return found

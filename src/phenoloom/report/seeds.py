@@ -12,7 +12,7 @@ from .numbers import MISSING, amount, listing, score
 
 
 class SeedFamilies:
-    """Which representations differ in their seed alone.
+    """Families of representations that differ in their seed alone.
 
     Args:
         families: seed of each member, by family.

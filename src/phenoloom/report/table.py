@@ -83,5 +83,14 @@ def number(
     strong: bool = False,
     note: str = "",
 ) -> Cell:
-    """Return a cell that shows `shown` and is sorted by `value`."""
+    """Return a cell with a number.
+
+    Args:
+        shown: the number as text.
+        value: the number that the column is sorted by; None sorts last.
+        shade: strength of the background, 0 to 1.
+        title: explanation that is shown when the pointer rests on the cell.
+        strong: whether the text is bold.
+        note: small text below.
+    """
     return Cell(shown, sort=value, shade=shade, title=title, strong=strong, note=note)

@@ -30,7 +30,7 @@ _LEAST_AREA = 1e-9
 
 @dataclass(frozen=True)
 class ContourPolicy:
-    """Which outlines become contours, and of how many points.
+    """Rules by which outlines become contours.
 
     Attributes:
         points: Points of a contour.

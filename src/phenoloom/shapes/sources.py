@@ -56,7 +56,7 @@ Batches = tuple[int, Iterator[Batch]]
 
 
 class OutlineSource(Protocol):
-    """Where the outlines of a shard come from."""
+    """A source of the outlines of a shard."""
 
     @property
     def kind(self) -> SourceKind:

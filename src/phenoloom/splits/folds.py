@@ -36,7 +36,7 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SplitDesign:
-    """How a study is to be split.
+    """Settings of the split of a study.
 
     Attributes:
         unit: Kind of unit that is classified.

@@ -164,6 +164,12 @@ def hold_out(groups: pd.Series, ids: pd.Series, fraction: float, seed: int) -> n
 
     Which are held out depends on their names and the seed alone, so neither the order of the rows nor groups that
     other splits leave out move the others. At least one is held out, and at least one stays.
+
+    Args:
+        groups: Group of each row.
+        ids: Id of each row, which decides where all rows have one group.
+        fraction: Share of the groups, or of the rows, to hold out.
+        seed: Seed of the choice.
     """
     keys = groups if groups.nunique(dropna=False) > 1 else ids
     keys = keys.fillna("").astype(str)

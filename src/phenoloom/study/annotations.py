@@ -60,7 +60,7 @@ class Annotations:
         return self._keys.get(tuple(self._normal(name, fields[name]) for name in self._join))
 
     def word(self, word: Word, fields: Mapping[str, str], row: int | None) -> str | None:
-        """Return what `plate`, `well`, `label` ... is for an image with these fields and this row of the table."""
+        """Return the value of `plate`, `well`, `label` ... for an image with these fields and this row of the table."""
         kind, name = self.where.get(word, ("", ""))
         if kind == "field":
             return fields.get(name) or None

@@ -65,6 +65,12 @@ def channel_texts(source: Source) -> dict[str, str]:
 def find_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
     """Return all images in natural order of their ids, complete or not.
 
+    Args:
+        source: Section of raw data of the study.
+        root: Folder of the raw data.
+        annotations: The study's table, joined to the fields of the pattern.
+        pattern: Pattern of the image files; None where the table names the files.
+
     Raises:
         PhenoloomError: Two files are one channel of one image, or no file fits the pattern.
     """

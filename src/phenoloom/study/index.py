@@ -30,7 +30,7 @@ Stated = dict[str, Any]
 
 @dataclass(slots=True)
 class Totals:
-    """What is counted while shards are joined.
+    """Counts that are kept while shards are joined.
 
     Attributes:
         rows: Number of rows.

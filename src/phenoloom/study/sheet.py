@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Rows:
-    """What was found of a study.
+    """Images found for a study.
 
     Attributes:
         used: Rows of the sheet.

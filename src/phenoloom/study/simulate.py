@@ -40,7 +40,7 @@ DAMAGES = ("truncated", "zero bytes", "text instead of an image")
 
 @dataclass(frozen=True, slots=True)
 class Well:
-    """What was done to the cells of one well.
+    """One well, and the treatment of its cells.
 
     Attributes:
         plate: Name of the plate.

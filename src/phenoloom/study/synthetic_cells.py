@@ -32,7 +32,7 @@ CAMERA_OFFSET, READ_NOISE, LIGHT_SPREAD = 100.0, 3.0, 0.22
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """What differs between plates whatever their cells are.
+    """Properties of a plate that do not depend on its cells.
 
     Attributes:
         gain: Gain of each channel, (3,).
@@ -87,7 +87,15 @@ def render_field(
 
 
 def place_cells(rng: np.random.Generator, phenotype: Phenotype, strength: float, cells: int, size: int) -> Cells:
-    """Place cells on a jittered grid, apart from each other; the grid is shifted so that the border cuts some."""
+    """Place cells on a jittered grid, apart from each other; the grid is shifted so that the border cuts some.
+
+    Args:
+        rng: Source of everything random.
+        phenotype: Phenotype of the cells, which may change their outlines.
+        strength: Strength of the phenotype; 1 is the usual one.
+        cells: Number of cells.
+        size: Height and width of the field in px.
+    """
     columns = int(np.ceil(np.sqrt(cells)))
     rows = -(-cells // columns)
     pitch = size / columns

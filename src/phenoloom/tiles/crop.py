@@ -19,7 +19,7 @@ from ..images.objects import LeftOut, objects
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where a tile lies in its image.
+    """The place of a tile in its image.
 
     Attributes:
         y: First row in px; negative where the window reaches over the edge.
@@ -42,7 +42,17 @@ class Window:
 
 
 def grid_windows(height: int, width: int, size: int, stride: int) -> list[Window]:
-    """Return the windows of a grid row by row from the top left; raises ImageError if not one fits into the image."""
+    """Return the windows of a grid row by row from the top left.
+
+    Args:
+        height: Height of the image in px.
+        width: Width of the image in px.
+        size: Side of a window in px.
+        stride: Distance in px between the corners of neighbouring windows.
+
+    Raises:
+        ImageError: The image is smaller than a window.
+    """
     if height < size or width < size:
         raise ImageError(
             f"expected an image of at least one tile of {size} x {size} px, found {height} x {width} px; "

@@ -11,7 +11,7 @@ from typing import IO
 
 
 class OpenFiles:
-    """Keeps the most recently used files open; safe to use from many threads."""
+    """A cache that keeps the most recently used files open; safe to use from many threads."""
 
     def __init__(self, limit: int | None = None) -> None:
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -46,7 +46,7 @@ class Measurements:
 
 
 class Measurer:
-    """Sums over tiles one by one, and turns the sums into measurements of all tiles of an image at once."""
+    """Sums over tiles, taken one by one and turned into measurements of all tiles of an image at once."""
 
     def __init__(self) -> None:
         self._sums: list[list[tuple[float, float, float, float, float]]] = []

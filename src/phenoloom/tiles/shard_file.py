@@ -135,7 +135,7 @@ def better_shuffle(sample: NDArray[Any], compression: str) -> str:
 
 
 class ShardWriter:
-    """Appends encoded items to shard files, one file open at a time."""
+    """A writer that appends encoded items to shard files, one file open at a time."""
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
@@ -188,7 +188,7 @@ class ShardWriter:
 
 
 class ShardReader:
-    """Reads items of one array; safe to use from many threads.
+    """A reader of the items of one array; safe to use from many threads.
 
     Each index is parsed once. An item is one `pread` into a buffer of the thread, and is decompressed into the array of
     the caller.

@@ -36,7 +36,7 @@ Rows = Sequence[int] | NDArray[np.integer[Any]]
 
 
 class TileWriter:
-    """Writes a store tile by tile, in order; `encode` may run in many threads, `append` in one.
+    """A writer of a store, tile by tile in order; `encode` may run in many threads, `append` in one.
 
     The store cannot be opened before `close`, which writes the metadata with the attributes given to it. As a context
     manager it closes its files when something fails before that.
@@ -113,7 +113,7 @@ class TileWriter:
 
 
 class TileStore:
-    """Reads a store; threads may share one instance.
+    """A reader of a store; threads may share one instance.
 
     Attributes:
         path: Folder of the store.

@@ -37,7 +37,7 @@ ROWS_HELD = 8192
 
 
 class TileTable:
-    """Writes `tiles/<shard>.parquet` row group by row group."""
+    """A writer of `tiles/<shard>.parquet`, row group by row group."""
 
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, SCHEMA)

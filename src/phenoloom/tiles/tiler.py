@@ -26,7 +26,7 @@ from .store import TileWriter
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the images of a study become tiles.
+    """Settings by which the images of a study become tiles.
 
     Attributes:
         root: Folder that the paths of the sheet are relative to.
@@ -53,7 +53,7 @@ class Conversion:
 
 @dataclass(slots=True)
 class TiledImage:
-    """What one image gives: its tiles in order, or the reason why it gives none.
+    """The tiles of one image in order, or the reason why it has none.
 
     Attributes:
         reason: Why the image cannot be used; empty where it can.
@@ -75,7 +75,7 @@ class TiledImage:
 
 
 class Tiler:
-    """Reads, segments, crops, measures and encodes images; keeps no state, so that they may come in any order.
+    """A worker that reads, segments, crops, measures and encodes images. It keeps no state: they may come in any order.
 
     Args:
         conversion: How images become tiles.

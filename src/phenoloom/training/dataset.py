@@ -32,7 +32,7 @@ LABEL, FOREGROUND = "label", "foreground"
 
 @dataclass(frozen=True)
 class StudyPart:
-    """What a training takes from one study.
+    """The part of a training set that comes from one study.
 
     Attributes:
         name: Name of the study.
@@ -59,7 +59,7 @@ class StudyPart:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a model is trained on: the items of one study or of several.
+    """The items of one study or of several that a model is trained on.
 
     Attributes:
         source: The items.

@@ -64,7 +64,7 @@ class WeightAverage:
 
 
 class ValidatedAverage(pl.Callback):  # type: ignore[misc] # Lightning is not typed
-    """Validates a training with the averages of its weights, which are kept, rather than with the weights."""
+    """A callback that validates a training with the averages of its weights, which are kept, not with the weights."""
 
     def __init__(self, average: WeightAverage) -> None:
         self._average = average

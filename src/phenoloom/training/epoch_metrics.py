@@ -59,7 +59,7 @@ def means(sums: Sums) -> Metrics:
 
 
 class Throughput(pl.Callback):  # type: ignore[misc] # Lightning is not typed
-    """Measures the steps of one epoch, without validation."""
+    """A callback that measures the steps of one epoch, without validation."""
 
     def __init__(self, loader: Loader) -> None:
         """Measure from now on the steps that read from `loader`."""

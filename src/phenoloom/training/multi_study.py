@@ -36,7 +36,7 @@ SAME_GROUP, SAME_IMAGE = "group called like a test group", "group with an image 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What training must not see of other studies.
+    """Groups and images that training must not see in other studies.
 
     Attributes:
         kind: Kind of group, as in `folds.group`.

@@ -29,7 +29,7 @@ PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}
 
 @dataclass
 class Progress:
-    """How far a training is, as the saved state holds it.
+    """The progress of a training, as the saved state holds it.
 
     Attributes:
         epoch: Epochs that are over.

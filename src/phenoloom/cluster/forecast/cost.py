@@ -18,7 +18,7 @@ NO_HOURS: Hours = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What the user states and no result shows.
+    """Assumptions of a forecast, which no result can show.
 
     Attributes:
         rates: rate of each step.
@@ -67,7 +67,15 @@ def cpu_cost(rate: Rate, jobs: float, work: float) -> Cost:
 
 
 def network_cost(rate: Rate, jobs: float, gflop: float, threads: int, gpu_tflops: float) -> Cost:
-    """Return the cost of `gflop` operations of networks: on a GPU, which `threads` cores serve, or on processors."""
+    """Return the cost of operations of networks, on GPUs or on processors.
+
+    Args:
+        rate: Rate of the step on processors.
+        jobs: Number of jobs.
+        gflop: GFLOP of all jobs together.
+        threads: Cores that serve a GPU.
+        gpu_tflops: TFLOP/s that a GPU sustains; 0: the networks run on processors.
+    """
     if not gpu_tflops:
         return cpu_cost(rate, jobs, gflop)
     low, expected, high = hours = _hours(rate.seconds(jobs, 0) + gflop / gpu_tflops / 1e3, GPU_FACTOR)

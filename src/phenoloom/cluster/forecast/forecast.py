@@ -55,6 +55,12 @@ def forecast(sizes: Sequence[StudySize], pattern: Study, config_dir: Path, assum
 
     Simulated images and tests of other studies' encoders are not counted.
 
+    Args:
+        sizes: sizes of the studies.
+        pattern: the study whose views, models, folds and representations all of them have.
+        config_dir: folder of the configuration.
+        assumptions: what no result shows.
+
     Raises:
         PhenoloomError: if there is no study, or a study's number of objects is not known.
     """

@@ -50,7 +50,7 @@ def last_journal(folder: Path) -> Journal:
 
 
 def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
-    """Follow the log from its beginning; the last entry of each job counts."""
+    """Read the lines of a log from its beginning; the last entry of each job counts."""
     state: dict[str, str] = {}
     awaited: dict[str, str] = {}
     group_logs: dict[str, str] = {}

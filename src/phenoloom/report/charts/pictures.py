@@ -122,7 +122,15 @@ def tile_picture(
     alt: str,
     outline: NDArray[Any] | None = None,
 ) -> Picture:
-    """Return a tile (c, y, x) as a picture, with the outline (n, 2), in px of the tile, drawn over it if given."""
+    """Return a tile as a picture.
+
+    Args:
+        tile: pixels (c, y, x).
+        limits: contrast limits (c, 2) as from `contrast_limits`.
+        colours: display colours (c, 3) as from `colours_of`.
+        alt: text for readers who do not see the picture.
+        outline: contour (n, 2) in px of the tile, which is drawn over it.
+    """
     height, width = tile.shape[1:]
     pixels = composite(tile, limits, colours)
     shrink = SIDE / max(height, width)

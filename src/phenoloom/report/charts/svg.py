@@ -133,7 +133,14 @@ class Chart:
             ET.SubElement(path, "title").text = title
 
     def points(self, x: Floats, y: Floats, series: int | None, css: str = "") -> None:
-        """Draw the glyphs of one series (None: grey dots) as one path, in tenths of a px to keep the page small."""
+        """Draw the glyphs of one series as one path, in tenths of a px to keep the page small.
+
+        Args:
+            x: coordinates along x, in units of the data.
+            y: coordinates along y.
+            series: number of the series, which decides colour and glyph; None: grey dots.
+            css: further CSS classes.
+        """
         glyph, tint = (GLYPHS[0], "other") if series is None else (GLYPHS[series % len(GLYPHS)], colour(series))
         places = np.rint(10 * np.column_stack([self.x(x), self.y(y)])).astype(int)
         data = "".join(f"M{px} {py}{glyph}" for px, py in places)

@@ -32,7 +32,7 @@ class PageSection:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What sections are made from.
+    """The data that sections are made from.
 
     Attributes:
         settings: settings of the report.

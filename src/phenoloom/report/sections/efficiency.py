@@ -26,7 +26,7 @@ COLUMNS = {"s", "max_rss", "cpu_time", "threads", "resources"}
 
 @dataclass(frozen=True)
 class RuleUsage:
-    """What the jobs of a rule requested and used.
+    """Resources that the jobs of a rule requested and used.
 
     Attributes:
         rule: the rule.

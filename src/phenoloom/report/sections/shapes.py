@@ -25,7 +25,7 @@ NEGLIGIBLE = 1e-3
 
 @dataclass(frozen=True)
 class ShapeContent:
-    """What the page shows of one model: pictures, and its shape modes by label."""
+    """Content of the page for one model: pictures, and its shape modes by label."""
 
     name: str
     galleries: list[Gallery]

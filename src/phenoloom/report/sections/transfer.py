@@ -19,7 +19,7 @@ from .training_sets import SIMILAR_RATIO
 
 @dataclass(frozen=True)
 class TransferContent:
-    """What the page shows of one other study.
+    """Content of the page for one other study.
 
     Attributes:
         source: name of the other study.
