@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ..core.errors import PhenoloomError
+from .base import Section
 from .load import Lazy, load_model, load_study, view_of
 from .representation import Mixture, Representation, families
 from .rule_settings import (
@@ -34,6 +36,8 @@ from .source import Masks
 from .study import Study
 from .training import Balance
 from .transfer import not_transferred, transferred
+
+S = TypeVar("S", bound=Section)
 
 
 def raw_root(name: str, study: Study, config: Config) -> str:
@@ -84,10 +88,19 @@ class RuleSettings:
     def _root(self) -> str:
         return raw_root(self.name, self.study, self.config)
 
+    def _section(self, rule: str, key: str, section: S | None) -> S:
+        """Return an optional section, which a rule cannot do without."""
+        if section is None:
+            raise PhenoloomError(
+                f"{self.name}: `{rule}` needs the section `{key}`, which the study does not have; add it, or ask for "
+                "other files"
+            )
+        return section
+
     def simulate(self) -> SimulateSettings:
         """Return the settings of `simulate`, for a simulated study."""
-        assert self.study.source.simulate is not None
-        return SimulateSettings(**self._common("simulate"), simulation=self.study.source.simulate, seed=self.study.seed)
+        simulation = self._section("simulate", "source.simulate", self.study.source.simulate)
+        return SimulateSettings(**self._common("simulate"), simulation=simulation, seed=self.study.seed)
 
     def sheet(self) -> SheetSettings:
         """Return the settings of `sheet`."""
@@ -112,14 +125,13 @@ class RuleSettings:
 
     def convert(self) -> ConvertSettings:
         """Return the settings of `convert`, for a study with tiles."""
-        assert self.study.tiles is not None
         return ConvertSettings(
             **self._common("convert"),
             root=self._root(),
             channels=list(self.study.source.channels),
             pixel_size_um=self.study.source.pixel_size_um,
             masks=self.study.source.masks,
-            tiles=self.study.tiles,
+            tiles=self._section("convert", "tiles", self.study.tiles),
             max_rejected_fraction=self.study.max_rejected_fraction,
             planes=self.study.source.planes,
         )
@@ -130,7 +142,7 @@ class RuleSettings:
 
     def contours(self) -> ContoursSettings:
         """Return the settings of `contours`, for a study with shapes."""
-        assert self.study.shapes is not None
+        shapes = self._section("contours", "shapes", self.study.shapes)
         source = self.study.source
         kind = "tiles" if self.study.tiles else "outlines" if source.outlines else "masks"
         return ContoursSettings(
@@ -140,7 +152,7 @@ class RuleSettings:
             masks=source.masks if kind == "masks" else None,
             outlines=source.outlines,
             max_rejected_fraction=self.study.max_rejected_fraction,
-            **self.study.shapes.model_dump(include={"points", "min_points", "border"}),
+            **shapes.model_dump(include={"points", "min_points", "border"}),
         )
 
     def distances(self) -> DistancesSettings:
@@ -188,9 +200,9 @@ class RuleSettings:
     def tune(self, model: str, split: str) -> TuneSettings:
         """Return the settings of the search before a training, for a model with `tune`."""
         found = load_model(model, self.study, self.config_dir)
-        assert found.tune is not None
+        search = self._section("tune", f"models.{model}.tune", found.tune)
         # A search is not repeated for another number of jobs.
-        shared = found.tune.model_copy(update={"workers": 1})
+        shared = search.model_copy(update={"workers": 1})
         trained = self._trained(model, split)
         return TuneSettings(
             **self._common("tune"),

@@ -11,6 +11,7 @@ from tests.helpers.configuration import STUDY, changed, load, write_model
 from phenoloom.config import Config, RuleSettings, model_split, splits
 from phenoloom.config.representation import Representation
 from phenoloom.config.rules import raw_root
+from phenoloom.core.errors import PhenoloomError
 
 
 def test_a_simulated_study_finds_its_raw_data_in_the_results(config_dir: Path) -> None:
@@ -74,3 +75,16 @@ def test_a_search_is_part_of_the_training_that_follows_it_and_its_number_of_jobs
     assert before[0] == before[1]
     assert digests(trials=4, workers=3) == before
     assert not {*digests(trials=5)} & {*before}
+
+
+def test_a_rule_without_its_section_says_which_one_it_needs(config_dir: Path) -> None:
+    without_shapes = {key: value for key, value in STUDY.items() if key != "shapes"}
+    without_shapes["representations"] = {"vqvae": {"model": "vqvae"}}
+    rules = RuleSettings("mine", load(config_dir, without_shapes), Config(), config_dir)
+    for settings, section in (
+        (rules.simulate, "source.simulate"),
+        (rules.contours, "shapes"),
+        (lambda: rules.tune("vqvae", "all"), "models.vqvae.tune"),
+    ):
+        with pytest.raises(PhenoloomError, match=f"^mine: .* needs the section `{section}`, .*; add it"):
+            settings()
