@@ -79,11 +79,11 @@ def encode(encoder: Encoder, rows: pd.DataFrame, stores: Sequence[Path], scratch
     opened = domain.open(rows, stores, scratch)
     trained = TrainedOn(card.channels, card.points, card.preparation.dtype, encoder.model / CARD)
     channels = domain.match(opened.source, trained, encoder.guest.study if encoder.guest else None)
-    normaliser = card.normaliser(encoder.split) if domain.normalises else None
+    normaliser, placement = card.normaliser(encoder.split), card.placement
     name = f"{card.name} {encoder.split}"
 
     def embed(batch: Tensor) -> Tensor:
-        return objective.embed(domain.prepare(batch, normaliser, card.placement, channels))
+        return objective.embed(domain.prepare(batch, normaliser, placement, channels))
 
     order = np.argsort(rows["id"].to_numpy()[opened.found].astype(str), kind="stable")
     use = recorded_use(device, scratch / f"{encoder.split}.{GPU_USAGE}")

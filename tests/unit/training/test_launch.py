@@ -112,7 +112,10 @@ def test_several_processes_have_the_loss_curve_of_one_with_the_same_global_batch
     assert len(list((tmp_path / "several" / "tensorboard").rglob("events.*"))) == 1
 
 
-def test_a_training_of_two_processes_that_is_killed_goes_on_in_one(study: StudyOnDisk, tmp_path: Path) -> None:
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_training_of_two_processes_that_is_killed_goes_on_in_any_number(
+    devices: str, study: StudyOnDisk, tmp_path: Path
+) -> None:
     settings = shape(epochs=12, patience=12)
     train(settings, study, tmp_path / "quiet")
     output = tmp_path / "killed"
@@ -123,7 +126,7 @@ def test_a_training_of_two_processes_that_is_killed_goes_on_in_one(study: StudyO
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not (output / "model.yaml").exists()
-    train(settings, study, output)
+    train(settings, study, output, "--devices", devices)
     np.testing.assert_allclose(losses(output), losses(tmp_path / "quiet"), rtol=TOLERANCE)
 
 
