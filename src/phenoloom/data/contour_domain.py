@@ -80,9 +80,9 @@ class ContourDomain:
         """Return the number of points."""
         return points or 0
 
-    def placed_by_name(self) -> ShapeModel:
-        """Return the model."""
-        return self.model
+    def placed_by_name(self, size: int) -> tuple[ShapeModel, int]:
+        """Return the model and the number of points."""
+        return self.model, size
 
     def match(self, source: StudySource, trained: TrainedOn, guest: str | None = None) -> list[int] | None:
         """Refuse contours of another number of points; return None, as contours have no channels."""

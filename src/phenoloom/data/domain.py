@@ -92,8 +92,12 @@ class Domain(Protocol):
     def network_size(self, inputs: Sequence[str] | None, points: int | None) -> int:
         """Return the size that `objectives.build_objective` takes: channels of a tile, or points of a contour."""
 
-    def placed_by_name(self) -> Model:
-        """Return the model of a network that takes its inputs as they come, because they were placed before it."""
+    def placed_by_name(self, size: int) -> tuple[Model, int]:
+        """Return the model and size of a network that takes its inputs as they come, because they were placed before.
+
+        Args:
+            size: Channels of a tile, or points of a contour.
+        """
 
     def match(self, source: StudySource, trained: TrainedOn, guest: str | None = None) -> list[int] | None:
         """Return the channels of other rows in the order of those that were trained on; None: as they are.

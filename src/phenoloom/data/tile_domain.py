@@ -86,11 +86,11 @@ class TileDomain:
         """Return the number of channels."""
         return len(inputs or ())
 
-    def placed_by_name(self) -> ImageModel:
-        """Return the model without its channel map, which has been applied."""
+    def placed_by_name(self, size: int) -> tuple[ImageModel, int]:
+        """Return the model without its channel map, which has been applied, and the number of its inputs."""
         if self.model.channels.mode != "map":
-            return self.model
-        return self.model.model_copy(update={"channels": Channels()})
+            return self.model, size
+        return self.model.model_copy(update={"channels": Channels()}), self.model.channels.inputs
 
     def match(self, source: StudySource, trained: TrainedOn, guest: str | None = None) -> list[int] | None:
         """Compare the channels, and of a guest the dtype of its pixels."""

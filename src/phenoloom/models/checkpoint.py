@@ -211,7 +211,7 @@ def initial_objective(
         placed: The channels are placed by name before they reach the network, which takes its inputs as they come.
     """
     if placed:
-        model = domain_of(model).placed_by_name()
+        model, size = domain_of(model).placed_by_name(size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = build_objective(model, size, channels)

@@ -41,11 +41,11 @@ def model_cost(model: ImageModel | ShapeModel, size: int) -> ModelCost:
 
 @cache
 def _cost(kind: type[ImageModel | ShapeModel], text: str, size: int) -> ModelCost:
-    model = kind.model_validate_json(text)
+    # The names of channels are not known here, and placing them takes no arithmetic.
+    model, size = domain_of(kind.model_validate_json(text)).placed_by_name(size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        names = [f"channel {i}" for i in range(size)]
-        objective = build_objective(model, size, names)
+        objective = build_objective(model, size)
         inputs = torch.randn(_BATCH, *domain_of(model).input_shape(size))
         with FlopCounterMode(display=False) as training:
             _loss(objective, inputs).backward()  # type: ignore[no-untyped-call]
