@@ -4,8 +4,8 @@ All alternatives run in turn in one process on one thread; the results are media
 overwritten after each batch, as in training. `cpu` is processor time, `wall` is elapsed time.
 
 A matrix needs a square root for every entry, and roots are the slowest arithmetic of a processor: `limit` computes as
-many in the same compiled way and stores nothing. Training uses the cyclic form (`nets/cyclic_form.py`), which holds
-each distance once, so it needs half as many. Matrices that are stored once and copied need none, but 128 times the
+many, compiled by torch, and stores nothing. `cyclic-resnet` trains on the cyclic form (`nets/cyclic_form.py`), which
+has each distance once and needs half as many. Matrices that are stored once and copied need none, but 128 times the
 memory of the contours.
 """
 
@@ -36,9 +36,9 @@ from phenoloom.shapes.store import ArrayWriter
 Way = Callable[[], object]
 POINTS, BATCH, LARGE_BATCH, CYCLIC_BATCH = 256, 8, 32, 16
 ROOTS, TRAINED, CYCLIC = (
-    "limit: a root of every entry, compiled",
+    "limit: a root of every entry, torch.compile",
     "ours: cyclic form, as in training",
-    "ours: cyclic form, compiled",
+    "ours: cyclic form, torch.compile",
 )
 
 

@@ -215,7 +215,7 @@ def test_the_rest_finishes_beside_a_shard_that_fails_and_a_rerun_makes_exactly_w
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
-def test_a_full_disk_is_said_in_a_sentence_and_a_rerun_after_making_room_finishes(
+def test_a_full_disk_is_said_in_a_sentence_and_a_rerun_with_free_space_finishes(
     on_cluster: ClusterWorkspace, finished: Workspace
 ) -> None:
     results = on_cluster.folder / "results"

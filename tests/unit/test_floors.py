@@ -1,4 +1,4 @@
-"""The plan of the house as a contract: which package may import which, and what steps must not load."""
+"""The plan of imports as a contract: which package may import which, and what steps must not load."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def test_what_the_image_model_learns_from_pixels_alone_beats_its_untrained_encod
         assert scores["vqvae", probe] > scores["vqvae-untrained", probe] + 0.02
 
 
-def test_shape_is_the_phenotype_that_outlines_see_and_mean_intensities_do_not_tell_phenotypes_apart(demo: Path) -> None:
+def test_shape_is_the_phenotype_that_outlines_see_and_mean_intensities_do_not_distinguish_phenotypes(
+    demo: Path,
+) -> None:
     scores = pd.read_parquet(demo / "scores.parquet")
     rows = scores[(scores["metric"] == "f1") & (scores["probe"] == "logistic")]
     by_class = rows.groupby(["representation", "class"])["value"].mean()

@@ -95,7 +95,7 @@ def test_a_changed_key_of_a_search_reaches_search_choice_and_training_and_no_oth
     assert {rule for rule in before if before[rule] != after[rule]} == reached
 
 
-def test_a_model_without_a_search_has_the_settings_that_it_had_before_there_were_any() -> None:
+def test_a_model_without_a_search_names_none_in_its_settings() -> None:
     assert '"search"' not in settings_of("shape-ae", {})["pretrain"]
 
 

@@ -197,7 +197,7 @@ class Inputs:
         return {**files, "folds": [self.folder.folds_manifest]}
 
     def transfer_embeddings(self, source: str, representation: str) -> list[Path]:
-        """Return this study's rows as the encoders of `source` embed them; descriptors are the study's own."""
+        """Return the vectors that the encoders of `source` give this study's rows; descriptors are the study's own."""
         trained = self.settings.studies[source]
         if not has_encoder(representation, trained):
             return self.embeddings(representation)

@@ -12,7 +12,7 @@ from ..config.shape_objectives import ShapeAugment
 from ..nets.precision import in_float32
 
 WAVES = 6
-"""Sines whose sum is one elastic displacement of the plane."""
+"""Sines that add up to one elastic displacement of the plane."""
 WAVELENGTHS = 1.5
 """Standard deviation of their wave vectors, in radians a unit of scale: about two waves over an object."""
 RIPPLES = range(2, 13)

@@ -43,7 +43,7 @@ FLAGS = {
 
 
 def requests(jobs: Iterable[tuple[str, int, Mapping[str, object]]]) -> list[Request]:
-    """Return the distinct requests of jobs; of those that differ in memory alone only the largest.
+    """Return the distinct requests of jobs; of several that differ in memory alone only the largest.
 
     A resource that is not known yet, because it depends on a file that another job makes, is left out.
 

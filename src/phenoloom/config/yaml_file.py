@@ -16,7 +16,7 @@ _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
-    """A loader of safe YAML that refuses a key given twice instead of keeping the last one."""
+    """A loader of safe YAML that refuses a key given twice, where PyYAML keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()

@@ -36,7 +36,7 @@ class DeviceUse:
 
 @contextmanager
 def recorded_use(device: torch.device, output: Path) -> Iterator[None]:
-    """Ask the driver once a second while the body runs, then write a DeviceUse as JSON.
+    """Record the use of a device: ask the driver once a second while the body runs, then write a `DeviceUse` as JSON.
 
     A job that continues an earlier one records its own part of the time. Nothing is written for a CPU.
 

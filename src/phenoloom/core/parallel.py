@@ -24,7 +24,7 @@ GRAPH_ITEMS = 4096
 def parallel_map(work: Callable[[S], T], items: Sequence[S], threads: int) -> Iterator[T]:
     """Yield `work(item)` for each item, in the order of the items.
 
-    Work on an item starts only when the results of those some way before it are taken, so that no more than
+    Work on an item starts only once the caller has taken the results some way before it, so that no more than
     `AHEAD_PER_THREAD` results a thread wait. An exception of `work` is raised here, after the results before it that
     were finished in time. Work that has begun is waited for when the caller stops early.
 
@@ -61,7 +61,7 @@ class _Run(Generic[S, T]):
         self.error: BaseException | None = None
 
     def all(self) -> None:
-        """Work on all items; an empty tuple is the last thing handed over where that fails."""
+        """Work on all items; hand over an empty tuple last if that fails."""
         try:
             with ThreadPoolExecutor(self.threads, thread_name_prefix="work") as pool:
                 for start in range(0, len(self.items), GRAPH_ITEMS):

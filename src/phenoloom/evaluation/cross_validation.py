@@ -107,7 +107,7 @@ def cross_validate(
 
     Args:
         evaluation: What is scored, and how.
-        source: Study of the train units: in each fold those of all other folds.
+        source: Study of the train units, which in each fold are the units of all other folds.
         target: Another study whose units are all tested in every fold; None tests the units of the fold itself.
         threads: Number of folds that are scored at once.
 

@@ -49,7 +49,7 @@ class StudyTables:
         return LabelledStudy(self.name, split, FoldVectors.of(evaluation.representation, unit, self.embeddings, folds))
 
     def rows(self) -> pd.DataFrame:
-        """Return those of `COLUMNS` that the index has."""
+        """Return the rows of the index, with the columns of `COLUMNS` that it has."""
         there = pq.read_schema(self.index).names
         wanted = [name for name in COLUMNS if name in there]
         rows: pd.DataFrame = pq.read_table(self.index, columns=wanted).to_pandas()

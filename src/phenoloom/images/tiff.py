@@ -83,7 +83,7 @@ def _decode(page: tifffile.TiffPage, out: NDArray[Any]) -> None:
 
 
 def _pages(tif: tifffile.TiffFile, name: str) -> tuple[list[tifffile.TiffPage], Axes]:
-    """Return the full-resolution pages in the order of the file's axes, and these; all pages alike and whole."""
+    """Return the full-resolution pages in the order of the file's axes, and the axes; refuse unlike or cut ones."""
     pages, axes = _stated_pages(tif, name)
     first = pages[0]
     if first.dtype is None:

@@ -44,7 +44,7 @@ class Statistics(Section):
 
     @classmethod
     def of(cls, normaliser: Normaliser) -> Statistics:
-        """Return those of a normaliser."""
+        """Return the statistics of a normaliser."""
         return cls(mean=list(normaliser.mean), std=list(normaliser.std))
 
 

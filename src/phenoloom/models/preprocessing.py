@@ -16,7 +16,7 @@ R = TypeVar("R", ConvertSettings, ContoursSettings)
 class Preparation(Section):
     """Settings of the steps before training, with the root of the raw data left out.
 
-    `dtype` is the camera's type of pixels, whose unit the model's mean and standard deviation have. A model of contours
+    `dtype` is the camera's type of pixels: the model's mean and standard deviation have its unit. A model of contours
     that were traced in the masks of tiles has both settings, any other one has one of them.
     """
 

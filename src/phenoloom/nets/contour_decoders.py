@@ -1,4 +1,4 @@
-"""From a vector to a contour, whose distances are valid by construction, or to a matrix that need not be valid."""
+"""From a vector to a contour, which has valid distances by construction, or to a matrix that need not be valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STEP = 2
 
 
 class PointDecoder(nn.Module):
-    """Latents (b, latent) -> centred points (b, n, 2), whose distances are a valid matrix by construction."""
+    """Latents (b, latent) -> centred points (b, n, 2), which have a valid distance matrix by construction."""
 
     def __init__(self, latent: int, points: int, hidden: int) -> None:
         super().__init__()

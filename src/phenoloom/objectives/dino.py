@@ -1,9 +1,9 @@
 """Self-distillation without labels (DINO, Caron et al. 2021), with the optional terms of iBOT and KoLeo.
 
-A student sees all crops of a tile, a teacher, which is a moving average of the student, sees the two global ones; each
-crop's output of the student should predict the teacher's output for every other global crop. Centring and a low
-temperature of the teacher keep both from collapsing. The embedding is the teacher's class token (or mean feature). With
-`augment.flip`, by which orientation has no meaning, it is the mean over the eight flips and right-angle rotations
+A student sees all crops of a tile. A teacher, which is a moving average of the student, sees the two global ones. The
+output of the student for each crop should predict the output of the teacher for every other global crop. Centring and a
+low temperature of the teacher keep both from collapsing. The embedding is the teacher's class token (or mean feature).
+With `augment.flip`, by which orientation has no meaning, it is the mean over the eight flips and right-angle rotations
 of the tile, and so exactly invariant to them: that crops are flipped in training brings it only near.
 """
 

@@ -1,7 +1,7 @@
 """How far a decoded matrix is from one of distances; every penalty of a true distance matrix is zero.
 
-Four terms (b,) each: on the diagonal, symmetry, sign and the triangle inequality. Published versions of the first sum
-over the whole matrix of the first item, and of the last have the wrong sign on three unrelated entries.
+Four terms, (b,) each: the diagonal, symmetry, sign and the triangle inequality. The published version of the first sums
+over the whole matrix of the first item; that of the last has the wrong sign and takes three unrelated entries.
 """
 
 from __future__ import annotations

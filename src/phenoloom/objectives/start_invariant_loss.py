@@ -3,7 +3,7 @@
     min_s ||R - roll_s D||^2 = ||R||^2 + ||D||^2 - 2 max_s sum_k corr_i(E_R, E_D)[k, s]
 
 with E the cyclic forms of `nets.cyclic_form`: one FFT along i, a product with the conjugate, a sum over the lags k and
-one inverse FFT give the best start in O(n^2 log n) and O(n^2) memory, where trying each start takes O(n^3) of both.
+one inverse FFT give the best start in O(n^2 log n) time and O(n^2) memory; trying each start takes O(n^3) of both.
 """
 
 from __future__ import annotations

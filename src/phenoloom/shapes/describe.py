@@ -34,7 +34,7 @@ def describe_shard(descriptors: Sequence[str], shapes: Path, output: Path, made_
         made_by: Study and settings of the step.
 
     Raises:
-        PhenoloomError: A value is not a finite number; the contour is named.
+        PhenoloomError: A value is not a finite number; the message names the contour.
     """
     output.unlink(missing_ok=True)
     contours = ContourStore(shapes)

@@ -94,7 +94,7 @@ def _improve(counts: Counts, assignment: npt.NDArray[np.int64], folds: int) -> n
 
 
 def _best_change(counts: Counts, assignment: npt.NDArray[np.int64], folds: int) -> tuple[float, list[int], list[int]]:
-    """Return the change of the objective, the one or two groups that change places, and their new folds."""
+    """Return the change of the imbalance, the one or two groups that change folds, and their new folds."""
     shares, has = _shares(counts), (counts > 0).astype(np.int64)
     moves = _gains_of_moves(shares, has, assignment, folds)
     group, fold = (int(i) for i in np.unravel_index(moves.argmin(), moves.shape))

@@ -188,7 +188,7 @@ def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
     if place in image.stack:
         raise PhenoloomError(
             f"Two files are one plane of image {image.image_id!r}: {image.stack[place]!r} and {path!r}; add the field "
-            "that tells them apart to the pattern, or narrow it"
+            "that distinguishes them to the pattern, or narrow it"
         )
     image.stack[place] = path
     image.files.setdefault(place[2], path)
@@ -238,9 +238,9 @@ def _add(image: Image, channel: str, path: str) -> None:
     if channel in image.files:
         what = f"channel {channel!r} of image" if channel else "image"
         raise PhenoloomError(
-            f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that tells "
-            f"them apart to the pattern, or narrow it; call it `{{z}}` for focal planes, `{{t}}` for time points, and "
-            "say in `source.planes` what becomes of them"
+            f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that "
+            "distinguishes them to the pattern, or narrow it; call it `{z}` for focal planes, `{t}` for time points, "
+            "and say in `source.planes` what becomes of them"
         )
     image.files[channel] = path
 

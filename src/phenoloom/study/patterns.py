@@ -44,7 +44,7 @@ class Pattern:
         return fields
 
     def extend(self, fields: dict[str, str], depth: int, name: str) -> dict[str, str] | None:
-        """Return `fields` of the folders above plus those of one more name, or None where it does not fit."""
+        """Return `fields` of the folders above and the fields of one more name, or None where it does not fit."""
         found = self.segments[depth].regex.fullmatch(unicodedata.normalize("NFC", name))
         if found is None:
             return None

@@ -67,10 +67,10 @@ class TrainingSet:
         train: Positions of the items to train on.
         validation: Positions of the items held out for early stopping.
         lost: Number of rows left out because they have no item, as an object without a contour.
-        normaliser: Statistics of the tiles of the study whose vectors are made; None of contours.
+        normaliser: Statistics of the tiles of the study that vectors are made of; None of contours.
         stores: Manifests of all shards that are read.
         inputs: How the channels of each study reach the network.
-        channels: Channels of the study whose vectors are made; None of contours.
+        channels: Channels of the study that vectors are made of; None of contours.
         points: Points of a contour; None of tiles.
         studies: The parts of a training on several studies, in the order of their items in `source`.
         fold_normalisers: Split -> statistics of the study's train groups, where training saw nothing of the study.

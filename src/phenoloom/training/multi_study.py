@@ -1,7 +1,7 @@
 """Several studies in one training: the rows of each that training may see.
 
-Of the study whose vectors will be scored, the test groups of the split are left out, as in every training. Of the
-other studies everything is seen except what may show a test group: rows of a group with the name of a test group,
+The test groups of the split are left out of the scored study, as in every training. Of the other studies everything is
+seen except what may show a test group: rows of a group with the name of a test group,
 images whose pixels equal those of a test group, and the whole groups that such images lie in. Rows that are left out
 are counted.
 """
@@ -131,7 +131,7 @@ def _part(task: TrainingTask, study: StudyInput, held_out: HeldOut | None) -> St
 
 
 def _held_out(task: TrainingTask, mixture: Mixture, own: StudyInput) -> HeldOut:
-    """Return what the other studies must not show: the test groups of the split, or everything that is ever tested.
+    """Return what training must not see: the test groups of the split, or everything that is ever tested.
 
     The latter is for one encoder that serves all folds; of a transductive one nothing is held out.
     """

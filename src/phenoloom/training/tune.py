@@ -2,7 +2,7 @@
 
 Trials are numbered slots, dealt to the workers in turn, so that no worker waits for another and no number is tried
 twice. Results are written to a journal on the shared file system. A worker that was killed is recognised by its own
-slot: its trial is given up, and the slot is tried again with the same settings, whose training continues from its
+slot: its trial is given up, and the slot is tried again with the same settings; its training continues from its
 saved state.
 """
 

@@ -36,7 +36,7 @@ def line(job: Job) -> str:
     return " | ".join([" ".join([job.rule, *job.values]), *files]).rstrip()
 
 
-def test_the_jobs_of_the_demo_are_what_they_were() -> None:
+def test_the_jobs_of_the_demo_are_the_listed_ones() -> None:
     jobs = [line(job) for job in jobs_of(RuleSettings("demo", load_study("demo", CONFIG), Config(), CONFIG))]
     assert jobs == DEMO.read_text().splitlines()
 

@@ -62,7 +62,7 @@ def test_an_older_shard_is_gone_before_the_new_one_is_begun_and_a_failure_leaves
     assert list(local.iterdir()) == []
 
 
-def test_a_scratch_without_room_is_said_and_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scratch_without_space_is_named_and_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     free = shutil.disk_usage(tmp_path).free
     manifest = tmp_path / "tiles" / "0000.json"
     with staged_output(manifest, tmp_path, free) as staged:

@@ -62,7 +62,7 @@ def test_an_empty_tile_is_cropped_anywhere() -> None:
     assert moved[..., 2].mean(0).abs().max() < 0.05
 
 
-def test_one_try_is_what_crops_always_were_and_draws_follow_the_generator() -> None:
+def test_one_try_is_a_plain_crop_and_draws_follow_the_generator() -> None:
     tiles = torch.randn(4, 2, 32, 32)
     plain, one = Augment(crop=0.3), Augment(crop=0.3, crop_tries=1)
     assert torch.equal(augment(tiles, plain, generator(3)), augment(tiles, one, generator(3)))

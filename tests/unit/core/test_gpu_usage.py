@@ -51,7 +51,7 @@ def test_a_training_that_fails_still_fails_and_leaves_no_figure(asked: list[int]
     assert not (tmp_path / "device.json").exists()
 
 
-def test_a_driver_that_does_not_tell_leaves_the_rest(
+def test_a_driver_that_gives_no_load_leaves_the_rest(
     asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(device: torch.device) -> int:

@@ -102,7 +102,7 @@ def test_the_order_is_fixed_by_seed_and_epoch_and_changes_with_both() -> None:
     assert not np.array_equal(first, np.concatenate(shuffled(rows, 16, seed=2, epoch=0)))
 
 
-def test_stable_seeds_tell_their_parts_apart() -> None:
+def test_stable_seeds_depend_on_every_part_and_its_place() -> None:
     assert stable_seed(0, "fold-1") == stable_seed(0, "fold-1")
     assert stable_seed(0, "fold-1") != stable_seed(1, "fold-0")
     assert stable_seed(1, 11) != stable_seed(11, 1)

@@ -49,7 +49,7 @@ def names(number):
     return [f"i{n:02d}#0001" for n in range(number)]
 
 
-def test_vectors_of_all_splits_stand_in_rows_that_say_where_they_come_from(tmp_path, vectors):
+def test_vectors_of_all_splits_are_in_rows_that_say_where_they_come_from(tmp_path, vectors):
     ids = names(40)
     per_fold = [write_embedding(tmp_path / "net" / f"fold-{k}.parquet", "net", ids, vectors + k) for k in (1, 0)]
     whole = [write_embedding(tmp_path / "area" / "all.parquet", "area", ids, vectors[:, :2])]
@@ -66,7 +66,7 @@ def test_vectors_of_all_splits_stand_in_rows_that_say_where_they_come_from(tmp_p
     assert list(found.uns["splits"]["net"]) == ["fold-0", "fold-1"]
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, vectors, monkeypatch):
+def test_a_disk_without_space_is_refused_before_anything_is_written(tmp_path, vectors, monkeypatch):
     ids = names(40)
     whole = [write_embedding(tmp_path / "area" / "all.parquet", "area", ids, vectors)]
     folds = write_folds(tmp_path / "folds.parquet", ids)

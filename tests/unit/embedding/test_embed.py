@@ -235,7 +235,7 @@ def both(*parts: Path) -> Representation:
     return Representation("both", Concatenation(["ae", "props"], parts, "fold-0"))
 
 
-def test_concatenated_vectors_stand_side_by_side_for_the_rows_that_all_parts_have(
+def test_concatenated_vectors_lie_side_by_side_for_the_rows_that_all_parts_have(
     study: StudyOnDisk, tmp_path: Path
 ) -> None:
     learned, props = joined(study, tmp_path)

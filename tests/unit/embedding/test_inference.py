@@ -47,7 +47,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return put_model(tmp_path_factory.mktemp("tiles"), image_settings(), channels=["DNA", "actin"], **statistics)
 
 
-def test_a_vector_is_the_same_to_its_last_bit_wherever_its_row_stands(
+def test_a_vector_is_the_same_to_its_last_bit_wherever_its_row_lies(
     study: StudyOnDisk, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Batches of other rows would be summed in another order.

@@ -43,7 +43,7 @@ def test_coordinates_move_under_every_change_but_size() -> None:
     assert min(found[name].median for name in ("start at another point", "other direction", "rotation")) > 0.3
 
 
-def test_the_matrix_as_it_stands_sees_the_start_and_nothing_of_the_size() -> None:
+def test_the_whole_matrix_depends_on_the_start_and_not_on_the_size() -> None:
     def upper(contours: np.ndarray) -> np.ndarray:
         return distance_matrices(contours).reshape(len(contours), -1)
 

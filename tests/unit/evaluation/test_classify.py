@@ -88,7 +88,7 @@ def values(table, probe, metric, class_=""):
     return chosen.set_index("fold")["value"]
 
 
-def test_vectors_that_tell_the_class_score_high_on_every_fold_and_the_dummy_is_at_its_closed_form(tmp_path):
+def test_vectors_that_separate_the_classes_score_high_on_every_fold_and_the_dummy_is_at_its_closed_form(tmp_path):
     ids, units, vectors = study()
     folds = write_folds(tmp_path / "folds.parquet", units)
     table = scores_of(tmp_path, folds, [write_embedding(tmp_path / "e" / "all.parquet", ids, vectors)])
@@ -281,7 +281,7 @@ def test_parts_that_do_not_add_up_are_refused(tmp_path):
     assert "its parts have 2 + 2 features, but has 3" in found
 
 
-def test_shuffled_labels_score_at_chance_on_vectors_that_tell_the_class(tmp_path):
+def test_shuffled_labels_score_at_chance_on_vectors_that_separate_the_classes(tmp_path):
     ids, units, vectors = study(number=180, classes="ab")
     folds = write_folds(tmp_path / "folds.parquet", units)
     file = write_embedding(tmp_path / "e" / "all.parquet", ids, vectors)

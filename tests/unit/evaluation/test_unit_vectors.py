@@ -16,7 +16,7 @@ def embedding(images, vectors, role="all", **columns):
     return Embedding(pd.DataFrame(rows), np.asarray(vectors, np.float32), (np.shape(vectors)[1],))
 
 
-def test_a_unit_has_the_mean_of_its_rows_wherever_they_stand():
+def test_a_unit_has_the_mean_of_its_rows_wherever_they_lie():
     found = average(embedding(["b", "a", "b", "b"], [[3], [10], [6], [0]], scale=[1.0, 2.0, 3.0, 5.0]), "image")
     assert found.units.tolist() == ["a", "b"]
     assert found.vectors.tolist() == [[10], [3]]

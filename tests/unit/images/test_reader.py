@@ -117,7 +117,7 @@ def test_an_imagej_stack_is_no_silent_set_of_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("axes", "order"), [("ZC", (0, 1)), ("CZ", (1, 0))])
-def test_pages_that_tell_nothing_are_read_along_the_axes_of_the_study(
+def test_pages_that_state_no_axes_are_read_along_those_of_the_study(
     axes: str, order: tuple[int, int], tmp_path: Path
 ) -> None:
     stack = ramp(3, 2, 5, 6)
@@ -130,7 +130,7 @@ def test_pages_that_tell_nothing_are_read_along_the_axes_of_the_study(
         Reader(4, Planes(z="first", axes=axes)).read(ImageFiles([file]))
 
 
-def test_axes_that_pages_cannot_tell_are_refused() -> None:
+def test_axes_that_pages_cannot_have_are_refused() -> None:
     for axes, sentence in (("ZT", "use OME-TIFF"), ("ZZ", "each axis once"), ("Z", "`z` must say")):
         with pytest.raises(ValueError, match=sentence):
             Planes(axes=axes, t="first")

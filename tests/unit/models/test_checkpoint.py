@@ -118,7 +118,7 @@ def test_a_card_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
         read_card(tmp_path)
 
 
-def test_the_initial_weights_of_a_vqvae_are_those_of_earlier_versions() -> None:
+def test_the_initial_weights_of_a_vqvae_are_fixed_by_their_seed() -> None:
     state = initial_objective(card().model, 2, 1).state_dict()
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):

@@ -270,7 +270,7 @@ def test_training_is_a_function_of_its_generator() -> None:
     assert model(tiles, generator(1)).loss == first
 
 
-def test_a_small_dino_learns_to_tell_64_tiles_apart() -> None:
+def test_a_small_dino_learns_to_distinguish_64_tiles() -> None:
     # The loss alone could fall by a collapse. What shows learning: it falls below the entropy of what the teacher says
     # of all tiles together, which is the least loss of a student that does not look at the tile.
     crops = {"local_crops": 0, "global_scale": [0.8, 1.0]}

@@ -98,7 +98,7 @@ def test_a_disc_gives_a_closed_centred_counter_clockwise_contour_of_its_radius(t
     assert manifest["arrays"] == {"contours": {"shape": [1, 32, 2], "dtype": "float32"}}
 
 
-def test_the_conventions_stand_in_the_attributes_of_the_store(tmp_path: Path) -> None:
+def test_the_conventions_are_in_the_attributes_of_the_store(tmp_path: Path) -> None:
     run(tmp_path, settings_of("masks", tmp_path), mask_sheet(tmp_path, {"a": disc(9, 32, (15, 15))}))
     said = zarr.open_group(tmp_path / "s" / "0000.zarr", mode="r").attrs["conventions"]
     assert "counter-clockwise" in said["orientation"]  # type: ignore[index,operator,call-overload]

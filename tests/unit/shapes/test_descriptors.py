@@ -80,7 +80,7 @@ def test_no_contours_give_no_rows(name: str) -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(("name", "least"), [("regionprops", 0.64), ("distance-spectrum", 0.52)])
-def test_descriptors_tell_drugs_apart_on_real_cells_as_well_as_the_known_baselines(
+def test_descriptors_distinguish_drugs_on_real_cells_as_well_as_the_known_baselines(
     name: str, least: float, data_root: Path
 ) -> None:
     # Known figures of the same descriptors on the same folds: .681 and .561, with a standard deviation near .035.

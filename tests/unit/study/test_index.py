@@ -88,7 +88,7 @@ def good(results: Results) -> Results:
     return results.shard("0000", ["P/A1/1", "P/A1/2", "P/A1/2"])
 
 
-def test_rows_stand_in_shard_order_with_what_the_sheet_says(results: Results) -> None:
+def test_rows_are_in_shard_order_with_what_the_sheet_says(results: Results) -> None:
     rows = good(results).make()
     assert [(row["id"], row["shard"], row["position"]) for row in rows] == [
         ("P/A1/1#0000", "0000", 0),

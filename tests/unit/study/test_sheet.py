@@ -178,7 +178,7 @@ def test_a_listing_that_fits_nothing_shows_its_own_lines(study: Study) -> None:
         study.make(files="{image}.tif", listing="files.txt", channels=["DNA"])
 
 
-def test_a_column_that_stands_twice_in_the_table_is_refused_where_it_is_needed(study: Study) -> None:
+def test_a_column_that_occurs_twice_in_the_table_is_refused_where_it_is_needed(study: Study) -> None:
     study.files("a.tif", "b.tif").text("t.csv", "image,Label,Label,note,note\na,x,y,1,2\nb,z,w,1,2\n")
     choices = {"files": "{image}.tif", "channels": ["DNA"], "table": {"path": "t.csv", "join": {"image": "image"}}}
     with pytest.raises(PhenoloomError, match="several columns 'Label'"):

@@ -137,7 +137,7 @@ def test_planes_in_files_without_a_policy_are_refused(planes_on_disk: tuple[Path
         sheet_of(folder, {"z": "max"}, PATTERN)
 
 
-def test_a_sheet_without_planes_has_the_columns_that_it_always_had(tmp_path: Path) -> None:
+def test_a_sheet_without_planes_has_no_columns_about_them(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     for channel in ("w1", "w2"):
         tifffile.imwrite(tmp_path / "raw" / f"a_{channel}.tif", ramp(8, 8), photometric="minisblack")

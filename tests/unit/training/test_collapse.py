@@ -1,4 +1,4 @@
-"""Optimisers, averages, parts of batches, monitors and collapse, in whole trainings."""
+"""Trainings that collapse or lose their values: they stop, and leave the last good state."""
 
 from __future__ import annotations
 

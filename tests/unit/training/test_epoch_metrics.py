@@ -1,4 +1,4 @@
-"""Optimisers, averages, parts of batches, monitors and collapse, in whole trainings."""
+"""Metrics of an epoch, and its times in a file of their own."""
 
 from __future__ import annotations
 

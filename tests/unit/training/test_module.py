@@ -1,4 +1,4 @@
-"""Optimisers, averages, parts of batches, monitors and collapse, in whole trainings."""
+"""Parts of batches, clipped gradients, averages of weights and killed runs, in whole trainings."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def blobs(per_class: list[int], distance: float, seed: int) -> tuple[np.ndarray,
     return (generator.normal(size=(len(codes), 4)) + centres[codes]).astype(np.float32), codes
 
 
-def test_neighbours_tell_classes_that_lie_apart_and_guess_those_that_do_not() -> None:
+def test_neighbours_distinguish_classes_that_lie_apart_and_guess_those_that_do_not() -> None:
     for distance, low, high in ((20.0, 1.0, 1.0), (0.0, 0.2, 0.5)):
         values, codes = blobs([100, 100, 100], distance, 0)
         order = np.random.default_rng(1).permutation(300)
@@ -113,7 +113,7 @@ def test_neighbours_are_those_of_the_probe() -> None:
         assert 0.5 < found < 0.95
 
 
-def test_several_labels_are_told_one_by_one() -> None:
+def test_several_labels_are_predicted_one_by_one() -> None:
     values, codes = blobs([60, 60], 20.0, 2)
     flags = np.stack([codes == 0, codes == 1, np.ones(120, bool)], 1)
     order = np.random.default_rng(3).permutation(120)
@@ -161,7 +161,7 @@ def test_rows_without_a_label_are_no_neighbours() -> None:
     assert measure(sample, vectors)["knn_accuracy"] == measure(sample, without)["knn_accuracy"]
 
 
-def test_neighbours_of_held_out_groups_are_told_and_never_those_of_test_groups(tmp_path: Path) -> None:
+def test_neighbours_of_held_out_groups_are_measured_and_never_those_of_test_groups(tmp_path: Path) -> None:
     settings = shape_settings(training={"validation_fraction": 0.5, "epochs": 2})
     clean, soiled = (StudyOnDisk(tmp_path / name, wells=16, per_well=6) for name in ("clean", "soiled"))
     for row in soiled.rows:

@@ -26,7 +26,7 @@ def files_of_64_kb() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_state_that_finds_no_room_is_said_by_its_path_and_leaves_the_last_one(
+def test_a_state_that_does_not_fit_on_the_disk_is_named_by_its_path_and_leaves_the_last_one(
     tmp_path: Path, files_of_64_kb: None
 ) -> None:
     folder = ResumeFolder(tmp_path, "digest", "data")
@@ -48,7 +48,7 @@ def test_a_damaged_state_is_said_with_what_to_do(tmp_path: Path, content: bytes)
         folder.load()
 
 
-def test_vectors_on_disk_have_their_room_before_they_are_written(
+def test_vectors_on_disk_have_their_space_before_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_descriptor: int, start: int, nbytes: int) -> None:

@@ -138,7 +138,7 @@ def test_more_is_better_where_the_metric_says_so(
         ("val_commitment", False),
     ],
 )
-def test_of_what_tells_of_health_more_is_better_and_of_losses_less(metric: str, more: bool) -> None:
+def test_figures_of_health_are_maximised_and_losses_minimised(metric: str, more: bool) -> None:
     assert settings(metric=metric).tune.maximise is more
 
 
@@ -271,7 +271,7 @@ def destroy_test_groups(study: StudyOnDisk) -> None:
     pq.write_table(pa.Table.from_pylist(rows), study.index)
 
 
-def test_settings_that_cannot_be_trained_are_told_and_passed_over(
+def test_settings_that_cannot_be_trained_are_recorded_and_passed_over(
     study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def loss(rate: float, epoch: int) -> float:
@@ -312,7 +312,7 @@ def test_a_fault_of_the_machine_ends_the_job_and_a_rerun_tries_the_same_settings
     assert seen[0] == seen[1]
 
 
-def test_a_metric_that_training_has_not_is_told_with_those_that_it_has(study: StudyOnDisk, tmp_path: Path) -> None:
+def test_a_metric_that_training_lacks_is_refused_with_those_that_it_has(study: StudyOnDisk, tmp_path: Path) -> None:
     wanted = settings(trials=2, metric="happiness")
     with pytest.raises(PhenoloomError, match=r"does not have; it has train_loss, .*val_loss"):
         run(study, wanted, tmp_path)

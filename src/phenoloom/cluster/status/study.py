@@ -92,7 +92,7 @@ def _time_of(path: Path) -> float | None:
 
 
 def _job_log(job: Job, run: Run) -> Path | None:
-    """Return the log of the cluster's own job: of the group that the job was in, or else the newest of its own."""
+    """Return the log of the cluster's own job: that of its group, or else the newest of its own."""
     group_log = run.journal.group_logs.get(str(job.log))
     if group_log:
         return Path(group_log)

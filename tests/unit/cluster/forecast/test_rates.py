@@ -29,7 +29,7 @@ def test_a_rate_is_fitted_to_jobs_on_a_line() -> None:
     ],
     ids=["none", "one", "alike", "start dominates", "falls", "scattered"],
 )
-def test_jobs_that_cannot_tell_a_rate_leave_the_documented_one(jobs: list[FinishedJob]) -> None:
+def test_jobs_that_cannot_show_a_rate_leave_the_documented_one(jobs: list[FinishedJob]) -> None:
     default = Rate("MB", 9.0, 9.0, 9.0, "default")
     assert fit(jobs, default) is default
 
