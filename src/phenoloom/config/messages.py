@@ -16,8 +16,6 @@ M = TypeVar("M", bound=BaseModel)
 
 VIEWS = {"tiles", "shapes"}
 """Tags of the union of models."""
-OBJECTIVES = {"ae", "vae", "vqvae", "mae", "dino", "contrast"}
-"""Tags of the unions of objectives; no key of an objective has such a name."""
 
 
 def validated(section: type[M], values: Mapping[str, Any], where: str) -> M:
@@ -70,9 +68,16 @@ def _written_keys(location: tuple[str | int, ...], section: type[BaseModel]) -> 
     parts = [str(part) for part in location]
     if parts and parts[0] in VIEWS and "view" in section.model_fields:
         parts = parts[1:]
-        if len(parts) > 1 and parts[0] == "objective" and parts[1] in OBJECTIVES:
+        # No key of an objective has the name of one.
+        if len(parts) > 1 and parts[0] == "objective" and parts[1] in _names_of(section, "objective"):
             del parts[1]
     return parts
+
+
+def _names_of(section: type[BaseModel], key: str) -> set[str]:
+    """Return the names of the sections that may follow a key."""
+    sections = sections_in(section.model_fields[key].annotation)
+    return {name for one in sections for name in typing.get_args(one.model_fields["name"].annotation)}
 
 
 def _keys_at(section: type[BaseModel], parts: list[str]) -> set[str]:

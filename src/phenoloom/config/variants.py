@@ -129,8 +129,15 @@ def _concatenated(name: str, entry: Representation, found: Mapping[str, list[_Va
 
 def _draw(name: str, values: Mapping[str, Any]) -> Draw | None:
     """Return the draw of a variant with a seed; its family has the name of the variant without the seed."""
+    if SEED not in values:
+        return None
     others = {key: value for key, value in values.items() if key != SEED}
-    return Draw(name + suffix(others), int(values[SEED])) if SEED in values else None
+    try:
+        return Draw(name + suffix(others), int(values[SEED]))
+    except (TypeError, ValueError, OverflowError):
+        raise PhenoloomError(
+            f"Representation {name!r}: the model's `variants` list {values[SEED]!r} for `{SEED}`; give whole numbers"
+        ) from None
 
 
 def _refuse_taken(name: str, names: Mapping[str, Representation]) -> None:

@@ -208,13 +208,20 @@ def shuffled(targets: Targets, groups: NDArray[np.object_], generator: np.random
 
 
 def _refuse_empty(side: Side, units: UnitVectors, study: LabelledStudy, number: int) -> None:
-    if not len(side.places):
-        first = study.split.units[0] if len(study.split.units) else None
+    if len(side.places):
+        return
+    names = study.split.units
+    if not len(names):
         raise PhenoloomError(
-            f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector; the vectors are "
-            f"those of {len(units.units)} units such as {units.units[0]!r}, folds.parquet has units such as {first!r}; "
-            f"rerun `embed` for {study.name}"
+            f"No unit of {study.name} is left to score: all that have a class of both studies lie in groups with an "
+            "image that the other study has too; remove the other study from `transfer`"
         )
+    first = repr(units.units[0]) if len(units.units) else "none"
+    raise PhenoloomError(
+        f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector; the vectors are "
+        f"those of {len(units.units)} units such as {first}, folds.parquet has units such as {names[0]!r}; "
+        f"rerun `embed` for {study.name}"
+    )
 
 
 def _refuse_other_roles(units: UnitVectors, split: Split, number: int, path: Path) -> None:

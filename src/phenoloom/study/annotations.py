@@ -131,7 +131,7 @@ class Annotations:
     def _refuse_twice(self, name: str) -> None:
         if name in self._twice:
             raise PhenoloomError(
-                f"The table {self.path} has several columns {name!r} and one is needed; rename the others"
+                f"The table {self.path} has several columns {name!r}, and one is needed; rename the others"
             )
 
     def _index(self) -> None:

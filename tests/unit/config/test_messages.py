@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 from pydantic import Field
-from tests.helpers.configuration import STUDY, changed, load
+from tests.helpers.configuration import STUDY, changed, load, write_model
 
 from phenoloom.config.base import Section
+from phenoloom.config.image_objectives import ImageObjective
 from phenoloom.config.messages import sections_in, validated
 from phenoloom.config.run import Config
+from phenoloom.config.shape_objectives import ShapeObjective
 from phenoloom.config.study import Classify, Study, Tiles
 from phenoloom.core.errors import PhenoloomError
 
@@ -52,6 +54,16 @@ def test_each_mistake_has_a_line_of_its_own() -> None:
 def test_the_objective_is_no_part_of_the_key_that_a_message_names(config_dir: Path) -> None:
     with pytest.raises(PhenoloomError, match=r"unknown key `objective\.code`; did you mean 'codes'\?"):
         load(config_dir, changed("models", "vqvae", value={"objective": {"code": 3}}))
+
+
+def test_no_name_of_an_objective_is_read_as_a_key(config_dir: Path) -> None:
+    for union in (ImageObjective, ShapeObjective):
+        for section in sections_in(union):
+            (name,) = get_args(section.model_fields["name"].annotation)
+            values = {"view": "tiles" if union is ImageObjective else "shapes", "objective": {"name": name, "nane": 3}}
+            write_model(config_dir, values)
+            with pytest.raises(PhenoloomError, match=r"unknown key `objective\.nane`; did you mean 'name'\?"):
+                load(config_dir, STUDY)
 
 
 def test_sections_are_found_at_any_depth_of_an_annotation() -> None:

@@ -203,6 +203,13 @@ def test_a_mistake_is_refused_in_a_sentence(config_dir: Path, variants: Any, sen
     assert "mae.yaml" in str(caught.value)
 
 
+@pytest.mark.parametrize("seed", [None, "two", [], float("inf")])
+def test_a_seed_that_is_no_number_is_refused_in_a_sentence(config_dir: Path, seed: Any) -> None:
+    write(config_dir, {**MODEL, "variants": {"training.seed": [0, seed]}})
+    with pytest.raises(PhenoloomError, match=r"list .* for `training\.seed`; give whole numbers"):
+        load(config_dir)
+
+
 def test_a_variant_that_is_not_listed_names_the_nearest(config_dir: Path) -> None:
     with pytest.raises(
         PhenoloomError, match=r"lists no 'patch-8.mask_ratio-0.6'; did you mean 'patch-8.mask_ratio-0.5'"

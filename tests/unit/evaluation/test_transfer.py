@@ -201,6 +201,13 @@ def test_copies_of_images_of_the_source_are_left_out_with_their_groups_and_count
     assert sum(here for _, here in facts["classes"].values()) == 36
 
 
+def test_a_target_of_copies_alone_is_refused(tmp_path: Path) -> None:
+    source, target = source_of(tmp_path), target_of(tmp_path, 0.0)
+    target.digests = list(source.digests)
+    with pytest.raises(PhenoloomError, match=r"No unit of there is left .* image that the other study has"):
+        scores(source.tables(), target.tables())
+
+
 def test_units_without_a_vector_are_counted_and_groups_of_one_name_are_counted(tmp_path: Path) -> None:
     source, target = source_of(tmp_path, group="group", prefix="p"), target_of(tmp_path, 0.0, group="group", prefix="p")
     tables = target.tables()

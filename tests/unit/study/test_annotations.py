@@ -48,5 +48,5 @@ def test_labels_are_separated_renamed_and_named_once(tmp_path: Path) -> None:
 
 
 def test_a_column_that_is_there_twice_is_refused_where_it_is_used(tmp_path: Path) -> None:
-    with pytest.raises(PhenoloomError, match=r"The table t\.csv has several columns 'L' and one is needed"):
+    with pytest.raises(PhenoloomError, match=r"The table t\.csv has several columns 'L', and one is needed"):
         annotations(tmp_path, "L,L\na,b\n", columns={"label": "L"})
