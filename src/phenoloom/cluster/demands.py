@@ -50,7 +50,13 @@ class Growing:
     inputs: Callable[[list[float]], float] | None = sum
 
     def amount(self, study: str, paths: Iterable[str | Path], attempt: int) -> int:
-        """Return the amount for inputs at `paths`, doubled with each attempt after the first."""
+        """Return the amount for one attempt at a job, doubled with each attempt after the first.
+
+        Args:
+            study: Name of the study, for `tables`.
+            paths: Inputs of the job.
+            attempt: Number of the attempt, from 1.
+        """
         read = 0.0
         if self.per_mb:
             read += sum(sizes_mb(table.format(study=study) for table in self.tables))

@@ -73,7 +73,16 @@ def placement(hardware: Hardware, site: Site) -> Placement:
 
 
 def launcher(model: str, hardware: Hardware, *, in_container: bool) -> str:
-    """Return what precedes the command: `env`, or srun, which ends all processes when one fails."""
+    """Return the program that starts the command: `env`, or srun, which ends all processes when one fails.
+
+    Args:
+        model: Name of the model, for messages.
+        hardware: The processes of the training.
+        in_container: Whether the job runs in a container, which has no srun.
+
+    Raises:
+        PhenoloomError: The training needs several nodes and runs in a container.
+    """
     if not hardware.spans_nodes:
         return "env"
     if in_container:

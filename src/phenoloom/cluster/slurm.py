@@ -90,6 +90,11 @@ def comment_of(rule: str, values: Iterable[str], group: str | None = None) -> st
     """Return the comment that the executor gives a job in the queue: its rule and the values of all its wildcards.
 
     Of a job in a group it is how the comment of the group begins.
+
+    Args:
+        rule: Rule of the job.
+        values: Values of its wildcards, in the order of the output's path.
+        group: Group that the job is in, if any.
     """
     if group:
         return f"rule_{group}_"

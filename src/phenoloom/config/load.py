@@ -72,7 +72,16 @@ def load_model(name: str, study: Study, config_dir: Path) -> ImageModel | ShapeM
 
 
 def with_values(model: ImageModel | ShapeModel, values: Mapping[str, Any], where: str) -> ImageModel | ShapeModel:
-    """Return a model with other values by dotted key; raises PhenoloomError where they do not fit together."""
+    """Return a model with other values.
+
+    Args:
+        model: The model.
+        values: Dotted key -> its new value.
+        where: File, or place in a file, for the error message.
+
+    Raises:
+        PhenoloomError: The values do not fit together.
+    """
     return _model_of(merged(model.model_dump(mode="json"), nested(values)), where)
 
 

@@ -78,6 +78,11 @@ class Domain(Protocol):
     def place(self, inputs: Sequence[str], study: str, channels: Sequence[str]) -> Placement | None:
         """Return how the channels of a study reach the named inputs; None where they are taken one by one.
 
+        Args:
+            inputs: Names of the network's inputs.
+            study: Name of the study, for messages.
+            channels: Names of its channels, in their order.
+
         Raises:
             PhenoloomError: A channel has no place.
         """
@@ -144,7 +149,14 @@ class Domain(Protocol):
     def example(
         self, shape: tuple[int, ...], count: int, generator: np.random.Generator, statistics: Normaliser | None
     ) -> Tensor:
-        """Return made-up items (count, *shape), float32, like those of training; no item of any study."""
+        """Return made-up items (count, *shape), float32, like those of training; no item of any study.
+
+        Args:
+            shape: Shape of an item, as `item_shape` returns it.
+            count: Number of items.
+            generator: Source of the draws.
+            statistics: Normaliser of the model, whose mean and standard deviation the items have; None without one.
+        """
 
 
 def domain_of(model: Model) -> Domain:

@@ -34,6 +34,11 @@ def interpolated(positions: Tensor, rows: int, columns: int) -> Tensor:
     The bicubic interpolation of DINO, which scales by (rows + 0.1) / grid and not by rows / grid, so that features
     equal the published ones. It is a product with two small matrices: the same arithmetic, but its backward pass is
     deterministic on CUDA, which that of bicubic resizing is not.
+
+    Args:
+        positions: Learned positions of a square grid, row by row.
+        rows: Patches along y.
+        columns: Patches along x.
     """
     count, width = positions.shape[1:]
     grid = round(count**0.5)

@@ -155,17 +155,17 @@ class Wrapper(Objective, ABC):
 
     @property
     def makes_views(self) -> bool:
-        """Return that of the base."""
+        """Return whether the base augments by itself."""
         return self.base.makes_views
 
     @property
     def keeps_last(self) -> bool:
-        """Return that of the base."""
+        """Return whether the last weights of the base are the result."""
         return self.base.keeps_last
 
     @property
     def averages_orientations(self) -> bool:
-        """Return that of the base."""
+        """Return whether the base averages over orientations."""
         return self.base.averages_orientations
 
     def embed(self, inputs: Tensor, *, orientations: bool = True) -> Tensor:

@@ -62,7 +62,13 @@ def start_invariant_loss(
 
 @torch.no_grad()
 def best_start(decoded: Tensor, target: Tensor, both_ways: bool = True) -> Start:
-    """Return the start and direction of each target that fits `decoded` best: the maximum of their correlation."""
+    """Return the start and direction of each target that fits `decoded` best: the maximum of their correlation.
+
+    Args:
+        decoded: Cyclic forms (b, n // 2, n), or full forms (b, n, n).
+        target: The same form of symmetric matrices.
+        both_ways: The target may also be reversed.
+    """
     n = decoded.shape[-1]
     weighted, wanted = torch.fft.rfft(decoded) * lag_weights(decoded)[:, None], torch.fft.rfft(target)
     spectra = [(weighted * wanted.conj()).sum(1)]

@@ -175,7 +175,13 @@ class Scoreboard:
         return replace(mirrored, value=-mirrored.value) if mirrored else None
 
     def per_fold(self, name: str, probe: str | None = None, metric: str = MAIN_METRIC) -> dict[int, float]:
-        """Return a metric over all classes by fold, averaged over seeds."""
+        """Return the scores of a representation by fold, averaged over seeds.
+
+        Args:
+            name: the representation.
+            probe: by default the main probe.
+            metric: a metric over all classes.
+        """
         rows = self._rows(name, probe or self.main_probe, metric)
         means = rows[rows["class"] == ""].groupby("fold")["value"].mean()
         return {int(fold): float(value) for fold, value in zip(means.index, means, strict=True)}

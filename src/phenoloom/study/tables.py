@@ -21,8 +21,12 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 def read_table(path: Path, header: Sequence[str] | None = None, blank_lines: bool = False) -> pd.DataFrame:
     """Read a table as text: "001" and "NA" stay, an empty cell is null, column names lose outer spaces.
 
-    The extension gives the separator (`.csv` comma; `.tsv`, `.tab`, `.txt` tab; `.gz` of each; `.parquet`). `header`
-    names the columns of a table without a header line; with `blank_lines`, a blank line is a row of nulls.
+    The extension gives the separator (`.csv` comma; `.tsv`, `.tab`, `.txt` tab; `.gz` of each; `.parquet`).
+
+    Args:
+        path: The table.
+        header: Names of the columns of a table without a header line.
+        blank_lines: A blank line is a row of nulls; otherwise it is skipped.
     """
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix.lower() == ".parquet":

@@ -151,7 +151,16 @@ class TileStore:
         return _read_rows(self._tiles, rows, out, threads)
 
     def read_masks(self, rows: Rows, out: NDArray[Any] | None = None, threads: int = 1) -> NDArray[Any]:
-        """Read masks of tiles as (b, h, w): 1 for the tile's own object (uint8), or the labels of a grid tile."""
+        """Read masks of tiles as (b, h, w): 1 for the tile's own object (uint8), or the labels of a grid tile.
+
+        Args:
+            rows: Positions of b tiles in the store, in any order.
+            out: C-contiguous array to decode into.
+            threads: Threads that decode.
+
+        Raises:
+            PhenoloomError: The store holds no masks.
+        """
         if self._masks is None:
             raise PhenoloomError(f"{self.path} holds no masks; set `source.masks` in the study and convert again")
         return _read_rows(self._masks, rows, out, threads)

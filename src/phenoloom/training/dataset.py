@@ -140,7 +140,13 @@ def read_training_set(task: TrainingTask, study: StudyInput) -> TrainingSet:
 
 
 def read_rows(task: TrainingTask, index: Path, known: Sequence[str] = ()) -> pd.DataFrame:
-    """Read the columns of an index that training needs, and those in `known`."""
+    """Read the columns of an index that training needs.
+
+    Args:
+        task: The training, whose model decides which columns it needs.
+        index: Parquet table with a row for each tile or object.
+        known: Further columns to read.
+    """
     there = set(pq.read_schema(index).names)
     wanted = [FOREGROUND] if task.model.training.foreground_exponent else []
     columns = [

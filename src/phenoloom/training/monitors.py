@@ -113,6 +113,11 @@ def neighbour_accuracy(vectors: Tensor, targets: NDArray[Any], references: int) 
     """Return the balanced accuracy of kNN from the first `references` of vectors (n, d) on the others.
 
     Where rows have several labels, it is the mean over classes of the balanced accuracy of each against the rest.
+
+    Args:
+        vectors: Vectors (n, d), references first.
+        targets: Classes (n,), or flags (n, classes) where rows have several labels.
+        references: Number of references.
     """
     values = vectors.double()
     spread_of_each = values[:references].std(0, correction=0)

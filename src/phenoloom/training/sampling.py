@@ -108,7 +108,12 @@ def weighted(rows: Rows, weights: Floats, quota: int, seed: Sequence[int], epoch
 
 
 def foreground_weights(foreground: NDArray[np.floating[Any]], exponent: float, study: str) -> Floats:
-    """Return the weights of tiles (n,) by a power of their share of foreground (n,).
+    """Return the weights of tiles (n,) by a power of their share of foreground.
+
+    Args:
+        foreground: Share of foreground of each tile (n,).
+        exponent: Exponent of the power.
+        study: Name of the study, for messages.
 
     Raises:
         PhenoloomError: No tile of the study has foreground.

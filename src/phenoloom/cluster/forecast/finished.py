@@ -111,10 +111,11 @@ def _embedding(folder: StudyFolder, name: str, study: Study | None) -> tuple[str
     rows = _rows(folder.embeddings.table(representation, split))
     if entry.encoder is None or rows is None:
         return "embed" if entry.model else "embed-descriptors", rows
-    return "embed", _embedded(rows, folder, entry, split)
+    return "embed", embedding_gflop(rows, folder, entry, split)
 
 
-def _embedded(rows: float, folder: StudyFolder, entry: Representation, split: str) -> float | None:
+def embedding_gflop(rows: float, folder: StudyFolder, entry: Representation, split: str) -> float | None:
+    """Return the GFLOP of embedding rows with the encoder of a split; None without its model card."""
     card = _card(folder.model(str(entry.encoder), model_split(folder.name, entry, split)))
     return None if card is None else rows * model_cost(card.model, card.size).embedding / 1e9
 

@@ -36,7 +36,7 @@ def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: 
     if as_json:
         print(json.dumps(_facts(found, run, notes, next_jobs), indent=2))
     else:
-        print("\n".join([*_lines(found, run, notes), _next(run, next_jobs)]))
+        print("\n".join([*page(found, run, notes), _next(run, next_jobs)]))
     return not any(study.failures for study in found)
 
 
@@ -53,7 +53,8 @@ def _facts(
     }
 
 
-def _lines(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> list[str]:
+def page(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> list[str]:
+    """Return the lines of the page: counts of each study, failures, queued jobs and notes."""
     lines: list[str] = []
     for study in studies:
         lines += [*_table(study), ""]

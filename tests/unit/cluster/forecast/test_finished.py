@@ -36,7 +36,7 @@ def test_vectors_are_measured_by_the_encoder_that_made_them(
 
     monkeypatch.setattr(finished, "read_card", read)
     entry = Representation.model_validate({"model": "m", "trained_on": trained_on})
-    work = finished._embedded(7, study, entry, "fold-1")
+    work = finished.embedding_gflop(7, study, entry, "fold-1")
     assert work == pytest.approx(7 * model_cost(model, 3).embedding / 1e9)
     assert asked == [encoder]
 

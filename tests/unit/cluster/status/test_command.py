@@ -6,18 +6,18 @@ import pytest
 from tests.helpers.status import CONFIG, queued, stand, write
 
 from phenoloom.cluster.status import status
-from phenoloom.cluster.status.command import _lines
+from phenoloom.cluster.status.command import page
 from phenoloom.cluster.status.run import Run
 
 
 def test_the_page_says_counts_failures_queue_and_notes(results: Path) -> None:
     write(results / "logs/demo/convert/0001.log", "phenoloom convert: the disk is on fire\n")
     run = Run(results.parent, jobs=(queued("rule_embed_wildcards_demo_vqvae_fold-0", "PENDING", "31"),))
-    page = "\n".join(_lines([stand(results, run)], run, ["the clock is wrong"]))
-    assert "  convert         1/2" in page
-    assert "failed: demo convert 0001: the disk is on fire" in page
-    assert "      31 pending    embed: demo_vqvae_fold-0" in page
-    assert "note: the clock is wrong" in page
+    shown = "\n".join(page([stand(results, run)], run, ["the clock is wrong"]))
+    assert "  convert         1/2" in shown
+    assert "failed: demo convert 0001: the disk is on fire" in shown
+    assert "      31 pending    embed: demo_vqvae_fold-0" in shown
+    assert "note: the clock is wrong" in shown
 
 
 def test_the_command_counts_a_finished_study_and_asks_nothing_of_snakemake(
