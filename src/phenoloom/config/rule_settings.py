@@ -150,7 +150,7 @@ class PretrainSettings(Settings):
     Attributes:
         model_name: Name of the model.
         model: The model file, with the changes of the study.
-        split: The split whose train groups the model is trained on.
+        split: The split; the model is trained on its train groups.
         seed: Seed of the study.
         mixture: The studies that are trained on together; None for the study alone.
         search: Digest of the search that chooses settings before the training; None without a search.

@@ -136,7 +136,7 @@ class Domain(Protocol):
         """
 
     def input_shape(self, size: int) -> tuple[int, ...]:
-        """Return the shape of one input of the network of this size: (channels, y, x), or (points, 2)."""
+        """Return the shape of one input of a network with this size: (channels, y, x), or (points, 2)."""
 
     def item_shape(self, size: int, tile_size: int | None) -> tuple[int, ...]:
         """Return the shape of one item before it is resized: (channels, y, x) in px, or (points, 2).

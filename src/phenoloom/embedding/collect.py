@@ -50,7 +50,7 @@ class Map:
 
     Attributes:
         points: Number of rows at most.
-        seed: Seed of the choice of rows and of t-SNE.
+        seed: Seed by which rows are chosen and t-SNE draws.
     """
 
     points: int

@@ -93,7 +93,7 @@ class ShapeSpace:
 
 
 def label_masks(labels: pd.Series) -> dict[str, NDArray[np.bool_]]:
-    """Return a mask (rows,) of the rows of each of the most common labels.
+    """Return a mask (rows,) for each of the most common labels: the rows that have it.
 
     Args:
         labels: Label of each row: a text, several texts or nothing.
@@ -240,7 +240,7 @@ def _following(outlines: NDArray[np.float32], first: NDArray[np.float32]) -> NDA
 
 
 def _typical(space: ShapeSpace, rows: NDArray[np.bool_]) -> int:
-    """Position of the shown row of a label nearest to the mean of all; of many rows, some at equal steps are used."""
+    """Position of the row that is nearest to the mean of all shown rows with a label; of many rows, some are used."""
     members = space.shown[rows[space.shown]]
     members = members[:: -(-len(members) // FITTED)]
     vectors = space.vectors[members].astype(np.float64)

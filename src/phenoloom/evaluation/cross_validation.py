@@ -108,7 +108,7 @@ def cross_validate(
     Args:
         evaluation: What is scored, and how.
         source: Study of the train units, which in each fold are the units of all other folds.
-        target: Another study whose units are all tested in every fold; None tests the units of the fold itself.
+        target: Another study, of which every fold tests all units; None: a fold tests its own units.
         threads: Number of folds that are scored at once.
 
     Raises:

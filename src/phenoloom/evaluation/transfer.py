@@ -110,14 +110,14 @@ def _shared_classes(source: str, here: Split, target: str, there: Split) -> list
 
 
 def _left_out(here: Split, there: Split, shared: list[str]) -> dict[str, list[int]]:
-    """Units of the source and of the target of each class that is not scored."""
+    """Each class that is not scored, with its units in the source and in the target."""
     counts = [{**split.facts["classes"], **split.facts["dropped"]} for split in (here, there)]
     names = sorted(set().union(*counts) - set(shared))
     return {name: [int(count.get(name, 0)) for count in counts] for name in names}
 
 
 def _copied(test: Split, every: Split, source: StudyTables, target: StudyTables) -> NDArray[np.bool_]:
-    """Mask of the test units whose group holds an image that the source has too, in any of its folds.
+    """Mask of the test units in a group with an image that the source has too, in any of its folds.
 
     `every` has all units of the target, also those without a class.
     """

@@ -84,7 +84,7 @@ def objects(labels: Labels) -> Objects:
 def _extent(
     index: NDArray[np.intp], low: NDArray[np.intp], high: NDArray[np.intp], n: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the least `low` and the greatest `high` of the runs of each of n objects."""
+    """Return the least `low` and the greatest `high` among the runs of each object (n,)."""
     least, greatest = np.full(n, np.iinfo(np.int32).max, np.int32), np.zeros(n, np.int32)
     np.minimum.at(least, index, low.astype(np.int32))
     np.maximum.at(greatest, index, high.astype(np.int32))

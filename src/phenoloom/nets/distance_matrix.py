@@ -9,7 +9,7 @@ from torch import Tensor
 def distance_matrices_torch(contours: Tensor) -> Tensor:
     """Return distances (..., p, p) between the points of contours (..., p, 2), in their dtype, on their device.
 
-    Differences of coordinates, never `torch.cdist`, whose products lose the digits of close points above 25 points.
+    Differences of coordinates, never `torch.cdist`, which loses the digits of close points above 25 points.
     The gradient of a zero distance, where there is none, is zero.
     """
     return _matrices(*_coordinates(contours))

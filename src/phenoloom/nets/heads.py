@@ -12,7 +12,7 @@ from .vit import initialise
 class DINOHead(nn.Module):
     """Vectors (n, inputs) -> similarities (n, prototypes): three layers, then cosines with unit prototypes.
 
-    The prototypes are a weight-normalised layer whose gains stay at one (Caron et al. 2021, appendix C). With
+    The prototypes are a weight-normalised layer with gains that stay at one (Caron et al. 2021, appendix C). With
     `batch_norm` the hidden values are batch-normalised, an option of the published code, so that what all vectors of a
     batch have in common does not hide their differences.
     """

@@ -201,7 +201,7 @@ class ViT(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, (rows, -1))  # type: ignore[no-any-return]
 
     def _keep(self, count: int, generator: torch.Generator | None) -> Tensor | None:
-        """Return factors (blocks, 2, b, 1, 1) of the branches, whose rate of dropping rises linearly with depth."""
+        """Return factors (blocks, 2, b, 1, 1) of the branches; the rate of dropping rises linearly with depth."""
         if not (self.training and self.drop_path and generator is not None):
             return None
         depth = len(self.blocks)

@@ -20,7 +20,7 @@ EPSILON = 1e-6
 
 
 class MaskedAutoencoder(TileObjective):
-    """Mean squared error on the hidden patches, whose pixels are normalised patch by patch."""
+    """Mean squared error on the hidden patches, after normalising the pixels of each patch."""
 
     def __init__(self, model: ImageModel, settings: config.MAE, channels: int) -> None:
         super().__init__(model.augment.flip)

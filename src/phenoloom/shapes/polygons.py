@@ -31,7 +31,7 @@ _ARC_STEPS = float(1 << 38)
 
 @dataclass(frozen=True)
 class Polygons:
-    """A batch of closed polygons of any number of vertices.
+    """A batch of closed polygons, each with any number of vertices.
 
     Attributes:
         x: x of the vertices of all polygons, end to end (total,).

@@ -1,4 +1,4 @@
-"""Group files into images: the files of all channels of one field of view, and its mask."""
+"""Group files into images: for each field of view, the files of all channels and the mask."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def effective_rank(vectors: Tensor) -> float:
     centred = values - values.mean(0)
     if float(centred.square().mean().sqrt()) <= NOTHING * float(values.square().mean().sqrt()):
         return 0.0
-    # Of the smaller Gram matrix, whose eigenvalues are their squares.
+    # From the smaller Gram matrix: its eigenvalues are their squares.
     gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
     singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
     return float(torch.exp(torch.special.entr(singular / singular.sum()).sum()))

@@ -157,7 +157,7 @@ def _taken_out(table: pd.DataFrame, held_out: HeldOut) -> dict[str, NDArray[np.b
 
 
 def _groups_by(table: pd.DataFrame, kind: str) -> pd.Series:
-    """Return the name of each row's group of a kind of `folds.group`; null where a row has none."""
+    """Return the group of each row, for a kind of group as in `folds.group`; null where a row has none."""
     if kind == "well":
         return unit_ids(table, "well")
     column = {"image": "image_id", "plate": "plate", "group": "group"}.get(kind, "id")

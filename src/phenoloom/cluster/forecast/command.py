@@ -32,7 +32,7 @@ class Question:
         results: folder of the results that rates are measured on.
         gpu_tflops: TFLOP/s that a GPU sustains; 0: no GPU.
         folds, epochs, tile_size, stride: replace those of `like`.
-        per_megapixel: objects in a million pixels, for studies whose number of objects the table lacks.
+        per_megapixel: objects in a million pixels, for studies without a number of objects in the table.
         one_plane: whether one plane of each stack and film counts.
         as_json: whether JSON is printed.
     """

@@ -37,7 +37,7 @@ class FinishedJob:
 
 
 def finished_jobs(folder: StudyFolder, config_dir: Path) -> Iterator[tuple[str, FinishedJob]]:
-    """Yield (step, job) for every job of a study whose work its results show."""
+    """Yield (step, job) for every job of a study that left results from which its work can be counted."""
     known = (config_dir / "studies" / f"{folder.name}.yaml").exists()
     study = load_study(folder.name, config_dir) if known else None
     for path in folder.benchmark_files():

@@ -44,7 +44,7 @@ def glyph_key(i: int) -> Markup:
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return at most `most` round values between `low` and `high`, whose distance is 1, 2 or 5 times a power of ten."""
+    """Return at most `most` round values between `low` and `high`, at steps of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     power = 10.0 ** math.floor(math.log10((high - low) / most) - 1)
