@@ -89,15 +89,15 @@ def read_studies(task: TrainingTask, mixture: Mixture, studies: Sequence[StudyIn
 def _own_and_others(
     task: TrainingTask, mixture: Mixture, studies: Sequence[StudyInput]
 ) -> tuple[StudyInput, list[StudyInput]]:
-    by_name = {study.name: study for study in studies}
-    own = by_name.pop(task.study)
-    expected = set(mixture.studies) - {task.study}
-    if by_name.keys() != expected:
+    own = next(study for study in studies if study.name == task.study)
+    others = [study for study in studies if study is not own]
+    expected = sorted(set(mixture.studies) - {task.study})
+    if sorted(other.name for other in others) != expected:
         raise PhenoloomError(
             f"{task.name} is trained on {', '.join(mixture.studies)}, so `--also` must give "
-            f"{', '.join(sorted(expected))}, found {', '.join(by_name) or 'none'}"
+            f"{', '.join(expected)}, found {', '.join(other.name for other in others) or 'none'}"
         )
-    return own, list(by_name.values())
+    return own, others
 
 
 def _all_rows(parts: Sequence[StudyPart], own: str) -> pd.DataFrame:

@@ -212,6 +212,10 @@ def test_an_encoder_of_other_studies_only_must_know_none_of_the_study(
 def test_other_studies_than_those_of_the_settings_are_refused(toy: StudyOnDisk, other: StudyOnDisk) -> None:
     with pytest.raises(PhenoloomError, match="trained on other, toy, so `--also` must give other, found none"):
         training_set_of(mixed(), toy)
+    with pytest.raises(PhenoloomError, match="must give other, found other, toy"):
+        training_set_of(mixed(), toy, read(other), read(other, "toy"))
+    with pytest.raises(PhenoloomError, match="must give other, found other, other"):
+        training_set_of(mixed(), toy, read(other), read(other))
     with pytest.raises(PhenoloomError, match="needs what one study states"):
         training_set_of(mixed(contrast={"pairs": "labels"}), toy, read(other))
 
