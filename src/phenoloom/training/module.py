@@ -223,8 +223,7 @@ class Pretraining(pl.LightningModule):  # type: ignore[misc] # Lightning is not 
             "average": self.average.state() if self.average else [],
             "progress": {**vars(self.progress), "sums": distributed.sum_dicts(self.progress.sums)},
         }
-        if distributed.rank() == 0:
-            self.safeguard.resume.save(state)
+        self.safeguard.save(state)
         self._saved = time.monotonic()
 
     def _kept_weights(self) -> AbstractContextManager[None]:

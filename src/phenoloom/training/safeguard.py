@@ -34,6 +34,11 @@ class Safeguard:
             self._proven = not self.resume.has_good
         return state
 
+    def save(self, state: State) -> None:
+        """Write the state, which all processes share, in the first of them."""
+        if _first():
+            self.resume.save(state)
+
     def set_aside(self, progress: Progress) -> None:
         """Keep the last state beside the next one, because no loss has shown yet whether the last update was good."""
         if progress.collapsed == 0 and _first():

@@ -31,9 +31,9 @@ def saved(folder: Path) -> dict[str, int]:
 
 def save_two(one: Safeguard) -> None:
     """Save a good state, and one after an update that no loss has judged."""
-    one.resume.save({"number": 1})
+    one.save({"number": 1})
     one.set_aside(Progress())
-    one.resume.save({"number": 2})
+    one.save({"number": 2})
 
 
 def test_a_state_before_a_loss_that_is_not_finite_is_put_back_unless_a_loss_has_shown_it_to_be_good(
@@ -66,14 +66,14 @@ def test_a_rerun_does_not_trust_a_state_that_was_not_judged_before_the_kill(tmp_
 
 def test_epochs_under_a_floor_are_counted_in_a_row_and_the_state_before_them_is_put_back(tmp_path: Path) -> None:
     one, progress = safeguard(tmp_path), Progress(best_epoch=1)
-    one.resume.save({"number": 1})
+    one.save({"number": 1})
     one.refuse_collapse(progress, ROW, UNDER)
-    one.resume.save({"number": 2})
+    one.save({"number": 2})
     assert saved(tmp_path) == {"good.pt": 1, "state.pt": 2}
     one.refuse_collapse(progress, ROW, [])
     assert (progress.collapsed, saved(tmp_path)) == (0, {"state.pt": 2})
     one.refuse_collapse(progress, ROW, UNDER)
-    one.resume.save({"number": 3})
+    one.save({"number": 3})
     with pytest.raises(TrainingFailedError, match="after 2 epochs under a floor"):
         one.refuse_collapse(progress, ROW, UNDER)
     assert saved(tmp_path) == {"state.pt": 2}
