@@ -38,8 +38,8 @@ def fit(module: Pretraining, task: TrainingTask, output: Path, device: torch.dev
     """
     training = task.model.training
     module.restore()
-    if module.ended:
-        return
+    # Also where nothing is left to train the processes meet, so that none removes a state before all have read it.
+    epochs = 0 if module.ended else training.epochs - module.progress.epoch
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -48,7 +48,7 @@ def fit(module: Pretraining, task: TrainingTask, output: Path, device: torch.dev
             strategy=strategy(hardware, device),
             # Each process is given its share of every batch already.
             use_distributed_sampler=False,
-            max_epochs=training.epochs - module.progress.epoch,
+            max_epochs=epochs,
             deterministic="warn" if device.type == "cuda" else None,
             plugins=[environment(hardware), _precision(training.precision, device)],
             callbacks=module.callbacks,

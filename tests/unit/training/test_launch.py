@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ import pytest
 import safetensors.numpy
 import torch
 from tests.helpers.studies import StudyOnDisk, image_settings, shape_settings
+from tests.helpers.training import Killed
+from tests.helpers.training import train as train_here
 from torch import distributed, nn
 
 from phenoloom.config.hardware import Hardware
@@ -27,6 +30,7 @@ from phenoloom.core.errors import PhenoloomError
 from phenoloom.nets import collective
 from phenoloom.nets.quantizer import Quantizer
 from phenoloom.nets.sync_batchnorm import synchronise_batch_norms
+from phenoloom.training import pretrain
 from phenoloom.training.launch import environment, process_rank, training_device
 
 TOLERANCE = 2e-4
@@ -128,6 +132,37 @@ def test_a_training_of_two_processes_that_is_killed_goes_on_in_any_number(
     assert not (output / "model.yaml").exists()
     train(settings, study, output, "--devices", devices)
     np.testing.assert_allclose(losses(output), losses(tmp_path / "quiet"), rtol=TOLERANCE)
+
+
+@pytest.mark.usefixtures("same_threads")
+def test_a_training_that_was_killed_after_its_end_waits_for_every_process_that_srun_starts(
+    study: StudyOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(*_: object) -> None:
+        raise Killed
+
+    settings, output = shape(), tmp_path / "model"
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain, "save_card", dying)
+        with pytest.raises(Killed):
+            train_here(settings, study, output)
+    started = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        variables = {**os.environ, "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_NODELIST": "127.0.0.1"}
+        variables |= {"SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "0"}
+        variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    for rank in range(2):
+        log = tmp_path / f"{rank}.log"
+        ranks = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+        with log.open("w") as file:
+            arguments = command(settings, study, output, "--devices", "2")
+            started.append(subprocess.Popen(arguments, env=variables | ranks, stderr=file))
+        # The second one starts only after the first one has read the state.
+        wait_until(lambda log=log: "continues at epoch" in log.read_text() or started[-1].poll() is not None)  # type: ignore[misc]
+    ended = [process.wait(120) for process in started]
+    assert ended == [0, 0], [(tmp_path / f"{rank}.log").read_text()[-3000:] for rank in range(2)]
+    assert (output / "model.yaml").exists()
 
 
 def wait_until(ready: Callable[[], object]) -> None:
