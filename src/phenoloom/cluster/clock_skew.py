@@ -28,7 +28,10 @@ def skew_warning(folder: Path) -> str | None:
     try:
         seconds = skew_s(folder)
     except OSError as error:
-        return f"nothing can be written to {folder} ({error.strerror}); make it writable or change `results`"
+        return (
+            f"nothing can be written to {folder} ({error.strerror}); make it writable, free space on its disk, "
+            "or change `results`"
+        )
     if abs(seconds) <= SKEW_S:
         return None
     way = "ahead of" if seconds > 0 else "behind"

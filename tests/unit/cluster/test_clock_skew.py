@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -31,3 +33,14 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     warning = skew_warning(tmp_path / "results")
     assert warning
     assert warning.startswith(f"nothing can be written to {tmp_path / 'results'} (")
+
+
+def test_a_full_disk_is_warned_of_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    warning = skew_warning(tmp_path)
+    assert warning is not None
+    assert "No space left on device" in warning
+    assert "free space on its disk" in warning

@@ -64,7 +64,7 @@ def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path: Path) -
 
 def test_a_text_file_is_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("not an image, although it is called one")
-    with pytest.raises(ImageError, match="expected a TIFF, PNG, JPEG or BMP"):
+    with pytest.raises(ImageError, match=r"expected a TIFF, .* image, found bytes b.not an i. at the start of a\.tif"):
         read_image([tmp_path / "a.tif"], 1)
 
 
@@ -118,7 +118,7 @@ def test_a_format_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "a").write_bytes(b"ROWS\x01\x02\x03")
     np.testing.assert_array_equal(read_image([tmp_path / "a"], 1), [[[1, 2, 3]]])
     (tmp_path / "b").write_bytes(b"COLUMNS")
-    with pytest.raises(ImageError, match="expected a TIFF, PNG, JPEG, BMP or ROWS image"):
+    with pytest.raises(ImageError, match=r"expected a TIFF, .* or ROWS image"):
         read_image([tmp_path / "b"], 1)
 
 
