@@ -160,7 +160,11 @@ def test_a_training_that_was_killed_after_its_end_waits_for_every_process_that_s
             started.append(subprocess.Popen(arguments, env=variables | ranks, stderr=file))
         # The second one starts only after the first one has read the state.
         wait_until(lambda log=log: "continues at epoch" in log.read_text() or started[-1].poll() is not None)  # type: ignore[misc]
-    ended = [process.wait(120) for process in started]
+    try:
+        ended = [process.wait(120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert ended == [0, 0], [(tmp_path / f"{rank}.log").read_text()[-3000:] for rank in range(2)]
     assert (output / "model.yaml").exists()
 
