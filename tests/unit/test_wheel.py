@@ -41,7 +41,7 @@ def test_an_installed_wheel_names_the_commit_that_it_was_built_from(
     git: bool, site: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder, commit = site
-    code = "from phenoloom.artifacts.manifest import code_commit; print(code_commit())"
+    code = "from phenoloom.artifacts.provenance import code_commit; print(code_commit())"
     printed = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(folder), "PATH": os.environ["PATH"] if git else str(tmp_path)},
