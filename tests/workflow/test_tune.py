@@ -96,7 +96,7 @@ def test_a_changed_key_of_a_search_reaches_search_choice_and_training_and_no_oth
 
 
 def test_a_model_without_a_search_names_none_in_its_settings() -> None:
-    assert '"search"' not in settings_of("shape-ae", {})["pretrain"]
+    assert '"search":null' in settings_of("shape-ae", {})["pretrain"]
 
 
 def test_a_model_that_declares_no_search_has_none_in_its_plan(finished: Workspace, tmp_path: Path) -> None:

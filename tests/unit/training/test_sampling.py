@@ -181,5 +181,5 @@ def test_a_killed_run_that_takes_tiles_by_their_foreground_continues_to_the_same
 
 
 def test_contours_have_no_foreground() -> None:
-    with pytest.raises(ValueError, match="this model looks at contours"):
+    with pytest.raises(ValueError, match="this model takes contours"):
         shape_settings(training={"foreground_exponent": 1.0})
