@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import re
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from phenoloom.config import Config, RuleSettings, Study
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = "tiny"
@@ -85,6 +88,12 @@ class Workspace:
         (studies / f"{name}.yaml").write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump({"studies": [name]}))
 
+    def write_studies(self, studies: dict[str, dict[str, Any]], run: list[str]) -> None:
+        """Write several study files, and make those of `run` the ones that run."""
+        for name, study in studies.items():
+            self.write_study(study, name)
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump({"studies": run}))
+
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run snakemake on the project's workflow; with `check`, its output is in the failure."""
         command = ["snakemake", "--snakefile", str(REPOSITORY / "workflow" / "Snakefile"), "--cores", "2", *arguments]
@@ -147,3 +156,20 @@ def demo_workspace(folder: Path) -> Workspace:
     workspace = new_workspace(folder)
     workspace.write_study(yaml.safe_load((REPOSITORY / "config" / "studies" / "demo.yaml").read_text()), "demo")
     return workspace
+
+
+def settings_of(model: str, overrides: dict[str, Any]) -> dict[str, str]:
+    """Return the settings of the rules of a study that trains `model` alone."""
+    study = copy.deepcopy(TINY)
+    study["representations"] = {"learned": {"model": model}}
+    study["models"] = {model: overrides}
+    rules = RuleSettings(STUDY, Study.model_validate(study), Config(), REPOSITORY / "config")
+    searched = rules.pretrain(model, "fold-0").search is not None
+    return {
+        **({name: getattr(rules, name)(model, "fold-0").canonical() for name in ("tune", "choose") if searched}),
+        "convert": rules.convert().canonical(),
+        "folds": rules.folds().canonical(),
+        "pretrain": rules.pretrain(model, "fold-0").canonical(),
+        "embed": rules.embed("learned", "fold-0").canonical(),
+        "classify": rules.classify("learned").canonical(),
+    }

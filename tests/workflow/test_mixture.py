@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
 
 from phenoloom.models.checkpoint import read_card
@@ -34,16 +33,10 @@ def studies() -> dict[str, dict[str, Any]]:
     return {STUDY: own, "foreign": foreign}
 
 
-def write(workspace: Workspace, files: dict[str, dict[str, Any]], run: list[str]) -> None:
-    for name, study in files.items():
-        workspace.write_study(study, name)
-    (workspace.folder / "config" / "config.yaml").write_text(yaml.safe_dump({"studies": run}))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = new_workspace(tmp_path_factory.mktemp("mixture") / "work")
-    write(workspace, studies(), [STUDY])
+    workspace.write_studies(studies(), [STUDY])
     workspace.snakemake()
     return workspace
 
@@ -83,7 +76,7 @@ def test_a_second_run_has_nothing_to_do_and_words_about_the_other_study_change_n
     files = studies()
     files["foreign"] |= {"title": "Another title", "folds": {"count": 2, "group": "well"}}
     files["foreign"]["representations"]["more"] = {"descriptors": "regionprops"}
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     assert workspace.planned() == set()
 
 
@@ -91,7 +84,7 @@ def test_other_tiles_of_the_other_study_train_what_has_seen_them_again(trained: 
     workspace = trained.copy(tmp_path / "work")
     files = studies()
     files["foreign"]["tiles"]["size"] = 64
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     planned = workspace.planned()
     assert {job for job in planned if job.startswith("pretrain:") and "on" in job} == {
         f"pretrain:{MODEL}.on-foreign",
@@ -105,7 +98,7 @@ def test_another_balance_trains_what_has_seen_several_studies_again(trained: Wor
     workspace = trained.copy(tmp_path / "work")
     files = studies()
     files[STUDY]["models"][MODEL]["training"] |= {"balance": {"weights": {"foreign": 2}}}
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     planned = workspace.planned()
     assert f"pretrain:{MODEL}.on-foreign" in planned
     assert f"pretrain:{MODEL}" not in planned
@@ -124,7 +117,7 @@ def test_a_study_that_is_not_there_or_lacks_the_view_stops_the_plan_with_a_sente
         if "tiles" not in foreign:
             foreign["representations"] = {"regionprops": {"descriptors": "regionprops"}}
             foreign["source"]["masks"] = {"files": "{plate}/{well}_s{field}_mask.tif"}
-        write(workspace, files, [STUDY])
+        workspace.write_studies(files, [STUDY])
         done = workspace.snakemake("--dry-run", check=False)
         assert done.returncode
         assert sentence in done.stdout + done.stderr

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tests.helpers.workspace import REPOSITORY, STUDY, TINY, Workspace
+from tests.helpers.workspace import STUDY, TINY, Workspace, settings_of
 
-from phenoloom.config import Config, ImageModel, RuleSettings, ShapeModel, Study
+from phenoloom.config import ImageModel, ShapeModel, Study
 from phenoloom.config.messages import sections_in
 
 REPORT = {"report", "overview"}
@@ -269,23 +269,6 @@ OTHER_MODELS: list[tuple[str, str, Any, dict[str, Any]]] = [
     ("shape-contrast", "objective.temperature", 0.123, {}),
     ("shape-contrast", "objective.projection", 77, {}),
 ]
-
-
-def settings_of(model: str, overrides: dict[str, Any]) -> dict[str, str]:
-    """Settings of the rules of a study that trains `model` alone."""
-    study = copy.deepcopy(TINY)
-    study["representations"] = {"learned": {"model": model}}
-    study["models"] = {model: overrides}
-    rules = RuleSettings(STUDY, Study.model_validate(study), Config(), REPOSITORY / "config")
-    searched = rules.pretrain(model, "fold-0").search is not None
-    return {
-        **({name: getattr(rules, name)(model, "fold-0").canonical() for name in ("tune", "choose") if searched}),
-        "convert": rules.convert().canonical(),
-        "folds": rules.folds().canonical(),
-        "pretrain": rules.pretrain(model, "fold-0").canonical(),
-        "embed": rules.embed("learned", "fold-0").canonical(),
-        "classify": rules.classify("learned").canonical(),
-    }
 
 
 @pytest.mark.parametrize(("model", "key", "value", "needs"), OTHER_MODELS, ids=[key for _, key, _, _ in OTHER_MODELS])

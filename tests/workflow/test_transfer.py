@@ -16,8 +16,6 @@ from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
 from phenoloom.config import load_study
 from phenoloom.evaluation.scores import read_scores
 
-from .test_mixture import write
-
 MODEL = "vqvae-resnet18"
 REPORT = {"report", "overview"}
 
@@ -46,7 +44,7 @@ def studies() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = new_workspace(tmp_path_factory.mktemp("transfer") / "work")
-    write(workspace, studies(), [STUDY])
+    workspace.write_studies(studies(), [STUDY])
     done = workspace.snakemake("--dry-run")
     found = {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
     read = {name: load_study(name, workspace.folder / "config") for name in studies()}
@@ -96,7 +94,7 @@ def test_a_second_run_has_nothing_to_do_and_words_about_the_other_study_change_i
     assert workspace.planned() == set()
     files = studies()
     files["foreign"]["title"] = "Another title"
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     assert workspace.planned() == REPORT
 
 
@@ -106,7 +104,7 @@ def test_other_folds_of_the_other_study_test_again_and_score_nothing_of_this_one
     workspace = tested.copy(tmp_path / "work")
     files = studies()
     files["foreign"]["folds"]["group"] = "image"
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     planned = workspace.planned()
     rules = {job for job in planned if ":" not in job}
     assert rules == {"folds", "pretrain", "embed", "transfer_embed", "transfer"} | REPORT
@@ -121,7 +119,7 @@ def test_another_probe_of_this_study_fits_it_on_the_other_one_too_and_embeds_not
     workspace = tested.copy(tmp_path / "work")
     files = studies()
     files[STUDY]["classify"]["neighbours"] = 3
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     rules = {job for job in workspace.planned() if ":" not in job}
     assert rules == {"classify", "compare", "transfer"} | REPORT
 
@@ -130,7 +128,7 @@ def test_a_source_that_does_not_fit_stops_the_plan_with_a_sentence(tmp_path: Pat
     workspace = new_workspace(tmp_path / "work")
     files = studies()
     files["foreign"]["classify"]["unit"] = "image"
-    write(workspace, files, [STUDY])
+    workspace.write_studies(files, [STUDY])
     done = workspace.snakemake("--dry-run", check=False)
     assert done.returncode
     assert "`classify.unit` is object here and image there" in done.stdout + done.stderr

@@ -8,11 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace
+from tests.helpers.workspace import STUDY, TINY, Workspace, new_workspace, settings_of
 
 from phenoloom.config.search import Range, Tune
-
-from .test_reruns import settings_of
 
 SEARCH = {"ranges": {"training.learning_rate": {"low": 0.0001, "high": 0.01, "log": True}}, "trials": 2, "workers": 2}
 
