@@ -73,7 +73,8 @@ def write_model(folder: Path) -> None:
     counts = {name: 0 for name in Card.model_fields if name.endswith(("_rows", "_groups", "_epoch", "_run", "seed"))}
     none = {"channels": None, "mean": None, "std": None, "validation_loss": 0.0, "rows_without_shape": 0}
     values = {**counts, **unknown, **none, "name": "shape-ae", "split": "fold-0", "points": POINTS}
-    card = Card.model_validate({**values, "model": model()})
+    values |= {"model": model(), "precision": "float32", "preparation": {}}
+    card = Card.model_validate(values)
     save_weights(folder, initial_objective(card.model, POINTS, 0).state_dict())
     save_card(folder, card)
 
