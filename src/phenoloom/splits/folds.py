@@ -71,24 +71,9 @@ def make_folds(design: SplitDesign, index: Path, output: Path, manifest: Path, m
     Raises:
         PhenoloomError: Units or labels contradict themselves, or the labels do not allow such a split.
     """
-    rows, multi = _read_index(index)
-    rows["unit"] = _units_of(rows, design.unit)
-    rows["group"], ungrouped = _groups(rows, design)
-    rows["group"], merged = merge_duplicates(rows)
-    units = _units(rows, design)
-    units["fold"], counts = _assign(units, design, multi, made_by.study)
-    facts = {
-        **counts,
-        "merged_duplicates": merged,
-        "ungrouped": ungrouped,
-        "unit": design.unit,
-        "group": design.folds.group,
-        "scheme": design.folds.scheme,
-        "count": design.folds.count,
-        "multi_label": multi,
-        **made_by.record(),
-    }
-    _write(units, facts, multi, output)
+    units, counts = split_units(design, _read_index(index), made_by.study)
+    facts = {**counts, **made_by.record()}
+    _write(units, facts, counts["multi_label"], output)
     left_out = {f"class too small for the folds: {name}": count for name, count in counts["dropped"].items()}
     if counts["unlabelled"]:
         left_out["unit without a label"] = counts["unlabelled"]
@@ -110,6 +95,38 @@ def make_folds(design: SplitDesign, index: Path, output: Path, manifest: Path, m
     )
 
 
+def split_units(design: SplitDesign, table: pa.Table, study: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the units of a study with their folds, and the counts of what takes part and what is left out.
+
+    Args:
+        design: How to split.
+        table: One row an object: `COLUMNS`, of which `digest` and `stack` may be missing.
+        study: Name of the study, for error messages.
+
+    Returns:
+        One row a unit, sorted by `id`: `id, group, label, fold`; and the counts, which the results state.
+
+    Raises:
+        PhenoloomError: Units or labels contradict themselves, or the labels do not allow such a split.
+    """
+    rows, multi = _with_label_sets(table)
+    rows["unit"] = _units_of(rows, design.unit)
+    rows["group"], ungrouped = _groups(rows, design)
+    rows["group"], merged = merge_duplicates(rows)
+    units = _units(rows, design)
+    units["fold"], counts = _assign(units, design, multi, study)
+    return units, {
+        **counts,
+        "merged_duplicates": merged,
+        "ungrouped": ungrouped,
+        "unit": design.unit,
+        "group": design.folds.group,
+        "scheme": design.folds.scheme,
+        "count": design.folds.count,
+        "multi_label": multi,
+    }
+
+
 def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
     units = unit_ids(rows, unit)
     if units.isna().any():
@@ -121,16 +138,19 @@ def _units_of(rows: pd.DataFrame, unit: Unit) -> pd.Series[str]:
     return units
 
 
-def _read_index(path: Path) -> tuple[pd.DataFrame, bool]:
+def _read_index(path: Path) -> pa.Table:
+    known = pq.read_schema(path).names
+    return pq.read_table(path, columns=[name for name in COLUMNS if name in known])
+
+
+def _with_label_sets(table: pa.Table) -> tuple[pd.DataFrame, bool]:
     """Return the columns that decide the split, with labels as sets, and whether units may have several labels."""
-    schema = pq.read_schema(path)
-    table = pq.read_table(path, columns=[name for name in COLUMNS if name in schema.names])
-    multi = pa.types.is_list(schema.field("label").type) or pa.types.is_large_list(schema.field("label").type)
+    kind = table.schema.field("label").type
     rows = table.to_pandas(ignore_metadata=True)
     if "digest" not in rows:
         rows["digest"] = ""
     rows["label"] = rows["label"].map(_label_set)
-    return rows, multi
+    return rows, pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _label_set(cell: Any) -> Labels:

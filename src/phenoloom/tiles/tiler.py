@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,66 @@ class Conversion:
     pixel_size_um: float | None = None
     max_rejected_fraction: float = 0.0
 
-    def read(self, row: dict[str, Any]) -> NDArray[Any]:
-        """Read the image of a row of the sheet as (c, h, w); raises ImageError where it cannot be used."""
-        return self.reader.read(ImageFiles.of(row, self.root))
+    def read(self, row: dict[str, Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+        """Read the image of a row of the sheet as (c, h, w).
+
+        Args:
+            row: Row of the sheet.
+            dtype: Pixel type that all images of the study have; None: not known yet.
+
+        Raises:
+            ImageError: The image cannot be used, or its pixels are of another type.
+        """
+        image = self.reader.read(ImageFiles.of(row, self.root))
+        if dtype is not None and image.dtype != dtype:
+            raise ImageError(
+                f"expected pixels of type {dtype.name} like the study's first image, found {image.dtype.name}"
+            )
+        return image
+
+    @cached_property
+    def foreground_channel(self) -> int:
+        """The number of the channel that is segmented; raises PhenoloomError where the study has no such channel."""
+        name = self.channels[0] if self.masks is None or self.masks.channel is None else self.masks.channel
+        if name not in self.channels:
+            raise PhenoloomError(
+                f"`source.masks.channel` is {name!r}, but the channels are {', '.join(self.channels)}; name one of "
+                "these"
+            )
+        return self.channels.index(name)
+
+    def labels(self, row: dict[str, Any], image: NDArray[Any]) -> Labels | None:
+        """Return the objects of the image (c, h, w) in a row of the sheet; None where the study has no masks.
+
+        Raises:
+            ImageError: Its mask is missing, cannot be used, or has another size.
+        """
+        masks = self.masks
+        if masks is None:
+            return None
+        if masks.files is None:
+            return segment(image[self.foreground_channel], masks)
+        if row["mask"] is None:
+            raise ImageError("expected a mask file, found none in the sheet")
+        try:
+            labels = read_labels(self.root / row["mask"], masks)
+        except ImageError as error:
+            raise ImageError(f"its mask {row['mask']}: {error}") from None
+        if labels.shape != image.shape[1:]:
+            raise ImageError(
+                f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
+                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
+            )
+        return labels
+
+    def windows(self, image: NDArray[Any], labels: Labels | None, rejected: Counter[str]) -> list[Window]:
+        """Return where the tiles of an image (c, h, w) lie; counts of objects left out are added to `rejected`."""
+        tiles, masks = self.tiles, self.masks
+        if tiles.mode == "grid":
+            return grid_windows(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
+        if labels is None or masks is None:
+            raise PhenoloomError("`tiles.mode: objects` needs `source.masks`; `masks: {}` segments the first channel")
+        return object_windows(labels, tiles.size, masks.min_area_px, tiles.border == "keep", rejected)
 
 
 @dataclass(slots=True)
@@ -85,51 +143,22 @@ class Tiler:
 
     def __init__(self, conversion: Conversion, dtype: np.dtype[Any], encoder: TileWriter) -> None:
         self.conversion, self.dtype, self.encoder = conversion, dtype, encoder
-        channels, masks = conversion.channels, conversion.masks
-        name = channels[0] if masks is None or masks.channel is None else masks.channel
-        if name not in channels:
-            raise PhenoloomError(
-                f"`source.masks.channel` is {name!r}, but the channels are {', '.join(channels)}; name one of these"
-            )
-        self.foreground_channel = channels.index(name)
+        self.foreground_channel = conversion.foreground_channel
 
     def tile(self, row: dict[str, Any]) -> TiledImage:
         """Return the tiles of the image in a row of the sheet, or the reason why it cannot be used."""
         try:
-            image = self.conversion.read(row)
-            if image.dtype != self.dtype:
-                raise ImageError(
-                    f"expected pixels of type {self.dtype.name} like the study's first image, found {image.dtype.name}"
-                )
-            return self._tiles(image, self._labels(row, image))
+            image = self.conversion.read(row, self.dtype)
+            return self._tiles(image, self.conversion.labels(row, image))
         except ImageError as error:
             return TiledImage(reason=str(error))
-
-    def _labels(self, row: dict[str, Any], image: NDArray[Any]) -> Labels | None:
-        masks = self.conversion.masks
-        if masks is None:
-            return None
-        if masks.files is None:
-            return segment(image[self.foreground_channel], masks)
-        if row["mask"] is None:
-            raise ImageError("expected a mask file, found none in the sheet")
-        try:
-            labels = read_labels(self.conversion.root / row["mask"], masks)
-        except ImageError as error:
-            raise ImageError(f"its mask {row['mask']}: {error}") from None
-        if labels.shape != image.shape[1:]:
-            raise ImageError(
-                f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
-                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
-            )
-        return labels
 
     def _tiles(self, image: NDArray[Any], labels: Labels | None) -> TiledImage:
         tiles, result, measurer = self.conversion.tiles, TiledImage(), Measurer()
         plane = image[self.foreground_channel]
         # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
         above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
-        for window in self._windows(image, labels, result.rejected):
+        for window in self.conversion.windows(image, labels, result.rejected):
             # The mask of an object's tile shows that object alone; a neighbour in the window is background.
             mask = None if labels is None else crop(labels, window, tiles.size)
             if mask is not None and window.object >= 0:
@@ -149,11 +178,3 @@ class Tiler:
         result.measured = measurer.finish(len(image))
         result.digest = image_digest(image) if result.windows else ""
         return result
-
-    def _windows(self, image: NDArray[Any], labels: Labels | None, rejected: Counter[str]) -> list[Window]:
-        tiles, masks = self.conversion.tiles, self.conversion.masks
-        if tiles.mode == "grid":
-            return grid_windows(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
-        if labels is None or masks is None:
-            raise PhenoloomError("`tiles.mode: objects` needs `source.masks`; `masks: {}` segments the first channel")
-        return object_windows(labels, tiles.size, masks.min_area_px, tiles.border == "keep", rejected)
