@@ -6,7 +6,6 @@ from pathlib import Path
 
 from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import ConvertSettings, IndexSettings, SheetSettings, SimulateSettings
-from phenoloom.images.reader import Reader
 from phenoloom.study.index import make_index
 from phenoloom.study.sheet import make_sheet
 from phenoloom.study.simulate import simulate_study
@@ -28,15 +27,7 @@ def run_sheet(settings: SheetSettings, sheet: Path) -> None:
 
 def run_convert(settings: ConvertSettings, sheet: Path, manifest: Path, threads: int = 1) -> None:
     """Convert the shard that the manifest is called after."""
-    conversion = Conversion(
-        root=Path(settings.root),
-        channels=settings.channels,
-        reader=Reader(len(settings.channels), settings.planes),
-        tiles=settings.tiles,
-        masks=settings.masks,
-        pixel_size_um=settings.pixel_size_um,
-        max_rejected_fraction=settings.max_rejected_fraction,
-    )
+    conversion = Conversion.of(settings)
     convert_shard(conversion, sheet, manifest.stem, manifest, Provenance.of(settings), threads)
 
 

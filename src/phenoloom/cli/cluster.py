@@ -6,12 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from .command import CONFIG, Argument, command
+from .command import CONFIG, CONFIG_DIR, Argument, command
 
 
 @command(
     Argument("studies", nargs="*", help="studies to look at; default: those of config.yaml"),
     CONFIG,
+    CONFIG_DIR,
     Argument("--no-plan", action="store_true", help="do not ask Snakemake what a rerun would do"),
     Argument("--json", action="store_true", help="print it for programs"),
 )
@@ -19,7 +20,7 @@ def status(a: argparse.Namespace) -> None:
     """Say what is done, what runs, what failed and why, and what comes next."""
     from ..cluster.status import status
 
-    if not status(a.studies, a.config, planned=not a.no_plan, as_json=a.json):
+    if not status(a.studies, a.config, a.config_dir, planned=not a.no_plan, as_json=a.json):
         sys.exit(1)
 
 
@@ -28,7 +29,7 @@ def status(a: argparse.Namespace) -> None:
     Argument("--columns", nargs="*", default=[], metavar="WORD=NAME", help="what the table calls its columns"),
     Argument("--like", default="demo", help="the study whose views, models and folds all others get"),
     CONFIG,
-    Argument("--results", type=Path, default=Path("results"), help="finished studies that rates come from"),
+    CONFIG_DIR,
     Argument("--gpu-tflops", type=float, default=20.0, help="what a GPU sustains; 0: no GPU (default: 20)"),
     Argument("--folds", type=int, help="replaces the number of folds"),
     Argument("--epochs", type=int, help="replaces the epochs of every model"),
@@ -41,6 +42,8 @@ def status(a: argparse.Namespace) -> None:
 def forecast(a: argparse.Namespace) -> None:
     """Say what a table of studies would cost, before anything runs."""
     from ..cluster.forecast.command import Question, parse_columns, print_forecast
+    from ..config import read_config
 
+    results = Path(read_config(a.config_dir, a.config).results)
     asked = {k: v for k, v in vars(a).items() if k in Question.__dataclass_fields__ and k != "columns"}
-    print_forecast(Question(**asked, columns=parse_columns(a.columns)))
+    print_forecast(Question(**asked, columns=parse_columns(a.columns), results=results))

@@ -76,4 +76,12 @@ def scratch(meaning: str) -> Argument:
 
 THREADS = Argument("--threads", type=int, default=1)
 SHARD = Argument("--shard", required=True)
-CONFIG = Argument("--config", type=Path, default=Path("config"), help="configuration folder")
+CONFIG_DIR = Argument("--config-dir", type=Path, default=Path("config"), help="folder of the configuration")
+CONFIG = Argument(
+    "--config",
+    nargs="*",
+    action="extend",
+    default=[],
+    metavar="KEY=VALUE",
+    help="replace keys of config.yaml, as Snakemake's --config does",
+)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from .command import CONFIG, command
+from .command import CONFIG_DIR, command
 
 
-@command(CONFIG)
+@command(CONFIG_DIR)
 def manual(a: argparse.Namespace) -> None:
     """Write config/README.md's tables and the JSON schemas again."""
     from ..config.manual import write_manual
 
-    write_manual(a.config)
+    write_manual(a.config_dir)

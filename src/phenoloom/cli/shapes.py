@@ -23,7 +23,7 @@ def contours(a: argparse.Namespace) -> None:
 
     s = ContoursSettings.parse(a.settings)
     source = outline_source(s.source, a.tiles, s.root, s.masks, s.outlines)
-    policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
+    policy = ContourPolicy.of(s)
     extract_contours(source, shard_rows(a.sheet, a.shard), policy, a.output, a.threads, Provenance.of(s))
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from .command import CONFIG, SHARD, THREADS, Argument, command, path, paths, rule, scratch
+from .command import CONFIG, CONFIG_DIR, SHARD, THREADS, Argument, command, path, paths, rule, scratch
 
 
 @rule(path("--folder"))
@@ -43,21 +42,12 @@ def convert(a: argparse.Namespace) -> None:
     from ..artifacts.provenance import Provenance
     from ..artifacts.scratch import scratch_folder, staged_output
     from ..config.rule_settings import ConvertSettings
-    from ..images.reader import Reader
     from ..study.shards import raw_bytes
     from ..tiles.convert import convert_shard
     from ..tiles.tiler import Conversion
 
     settings = ConvertSettings.parse(a.settings)
-    conversion = Conversion(
-        root=Path(settings.root),
-        channels=settings.channels,
-        reader=Reader(len(settings.channels), settings.planes),
-        tiles=settings.tiles,
-        masks=settings.masks,
-        pixel_size_um=settings.pixel_size_um,
-        max_rejected_fraction=settings.max_rejected_fraction,
-    )
+    conversion = Conversion.of(settings)
     folder = scratch_folder(a.scratch)
     with staged_output(a.output, folder, raw_bytes(a.sheet, a.shard) if folder else 0) as output:
         convert_shard(conversion, a.sheet, a.shard, output, Provenance.of(settings), a.threads)
@@ -80,12 +70,14 @@ def index(a: argparse.Namespace) -> None:
 
 
 @command(
-    Argument("studies", nargs="*", help="studies to check; default: all of config/studies"),
+    Argument("studies", nargs="*", help="studies to check; default: those of --config, or all of config/studies"),
     CONFIG,
-    Argument("--data-root", help="overrides `data_root`"),
+    CONFIG_DIR,
 )
 def check(a: argparse.Namespace) -> None:
-    """Validate configuration and sheets without running anything."""
-    from ..study.check import check
+    """Say what would happen to studies, without running anything."""
+    from ..check.command import check
+    from ..config.overrides import parsed, read_config
 
-    check(a.studies, a.config, a.data_root)
+    config = read_config(a.config_dir, a.config)
+    check(a.studies or (config.studies if "studies" in parsed(a.config) else []), config, a.config_dir)

@@ -2,6 +2,7 @@
 
 from .load import check_mixtures, load_config, load_model, load_study
 from .model import ImageModel, Model, ShapeModel
+from .overrides import read_config
 from .rule_settings import Settings
 from .rules import RuleSettings, model_split, overview_settings, splits
 from .run import Config
@@ -24,6 +25,7 @@ __all__ = [
     "load_study",
     "model_split",
     "overview_settings",
+    "read_config",
     "read_yaml",
     "splits",
 ]

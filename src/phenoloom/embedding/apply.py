@@ -142,7 +142,7 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
         shapes = paths.shapes.manifest(SHARD)
         s = steps.contours
         source = outline_source(s.source, tiles, s.root, s.masks, s.outlines)
-        policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
+        policy = ContourPolicy.of(s)
         extract_contours(source, shard_rows(sheet, SHARD), policy, shapes, threads, Provenance.of(s))
     index, manifest, quarantine = paths.index, paths.index_manifest, paths.quarantine
     # Rows are tiles where there are any, as in a study.

@@ -71,15 +71,7 @@ class Steps:
         """The conversion of the images to tiles; None where no pixels are needed."""
         if self.convert is None or self.reader is None:
             return None
-        return Conversion(
-            root=Path(self.convert.root),
-            channels=self.convert.channels,
-            reader=self.reader,
-            tiles=self.convert.tiles,
-            masks=self.convert.masks,
-            pixel_size_um=self.convert.pixel_size_um,
-            max_rejected_fraction=self.convert.max_rejected_fraction,
-        )
+        return Conversion.of(self.convert, self.reader)
 
 
 def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:

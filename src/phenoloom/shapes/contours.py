@@ -18,6 +18,7 @@ import xxhash
 
 from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
 from ..artifacts.provenance import Provenance
+from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
 from ..images.objects import LeftOut
 from .polygons import Floats, perimeters, signed_areas, standard_contours, without_repeats
@@ -43,6 +44,11 @@ class ContourPolicy:
     min_points: int
     border: Literal["keep", "drop"]
     max_rejected_fraction: float
+
+    @classmethod
+    def of(cls, settings: ContoursSettings) -> ContourPolicy:
+        """Return the rules that the settings of `contours` state."""
+        return cls(settings.points, settings.min_points, settings.border, settings.max_rejected_fraction)
 
 
 def extract_contours(
@@ -75,7 +81,7 @@ def extract_contours(
         objects += len(batch.polygons) + batch.rejected.total()
         quarantine += batch.quarantine
         rejected += batch.rejected
-        contours, table = _accepted(policy, batch, rejected)
+        contours, table = accepted(policy, batch, rejected)
         writer.append(contours)
         tables.append(table)
     where = f"Contours of shard {manifest.stem}"
@@ -97,8 +103,14 @@ def extract_contours(
     )
 
 
-def _accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:
-    """Return contours and table rows of the outlines that follow the policy; count the others in `rejected`."""
+def accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:
+    """Return contours (n, points, 2) and table rows of the outlines that follow the policy.
+
+    Args:
+        policy: Which outlines become contours.
+        batch: The outlines.
+        rejected: Counts of what was left out, by reason; they are added to.
+    """
     polygons = without_repeats(batch.polygons)
     keep = np.ones(len(polygons), bool)
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.rule_settings import ConvertSettings
 from ..config.source import Masks
 from ..config.study import Tiles
 from ..core.errors import ImageError, PhenoloomError
@@ -46,6 +47,19 @@ class Conversion:
     masks: Masks | None = None
     pixel_size_um: float | None = None
     max_rejected_fraction: float = 0.0
+
+    @classmethod
+    def of(cls, settings: ConvertSettings, reader: Reader | None = None) -> Conversion:
+        """Return the conversion that the settings of `convert` state, with another reader where one is given."""
+        return cls(
+            root=Path(settings.root),
+            channels=settings.channels,
+            reader=reader or Reader(len(settings.channels), settings.planes),
+            tiles=settings.tiles,
+            masks=settings.masks,
+            pixel_size_um=settings.pixel_size_um,
+            max_rejected_fraction=settings.max_rejected_fraction,
+        )
 
     def read(self, row: dict[str, Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
         """Read the image of a row of the sheet as (c, h, w).

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from phenoloom.check import command
 from phenoloom.cli.main import main
 from phenoloom.config.rule_settings import DistancesSettings, IndexSettings
-from phenoloom.study import check
 
 
 def test_every_rule_of_the_workflow_has_a_command_of_its_name(
@@ -49,7 +49,7 @@ def test_too_little_memory_ends_in_a_sentence(
     def allocate(*_: object) -> None:
         raise MemoryError("Unable to allocate 29.8 GiB")
 
-    monkeypatch.setattr(check, "check", allocate)
+    monkeypatch.setattr(command, "check", allocate)
     assert main(["check"]) == 1
     printed = capsys.readouterr().err
     assert "needs more memory than there is (Unable to allocate 29.8 GiB)" in printed

@@ -103,7 +103,7 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
         if study.shapes:
             c = settings.contours()
             source = outline_source(c.source, tile if study.tiles else None, c.root, c.masks, c.outlines)
-            policy = ContourPolicy(c.points, c.min_points, c.border, c.max_rejected_fraction)
+            policy = ContourPolicy.of(c)
             extract_contours(source, shard_rows(sheet, shard), policy, shape, 1, Provenance.of(c))
     rows = tiles if study.tiles else shapes
     run_index(settings.index(), sheet, rows, index)

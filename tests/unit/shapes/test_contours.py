@@ -74,7 +74,7 @@ def run(
 ) -> tuple[NDArray[np.float32], dict[str, list[Any]], dict[str, Any]]:
     manifest = folder / name / "0000.json"
     source = outline_source(settings.source, tiles, settings.root, settings.masks, settings.outlines)
-    policy = ContourPolicy(settings.points, settings.min_points, settings.border, settings.max_rejected_fraction)
+    policy = ContourPolicy.of(settings)
     extract_contours(source, shard_rows(sheet, "0000"), policy, manifest, threads, Provenance.of(settings))
     contours = zarr.open_group(manifest.with_suffix(".zarr"), mode="r")["contours"]
     table = pq.read_table(manifest.with_suffix(".parquet"))

@@ -28,7 +28,7 @@ class Question:
         table: TSV with a line a study.
         columns: word -> column of the table, where the column has another name.
         like: study of the configuration that all others are run like.
-        config: folder of the configuration.
+        config_dir: folder of the configuration.
         results: folder of the results that rates are measured on.
         gpu_tflops: TFLOP/s that a GPU sustains; 0: no GPU.
         folds, epochs, tile_size, stride: replace those of `like`.
@@ -40,7 +40,7 @@ class Question:
     table: Path
     columns: Mapping[str, str]
     like: str
-    config: Path
+    config_dir: Path
     results: Path
     gpu_tflops: float
     folds: int | None = None
@@ -70,16 +70,16 @@ def print_forecast(question: Question) -> None:
         raise PhenoloomError(f"--gpu-tflops must be 0 (no GPU) or more, found {question.gpu_tflops:g}")
     sizes = read_sizes(question.table, question.columns, question.one_plane)
     pattern = _pattern(question)
-    rates, unread = measured_rates(question.results, question.config, DEFAULTS)
+    rates, unread = measured_rates(question.results, question.config_dir, DEFAULTS)
     assumptions = Assumptions(rates, question.gpu_tflops, question.per_megapixel, question.epochs)
-    done = forecast(sizes, pattern, question.config, assumptions)
+    done = forecast(sizes, pattern, question.config_dir, assumptions)
     lines = [*_assumptions(question, pattern, sizes, rates), *unread]
     print(_as_json(done, lines) if question.as_json else _as_text(done, lines))
 
 
 def _pattern(question: Question) -> Study:
     """Return the study that all others are run like, with what the command line replaces."""
-    study = load_study(question.like, question.config)
+    study = load_study(question.like, question.config_dir)
     if question.folds is not None:
         study = study.model_copy(update={"folds": study.folds.model_copy(update={"count": question.folds})})
     changes = {"size": question.tile_size, "stride": question.stride}

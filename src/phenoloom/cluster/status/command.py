@@ -7,36 +7,37 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ...config import RuleSettings, load_config, load_study, read_yaml
+from ...config import RuleSettings, load_study, read_config
 from .obstacles import obstacles
 from .rerun import rerun
 from .run import Run, find_run
 from .study import Count, StudyStatus, study_status
 
 
-def status(studies: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
+def status(studies: Sequence[str], pairs: Sequence[str], config_dir: Path, *, planned: bool, as_json: bool) -> bool:
     """Print the progress of studies, and return True unless a job has failed.
 
     Run it in the folder in which Snakemake runs.
 
     Args:
         studies: names; if empty, those of config.yaml.
+        pairs: `KEY=VALUE` texts that replace keys of config.yaml.
         config_dir: folder of the configuration.
-        planned: whether Snakemake is asked what a rerun would do, unless one runs. Its plan does not know the command
-            line of the last run (`--config data_root=...`).
+        planned: whether Snakemake is asked what a rerun would do, unless one runs. Its plan knows nothing of the
+            command line of the last run but what `pairs` repeats.
         as_json: whether JSON is printed.
     """
     folder = Path.cwd()
-    config = load_config(read_yaml(config_dir / "config.yaml"), str(config_dir / "config.yaml"))
+    config = read_config(config_dir, pairs)
     names = list(studies) or list(config.studies)
     run = find_run(folder)
     found = [study_status(RuleSettings(name, load_study(name, config_dir), config, config_dir), run) for name in names]
     notes = obstacles(run, found)
-    next_jobs = rerun(folder, names) if planned and not run.live else None
+    next_jobs = rerun(folder, names, pairs) if planned and not run.live else None
     if as_json:
         print(json.dumps(_facts(found, run, notes, next_jobs), indent=2))
     else:
-        print("\n".join([*page(found, run, notes), _next(run, next_jobs)]))
+        print("\n".join([*page(found, run, notes), _next(run, next_jobs, pairs)]))
     return not any(study.failures for study in found)
 
 
@@ -86,14 +87,15 @@ def _words(comment: str) -> str:
     return f"{rule}: {values}" if values else rule
 
 
-def _next(run: Run, next_jobs: dict[str, int] | str | None) -> str:
+def _next(run: Run, next_jobs: dict[str, int] | str | None, pairs: Sequence[str]) -> str:
     if run.live:
         return "Snakemake runs here."
     if next_jobs is None:
         return "Snakemake does not run here."
     if isinstance(next_jobs, str):
         return next_jobs
+    given = f"--config {' '.join(pairs)}" if pairs else "config/config.yaml as it is"
     if not next_jobs:
-        return "With config/config.yaml as it is, a rerun has nothing to do."
+        return f"With {given}, a rerun has nothing to do."
     parts = ", ".join(f"{count} {rule}" for rule, count in next_jobs.items())
-    return f"With config/config.yaml as it is, a rerun would start {sum(next_jobs.values())} jobs: {parts}"
+    return f"With {given}, a rerun would start {sum(next_jobs.values())} jobs: {parts}"

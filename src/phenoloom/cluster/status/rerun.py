@@ -11,10 +11,16 @@ from pathlib import Path
 PLAN_S = 600.0
 
 
-def rerun(folder: Path, studies: Sequence[str]) -> dict[str, int] | str:
-    """Return the number of jobs by rule, or a sentence why it is not known."""
+def rerun(folder: Path, studies: Sequence[str], pairs: Sequence[str] = ()) -> dict[str, int] | str:
+    """Return the number of jobs by rule, or a sentence why it is not known.
+
+    Args:
+        folder: where Snakemake runs.
+        studies: names of the studies.
+        pairs: `KEY=VALUE` texts that replace keys of config.yaml.
+    """
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--nolock"]
-    command += ["--config", f"studies=[{','.join(studies)}]"]
+    command += ["--config", *pairs, f"studies=[{','.join(studies)}]"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PLAN_S, check=False)
     except subprocess.TimeoutExpired:

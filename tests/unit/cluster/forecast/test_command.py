@@ -15,7 +15,8 @@ def test_the_command_prints_the_table_and_the_same_numbers_as_json(
 ) -> None:
     shutil.copytree(CONFIG, tmp_path / "config")
     path = table(tmp_path, "a\t2\t10\t60000000000\t500", "b\t1\t5\t1000\t10", header=HEADER + "\tobjects")
-    asked = ["forecast", str(path), "--config", str(tmp_path / "config"), "--results", str(tmp_path), "--folds", "3"]
+    asked = ["forecast", str(path), "--folds", "3"]
+    asked += ["--config-dir", str(tmp_path / "config"), "--config", f"results={tmp_path}"]
     assert main(asked) == 0
     text = capsys.readouterr().out
     assert main([*asked, "--json"]) == 0
@@ -43,5 +44,5 @@ def test_the_command_prints_the_table_and_the_same_numbers_as_json(
 def test_bad_options_are_refused_with_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str], sentence: str
 ) -> None:
-    assert main(["forecast", str(table(tmp_path, "a\t1\t2\t3")), "--config", str(CONFIG), *option]) == 1
+    assert main(["forecast", str(table(tmp_path, "a\t1\t2\t3")), "--config-dir", str(CONFIG), *option]) == 1
     assert sentence in capsys.readouterr().err

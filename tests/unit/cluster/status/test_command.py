@@ -24,9 +24,9 @@ def test_the_command_counts_a_finished_study_and_asks_nothing_of_snakemake(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(results.parent)
-    assert status(["demo"], CONFIG, planned=False, as_json=False)
+    assert status(["demo"], [], CONFIG, planned=False, as_json=False)
     assert "total          48/48" in capsys.readouterr().out
     (results / "demo" / "tiles/0000.json").unlink()
     write(results / "logs/demo/convert/0000.log", "phenoloom convert: the disk is on fire\n")
-    assert not status(["demo"], CONFIG, planned=False, as_json=True)
+    assert not status(["demo"], [], CONFIG, planned=False, as_json=True)
     assert '"done": 1' in capsys.readouterr().out

@@ -1,0 +1,73 @@
+"""What the sheet says: images found and left out, and rows of the table without an image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..artifacts.manifest import Quarantine
+from .subject import Finding, Subject, counted, listed
+
+_VARYING = re.compile(r"b'[^']*'|b\"[^\"]*\"|\d+")
+
+MOST_REASONS = 5
+"""Reasons of quarantine that are told apart; the others are counted together."""
+
+
+def files(subject: Subject) -> Finding:
+    """Say how many images there are, on how many plates and in how many wells, and which are left out and why."""
+    facts = subject.manifest
+    noun = "outline" if subject.study.source.outlines else "image"
+    counts = {noun: facts["found"]["images"], "plate": facts["plates"], "well": facts["wells"]}
+    counts["shard"] = len(facts["shards"])
+    lines = [", ".join(counted(number, what) for what, number in counts.items() if number)]
+    if subject.quarantine:
+        lines += [f"left out: {counted(len(subject.quarantine), noun)}", *reasons(subject.quarantine)]
+    return Finding("files", lines)
+
+
+def reasons(quarantine: Quarantine) -> list[str]:
+    """Return a line for each kind of reason, the most frequent first, with examples."""
+    alike: dict[str, Quarantine] = {}
+    for row in quarantine:
+        alike.setdefault(_kind(row), []).append(row)
+    ordered = sorted(alike.values(), key=lambda rows: -len(rows))
+    lines = [
+        f"  {len(rows):,} x {rows[0]['reason']} ({listed([row['image_id'] for row in rows])})"
+        for rows in ordered[:MOST_REASONS]
+    ]
+    if rest := ordered[MOST_REASONS:]:
+        lines.append(f"  {sum(map(len, rest)):,} x {len(rest)} other reasons")
+    return lines
+
+
+def _kind(row: Mapping[str, str]) -> str:
+    """Return a reason without names of files, bytes and numbers, which differ from image to image."""
+    reason = row["reason"]
+    for file in row["file"].split("; "):
+        reason = reason.replace(file, "").replace(PurePosixPath(file).name, "") if file else reason
+    return _VARYING.sub("", reason)
+
+
+def table(subject: Subject) -> Finding:
+    """Say which rows of the study's table found an image, and which images have no row."""
+    facts, noun = subject.manifest, "outline" if subject.study.source.outlines else "image"
+    total = facts["expected"]["table_rows"]
+    if not total:
+        return Finding("table")
+    rows, images = facts["table_rows_without_image"], facts["images_without_table_row"]
+    lines = [f"{total - rows['count']:,} of {counted(total, 'row')} belong to an {noun}"]
+    if rows["count"]:
+        lines.append(f"{counted(rows['count'], 'row')} without an {noun}: {_examples(rows)}")
+    if images["count"]:
+        lines.append(
+            f"{counted(images['count'], noun)} without a row, so without what the table says: {_examples(images)}"
+        )
+    return Finding("table", lines)
+
+
+def _examples(some: Mapping[str, Any]) -> str:
+    shown = [repr(name) for name in some["examples"][:3]]
+    return ", ".join(shown) + (", ..." if some["count"] > len(shown) else "")

@@ -1,0 +1,184 @@
+"""Read a few images as the steps would: pixels, objects, tiles and contours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..artifacts.manifest import Quarantine
+from ..core.errors import ImageError
+from ..images.objects import LeftOut, objects
+from ..shapes.contours import ContourPolicy, accepted
+from ..shapes.sources import OutlineSource, outline_source
+from ..tiles.tiler import Conversion
+from .files import reasons
+from .sample import MORE, MOST, MOST_BYTES, kinds, spread_over
+from .subject import Finding, Subject, counted, listed
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen in one image.
+
+    Attributes:
+        image: Its id.
+        files: Its files.
+        reason: Why it cannot be used; empty where it can.
+        pixels: Type, channels and size of its pixels, in words.
+        objects: Objects in its masks; None where the study has none.
+        kept: Tiles, or contours of a study without tiles.
+        left_out: Counts of objects and tiles that are left out, by reason.
+    """
+
+    image: str
+    files: list[str]
+    reason: str = ""
+    pixels: str = ""
+    objects: int | None = None
+    kept: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+Look = Callable[[int], Seen]
+"""Reads the image in a row of the sheet."""
+
+
+def images(subject: Subject) -> Finding:
+    """Read images of every kind with their masks, and say what is in them and how many cannot be used."""
+    look = _look(subject)
+    if look is None or subject.table.num_rows == 0:
+        return Finding("images")
+    kind, sizes = kinds(subject.table), subject.table["bytes"].to_numpy()
+    small = np.flatnonzero(sizes <= MOST_BYTES)
+    seen = {row: look(row) for row in _first_of_all(small, kind)}
+    doubtful = {int(kind[row]) for row, one in seen.items() if one.reason}
+    rest = np.array([row for row in small.tolist() if row not in seen and kind[row] in doubtful], np.int64)
+    seen |= {row: look(row) for row in rest[spread_over(kind[rest], MORE)].tolist()} if len(rest) else {}
+    lines = _lines(seen, subject)
+    if large := len(sizes) - len(small):
+        lines.append(f"{counted(large, 'image')} of more than {MOST_BYTES >> 20} MB not read; conversion reads all")
+    return Finding("images", lines, [*_too_many(seen, kind, subject), *_nothing(seen, subject)])
+
+
+def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64]) -> list[int]:
+    """Return the rows to read; the first of the sheet leads, since it decides the type of pixels for all."""
+    found = small[spread_over(kind[small], MOST)].tolist()
+    return list(dict.fromkeys([*small[:1].tolist(), *found]))[:MOST]
+
+
+def _look(subject: Subject) -> Look | None:
+    rows = subject.table
+    if subject.study.tiles:
+        return _looks_at_pixels(Conversion.of(subject.settings.convert()), rows)
+    settings = subject.settings.contours() if subject.study.shapes else None
+    if settings is None or settings.source != "masks":
+        return None
+    source = outline_source(settings.source, None, settings.root, settings.masks, settings.outlines)
+    return _looks_at_masks(source, ContourPolicy.of(settings), rows)
+
+
+def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
+    """Return what reads images and their masks; all must have the pixel type of the first that can be read."""
+    known: list[np.dtype[Any]] = []
+
+    def look(number: int) -> Seen:
+        row = rows.slice(number, 1).to_pylist()[0]
+        seen = Seen(row["image_id"], row["files"])
+        try:
+            image = conversion.read(row, known[0] if known else None)
+            known.append(image.dtype)
+            channels, height, width = image.shape
+            seen.pixels = f"{image.dtype.name}, {counted(channels, 'channel')}, {height} x {width} px"
+            labels = conversion.labels(row, image)
+            seen.objects = None if labels is None else len(objects(labels))
+            seen.kept = len(conversion.windows(image, labels, seen.left_out))
+        except ImageError as error:
+            seen.reason = str(error)
+        return seen
+
+    return look
+
+
+def _looks_at_masks(source: OutlineSource, policy: ContourPolicy, rows: pa.Table) -> Look:
+    """Return what reads the mask files of a study without tiles, and traces their objects."""
+
+    def look(number: int) -> Seen:
+        row = rows.slice(number, 1)
+        seen = Seen(row["image_id"][0].as_py(), [row["mask"][0].as_py() or ""], pixels="masks", objects=0)
+        for batch in source.batches(row, 1)[1]:
+            seen.objects = len(batch.polygons) + batch.rejected[LeftOut.TOO_SMALL]
+            contours, _ = accepted(policy, batch, batch.rejected)
+            seen.kept += len(contours)
+            seen.left_out += batch.rejected
+            seen.reason = "; ".join(one["reason"] for one in batch.quarantine)
+        return seen
+
+    return look
+
+
+def _lines(seen: dict[int, Seen], subject: Subject) -> list[str]:
+    noun = "tile" if subject.study.tiles else "contour"
+    used = [one for one in seen.values() if not one.reason]
+    lines = [f"{len(seen):,} of {counted(subject.table.num_rows, 'image')} read"]
+    for pixels in dict.fromkeys(one.pixels for one in used):
+        alike = [one for one in used if one.pixels == pixels]
+        lines.append(f"  {pixels}: {', '.join(_contents(alike, noun))} ({listed([one.image for one in alike])})")
+        left_out = sum((one.left_out for one in alike), Counter[str]())
+        lines += [f"    left out: {count:,} x {reason}" for reason, count in left_out.most_common()]
+    if unusable := _quarantine(seen):
+        lines += [f"{len(unusable):,} of those read cannot be used", *reasons(unusable)]
+    return lines
+
+
+def _contents(alike: list[Seen], noun: str) -> list[str]:
+    found = sum(one.objects or 0 for one in alike)
+    objects_found = [counted(found, "object")] if any(one.objects is not None for one in alike) else []
+    return [counted(len(alike), "image"), *objects_found, counted(sum(one.kept for one in alike), noun)]
+
+
+def _quarantine(seen: dict[int, Seen]) -> Quarantine:
+    return [
+        {"image_id": one.image, "file": "; ".join(one.files), "reason": one.reason}
+        for one in seen.values()
+        if one.reason
+    ]
+
+
+def _too_many(seen: dict[int, Seen], kind: NDArray[np.int64], subject: Subject) -> list[str]:
+    """Return the sentence that a shard would have too many images in quarantine, from the share of each kind."""
+    limit = subject.study.max_rejected_fraction
+    read = np.bincount(kind[list(seen)], minlength=kind.max() + 1)
+    failed = np.bincount([kind[row] for row, one in seen.items() if one.reason], minlength=kind.max() + 1)
+    rate = np.divide(failed, read, out=np.zeros(len(read)), where=read > 0)
+    shards, of = np.unique(subject.table["shard"].to_numpy(zero_copy_only=False), return_inverse=True)
+    share = np.bincount(of, rate[kind]) / np.bincount(of)
+    worst = int(share.argmax())
+    if not share[worst] > limit:
+        return []
+    exact = "" if len(seen) == subject.table.num_rows else "about "
+    first = next(one for one in seen.values() if one.reason)
+    return [
+        f"{exact}{share[worst]:.0%} of the images of shard {shards[worst]} cannot be used, more than "
+        f"max_rejected_fraction = {limit:g} allows; the first of them: {first.image}: {first.reason}. Repair or leave "
+        "out the files, correct what the reason names, or raise max_rejected_fraction"
+    ]
+
+
+def _nothing(seen: dict[int, Seen], subject: Subject) -> list[str]:
+    """Return the sentence that images which can be read give nothing to work on."""
+    used = [one for one in seen.values() if not one.reason]
+    if not used or any(one.kept for one in used):
+        return []
+    noun, keys = ("tile", "source.masks and tiles") if subject.study.tiles else ("contour", "source.masks and shapes")
+    left_out = sum((one.left_out for one in used), Counter[str]())
+    why = ", ".join(f"{count:,} x {reason}" for reason, count in left_out.most_common())
+    return [
+        f"none of {counted(len(used), 'image')} that can be read gives a {noun} ({why or 'nothing is left out'}), so "
+        f"the study would be empty; correct {keys}"
+    ]

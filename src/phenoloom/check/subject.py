@@ -1,0 +1,75 @@
+"""What a check is told about a study, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..artifacts.manifest import Quarantine
+from ..config import RuleSettings
+from ..config.study import Study
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A study whose sheet was made.
+
+    Attributes:
+        name: Its name.
+        settings: The settings of its rules.
+        sheet: Its sheet, in a temporary folder.
+        manifest: The manifest of the sheet.
+    """
+
+    name: str
+    settings: RuleSettings
+    sheet: Path
+    manifest: dict[str, Any]
+
+    @property
+    def study(self) -> Study:
+        """Return the study file."""
+        return self.settings.study
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Return the images that the sheet leaves out."""
+        rows: Quarantine = self.manifest["quarantine"]
+        return rows
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows of the sheet."""
+        return pq.read_table(self.sheet)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        topic: Word that its lines begin with.
+        lines: What is as it should be, or what should be known; a line that begins with a space belongs to the one
+            before.
+        problems: Why the study would not get through; each a sentence with what to do.
+    """
+
+    topic: str
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 image", "1,400 images", "2 classes"."""
+    return f"{number:,} {noun if number == 1 else noun + ('es' if noun.endswith('s') else 's')}"
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
