@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
 from ..config.source import Source
@@ -162,9 +163,9 @@ def _from_files(
         image.fields = {name: text for name, text in image.fields.items() if kept.get(name) == text}
         channel = _channel(names, fields[CHANNEL], path) if channelled else ""
         if place is None:
-            _add(image, channel, path)
+            _add(image, channel, path, partial(_advice, source, fields))
         else:
-            _add_plane(image, (*place, channel), path)
+            _add_plane(image, (*place, channel), path, partial(_advice, source, fields))
     return list(images.values())
 
 
@@ -184,11 +185,11 @@ def _plane(source: Source, fields: dict[str, str]) -> tuple[tuple[str, str] | No
     return ((texts["t"], texts["z"]) if projected else None), suffix
 
 
-def _add_plane(image: Image, place: tuple[str, str, str], path: str) -> None:
+def _add_plane(image: Image, place: tuple[str, str, str], path: str, advice: Callable[[], str]) -> None:
     if place in image.stack:
         raise PhenoloomError(
             f"Two files are one plane of image {image.image_id!r}: {image.stack[place]!r} and {path!r}; add the field "
-            "that distinguishes them to the pattern, or narrow it"
+            f"that distinguishes them to the pattern, or narrow it{advice()}"
         )
     image.stack[place] = path
     image.files.setdefault(place[2], path)
@@ -234,15 +235,31 @@ def _channel(names: dict[str, str], text: str, path: str) -> str:
     return names[text]
 
 
-def _add(image: Image, channel: str, path: str) -> None:
+def _add(image: Image, channel: str, path: str, advice: Callable[[], str]) -> None:
     if channel in image.files:
         what = f"channel {channel!r} of image" if channel else "image"
         raise PhenoloomError(
             f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that "
-            "distinguishes them to the pattern, or narrow it; call it `{z}` for focal planes, `{t}` for time points, "
-            "and say in `source.planes` what becomes of them"
+            f"distinguishes them to the pattern, or narrow it{advice()}"
         )
     image.files[channel] = path
+
+
+def _advice(source: Source, fields: Mapping[str, str]) -> str:
+    """Return what to do if the files are planes, as far as it is not done yet."""
+    names = {"z": "focal planes", "t": "time points"}
+    unsaid = {axis: name for axis, name in names.items() if not (source.planes and getattr(source.planes, axis))}
+
+    def say(axes: Iterable[str]) -> str:
+        return "say " + " and ".join(f"in `source.planes.{axis}` what becomes of {names[axis]}" for axis in axes)
+
+    if named := [axis for axis in unsaid if axis in fields]:
+        return f"; {say(named)}"
+    if not (absent := [axis for axis in names if axis not in fields]):
+        return ""
+    call = ", ".join(f"`{{{axis}}}` for {names[axis]}" for axis in absent)
+    left = [axis for axis in absent if axis in unsaid]
+    return f"; call it {call}" + (f", and {say(left)}" if left else "")
 
 
 def _refuse_disagreement(image: Image, fields: dict[str, str], needed: frozenset[str], path: str) -> None:

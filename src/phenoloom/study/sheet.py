@@ -91,7 +91,7 @@ def make_sheet(
     annotations, rows = _outline_rows(source, source.outlines, root) if source.outlines else _image_rows(source, root)
     total = len(rows.used) + len(rows.quarantine)
     refuse_too_many(rows.quarantine, total, max_rejected_fraction, f"The sheet of {source.root}")
-    _refuse_strangers(annotations, rows, total)
+    _refuse_strangers(source, annotations, rows, total)
     _refuse_two_spellings(rows.used)
     rows.used.sort(key=lambda row: natural(row["image_id"]))
     columns = {name: [row[name] for row in rows.used] for name in ("plate", "well", "bytes")}
@@ -244,12 +244,18 @@ def _mask(image: Image, shared: list[str], masks: dict[tuple[str, ...], str], ro
     return mask
 
 
-def _refuse_strangers(annotations: Annotations, rows: Rows, total: int) -> None:
+def _refuse_strangers(source: Source, annotations: Annotations, rows: Rows, total: int) -> None:
     """Refuse a table in which no row fits an image: it is a wrong join, not a study without labels."""
     if annotations.rows and not rows.table_rows:
+        padded = source.table is not None and source.table.zero_pad
+        cure = (
+            "correct `table.join` or `table.zero_pad`"
+            if padded
+            else "correct `table.join`, or pad the ids with `table.zero_pad`"
+        )
         raise PhenoloomError(
             f"None of {total} images has a row in the table: the images are for example {rows.unannotated[0]!r}, the "
-            f"table's first row is {annotations.key(0)!r}; correct `table.join`, or pad the ids with `table.zero_pad`"
+            f"table's first row is {annotations.key(0)!r}; {cure}"
         )
 
 

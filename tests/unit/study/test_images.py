@@ -39,6 +39,31 @@ def test_an_image_without_fields_is_called_after_its_file(tmp_path: Path) -> Non
     assert (image.image_id, image.files) == ("a/b.c", {"": "a/b.c.tif"})
 
 
+CALL = "; call it `{z}` for focal planes, `{t}` for time points"
+Z, T = "in `source.planes.z` what becomes of focal planes", "in `source.planes.t` what becomes of time points"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "planes", "advice"),
+    [
+        ("{well}_{x}.tif", None, f"{CALL}, and say {Z} and {T}"),
+        ("{well}_{x}.tif", {"z": "max"}, f"{CALL}, and say {T}"),
+        ("{well}_{x}.tif", {"z": "max", "t": "max"}, CALL),
+        ("{well}_{z}.tif", None, f"; say {Z}"),
+        ("{well}_{z}.tif", {"t": "max"}, f"; say {Z}"),
+        ("{well}_{t}{x}.tif", {"t": "all"}, f"; call it `{{z}}` for focal planes, and say {Z}"),
+        ("{well}_{t}{z}{x}.tif", {"t": "all", "z": "max"}, ""),
+    ],
+)
+def test_files_of_one_image_are_refused_with_advice_that_is_not_followed_yet(
+    tmp_path: Path, pattern: str, planes: dict[str, str] | None, advice: str
+) -> None:
+    names = ("A1_11p.tif", "A1_11q.tif")
+    with pytest.raises(PhenoloomError) as error:
+        found_images(tmp_path, *names, files=pattern, channels=["DNA"], planes=planes)
+    assert str(error.value).endswith(f"or narrow it{advice}")
+
+
 def test_planes_are_distinguished_by_their_fields(tmp_path: Path) -> None:
     files = ("A1_z1.tif", "A1_z2.tif")
     source = {"files": "{well}_z{z}.tif", "channels": ["DNA"]}

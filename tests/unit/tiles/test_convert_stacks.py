@@ -131,9 +131,14 @@ def test_a_stack_with_a_missing_plane_is_quarantined_with_its_name(planes_on_dis
 
 def test_planes_in_files_without_a_policy_are_refused(planes_on_disk: tuple[Path, np.ndarray]) -> None:
     folder, _ = planes_on_disk
-    with pytest.raises(PhenoloomError, match=r"call it `\{z\}` for focal planes.*say in `source.planes`"):
+    said = (
+        r"say in `source.planes.z` what becomes of focal planes and in `source.planes.t` what becomes of time points$"
+    )
+    with pytest.raises(PhenoloomError, match=said):
         sheet_of(folder, None, PATTERN)
-    with pytest.raises(PhenoloomError, match="Two files are one plane"):
+    with pytest.raises(
+        PhenoloomError, match=r"Two files are one plane.*; say in `source.planes.t` what becomes of time"
+    ):
         sheet_of(folder, {"z": "max"}, PATTERN)
 
 
