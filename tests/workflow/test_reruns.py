@@ -172,7 +172,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "report.sample_tiles": (3, REPORT),
     "report.map_points": (201, {"collect"} | REPORT),
 }
-NOT_SIMULATED = {"outlines"}  # a simulated study has images
+NOT_SIMULATED = {"outlines", "objects", "points"}  # a simulated study has images, labelled well by well
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -42,6 +42,31 @@ rule sheet:
         "phenoloom sheet --settings {params.settings:q} --sheet {output.sheet:q} --output {output.manifest:q} 2> {log:q}"
 
 
+rule objects:
+    input:
+        unpack(inputs_of("objects")),
+    output:
+        table=FOLDER.objects,
+        manifest=FOLDER.objects_manifest,
+    log:
+        log_of("objects"),
+    benchmark:
+        benchmark_of("objects")
+    group:
+        "prepare"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(1500, per_mb=20),
+        runtime=preparation_time(60),
+    params:
+        settings=settings_of("objects"),
+        sheet=SHEET,
+    shell:
+        "phenoloom objects --settings {params.settings:q} --sheet {params.sheet:q} --table {output.table:q} "
+        "--output {output.manifest:q} 2> {log:q}"
+
+
 rule index:
     input:
         unpack(inputs_of("index", "sheet")),
@@ -62,6 +87,8 @@ rule index:
         runtime=preparation_time(60),
     params:
         settings=settings_of("index"),
+        objects=input_options_of("index"),
     shell:
-        "phenoloom index --settings {params.settings:q} --sheet {input.sheet:q} --shards {input.shards:q} "
+        "phenoloom index --settings {params.settings:q} --sheet {input.sheet:q} {params.objects:q} "
+        "--shards {input.shards:q} "
         "--index {output.index:q} --quarantine {output.quarantine:q} --output {output.manifest:q} 2> {log:q}"

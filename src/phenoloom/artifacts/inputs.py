@@ -52,6 +52,8 @@ class Inputs:
         files = self.of(rule, wildcards)
         if rule == "contours":
             return [text for path in files.get("tiles", []) for text in ("--tiles", str(path))]
+        if rule == "index":
+            return [text for path in files.get("objects", []) for text in ("--objects", str(path))]
         if rule not in {"embed", "transfer_embed"}:
             return []
         options: list[str] = []
@@ -85,6 +87,14 @@ class Inputs:
         tracked = [source.table and source.table.path, source.listing, source.outlines and source.outlines.path]
         return {"raw": [root / path for path in tracked if path]}
 
+    def objects(self) -> Files:
+        """Wait for the sheet, and for the table of objects or points."""
+        source = self._study.source
+        table, raw = source.object_rows, [self.folder.simulation]
+        if table and not source.simulate:
+            raw = [Path(self.settings.objects().root) / table.path]
+        return {"sheet": [self.folder.sheet_manifest], "raw": raw}
+
     def convert(self, shard: str) -> Files:
         """Wait for the sheet, which says which images a shard has."""
         return {"sheet": [self.folder.sheet_manifest]}
@@ -109,6 +119,7 @@ class Inputs:
         return {
             "sheet": [self.folder.sheet],
             "manifest": [self.folder.sheet_manifest],
+            **self._objects(),
             "shards": self._manifests(stores),
         }
 
@@ -233,6 +244,9 @@ class Inputs:
             tested = transferred(study, self.settings.studies[source])
             paths += [folder.transfer(source).scores(name) for name in tested]
         return {"results": paths}
+
+    def _objects(self) -> Files:
+        return {"objects": [self.folder.objects_manifest]} if self._study.source.object_rows else {}
 
     def _view(self, representation: str) -> str:
         return view_of(self._study.representations[representation], self._study, self.settings.config_dir)

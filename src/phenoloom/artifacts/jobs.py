@@ -15,6 +15,7 @@ from .inputs import Inputs, shards_of
 OUTPUTS: Mapping[str, Callable[..., Sequence[Path]]] = {
     "simulate": lambda folder: [folder.simulation],
     "sheet": lambda folder: [folder.sheet, folder.sheet_manifest],
+    "objects": lambda folder: [folder.objects, folder.objects_manifest],
     "convert": lambda folder, shard: [folder.tiles.manifest(shard), folder.tiles.table(shard)],
     "contours": lambda folder, shard: [folder.shapes.manifest(shard), folder.shapes.table(shard)],
     "distances": lambda folder, shard: [folder.distances.manifest(shard)],
@@ -102,6 +103,8 @@ def _wildcards(settings: RuleSettings) -> _Wildcards:
     if study.source.simulate:
         yield "simulate", {}
     yield "sheet", {}
+    if study.source.object_rows:
+        yield "objects", {}
     yield from _of_shards(settings)
     yield "index", {}
     yield "folds", {}

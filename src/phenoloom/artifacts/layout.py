@@ -185,6 +185,7 @@ class StudyFolder:
         results: folder of all studies.
         simulation: manifest of simulated raw images.
         sheet, sheet_manifest: table of images.
+        objects, objects_manifest: labels, groups and places of objects, for a study that has a table of them.
         index, index_manifest: table of all tiles or contours.
         quarantine: table of images that could not be used, with reasons.
         folds, folds_manifest: table of the split.
@@ -205,6 +206,7 @@ class StudyFolder:
         self.results = ResultsFolder(path.parent)
         self.simulation = path / "raw" / "simulate.json"
         self.sheet, self.sheet_manifest = path / "sheet.parquet", path / "sheet.json"
+        self.objects, self.objects_manifest = path / "objects.parquet", path / "objects.json"
         self.index, self.index_manifest = path / "index.parquet", path / "index.json"
         self.quarantine = path / "quarantine.tsv"
         self.folds, self.folds_manifest = path / "folds.parquet", path / "folds.json"

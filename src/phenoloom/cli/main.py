@@ -19,6 +19,7 @@ from .command import Command
 COMMANDS: tuple[Command, ...] = (
     study.simulate,
     study.sheet,
+    study.objects,
     study.convert,
     study.index,
     shapes.contours,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .command import CONFIG, CONFIG_DIR, SHARD, THREADS, Argument, command, path, paths, rule, scratch
+from .command import CONFIG, CONFIG_DIR, SHARD, THREADS, Argument, command, optional_path, path, paths, rule, scratch
 
 
 @rule(path("--folder"))
@@ -55,18 +55,34 @@ def convert(a: argparse.Namespace) -> None:
 
 @rule(
     path("--sheet"),
+    path("--table"),
+)
+def objects(a: argparse.Namespace) -> None:
+    """Find the images of the rows of a table of objects or points."""
+    from ..artifacts.provenance import Provenance
+    from ..config.rule_settings import ObjectsSettings
+    from ..study.objects import make_objects
+
+    settings = ObjectsSettings.parse(a.settings)
+    source = settings.source.model_copy(update={"root": settings.root})
+    make_objects(source, a.sheet, a.table, a.output, Provenance.of(settings))
+
+
+@rule(
+    path("--sheet"),
     path("--index"),
     path("--quarantine"),
+    optional_path("--objects"),
     paths("--shards"),
 )
 def index(a: argparse.Namespace) -> None:
     """Join all shards into the study's index and quarantine table."""
     from ..artifacts.provenance import Provenance
     from ..config.rule_settings import IndexSettings
-    from ..study.index import make_index
+    from ..study.index import IndexFiles, make_index
 
     made_by = Provenance.of(IndexSettings.parse(a.settings))
-    make_index(a.sheet, a.shards, a.index, a.quarantine, a.output, made_by)
+    make_index(a.sheet, a.shards, IndexFiles(a.index, a.quarantine, a.output), made_by, a.objects)
 
 
 @command(

@@ -31,6 +31,7 @@ MOST_BYTES = 100_000
 ALGORITHM: Mapping[str, int] = {
     "simulate": 1,
     "sheet": 1,
+    "objects": 1,
     "convert": 1,
     "index": 1,
     "contours": 1,
@@ -95,6 +96,13 @@ class SheetSettings(Settings):
     source: Source
     shards: int
     max_rejected_fraction: float
+
+
+class ObjectsSettings(Settings):
+    """Settings of `objects`: the table with a row for each object, and how its rows find their images."""
+
+    root: str
+    source: Source
 
 
 class ConvertSettings(Settings):

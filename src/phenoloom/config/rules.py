@@ -22,6 +22,7 @@ from .rule_settings import (
     EmbedSettings,
     FoldsSettings,
     IndexSettings,
+    ObjectsSettings,
     OverviewSettings,
     PretrainSettings,
     ReportSettings,
@@ -32,7 +33,7 @@ from .rule_settings import (
     TuneSettings,
 )
 from .run import Config
-from .source import Masks
+from .source import Masks, Source
 from .study import Study
 from .training import Balance
 from .transfer import not_transferred, transferred
@@ -104,17 +105,10 @@ class RuleSettings:
 
     def sheet(self) -> SheetSettings:
         """Return the settings of `sheet`."""
-        # The sheet depends neither on the meaning of a mask nor on the content of a simulation.
-        masks, source_planes = self.study.source.masks, self.study.source.planes
-        source = self.study.source.model_copy(
-            update={
-                "root": ".",
-                "simulate": None,
-                "pixel_size_um": None,
-                "planes": source_planes and source_planes.as_the_sheet_sees(),
-                "masks": Masks(files=masks.files) if masks and masks.files else None,
-            }
-        )
+        source = self._source_of_files().model_copy(update={"objects": None, "points": None})
+        if self.study.source.labels_objects:
+            # Labels of images are then replaced, so a renamed class does not change the sheet.
+            source = source.model_copy(update={"classes": {}, "label_separator": None})
         return SheetSettings(
             **self._common("sheet"),
             root=self._root(),
@@ -122,6 +116,29 @@ class RuleSettings:
             shards=self.study.shards,
             max_rejected_fraction=self.study.max_rejected_fraction,
         )
+
+    def _source_of_files(self) -> Source:
+        """Return the raw data without the meaning of a mask and the content of a simulation."""
+        masks, planes = self.study.source.masks, self.study.source.planes
+        return self.study.source.model_copy(
+            update={
+                "root": ".",
+                "simulate": None,
+                "pixel_size_um": None,
+                "planes": planes and planes.as_the_sheet_sees(),
+                "masks": Masks(files=masks.files) if masks and masks.files else None,
+            }
+        )
+
+    def objects(self) -> ObjectsSettings:
+        """Return the settings of `objects`, for a study with a table of objects or of points."""
+        self._section("objects", "source.objects", self.study.source.object_rows)
+        source = self._source_of_files()
+        if source.masks is None and source.objects is not None:
+            source = source.model_copy(update={"masks": Masks()})
+        if not source.labels_objects:
+            source = source.model_copy(update={"classes": {}, "label_separator": None})
+        return ObjectsSettings(**self._common("objects"), root=self._root(), source=source)
 
     def convert(self) -> ConvertSettings:
         """Return the settings of `convert`, for a study with tiles."""

@@ -75,6 +75,67 @@ class Outlines(Section):
     y: str = Field("y", description="column with y in px, for `format: table`")
 
 
+class ObjectRows(Section):
+    """A table with a row for each object."""
+
+    path: PathText = Field(description="path of the table (CSV or TSV, also `.gz`, or Parquet), relative to `root`")
+    header: list[str] | None = Field(None, description="column names, for a table without a header")
+    join: dict[str, str] = Field(
+        min_length=1,
+        description="what names the image -> column of the table: fields of the file pattern, `plate`, `well` and "
+        "`field`, or `image` for a column with the image's id, path or file name",
+    )
+    zero_pad: dict[str, int] = Field(
+        default_factory=dict, description="column -> width that its ids are padded to with leading zeros before joining"
+    )
+    object: str | None = Field(None, description="column with the number of the object")
+    x: str | None = Field(None, description="column with x in px, from the left; 0 is the centre of the first pixel")
+    y: str | None = Field(None, description="column with y in px, from the top; 0 is the centre of the first pixel")
+    label: str | None = Field(None, description="column with the label of the object; none: it has that of its image")
+    group: str | None = Field(None, description="column with the group of the object; none: it has that of its image")
+
+    @property
+    def by_point(self) -> bool:
+        """Return whether objects are found by points in them, not by numbers."""
+        return False
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns of the table that are used, each once."""
+        named = [self.object, self.x, self.y, self.label, self.group]
+        return list(dict.fromkeys([*self.join.values(), *(name for name in named if name is not None)]))
+
+
+class ObjectLabels(ObjectRows):
+    """Labels and groups of objects: a row for each object, found by its number in the mask or by a point in it."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> ObjectLabels:
+        if (self.x is None) != (self.y is None) or (self.object is None) == (self.x is None):
+            raise ValueError(
+                "name either the column with the number of the object in the mask (`object`) or the columns with a "
+                "point in the object (`x` and `y`)"
+            )
+        if self.label is None and self.group is None:
+            raise ValueError("name the column with labels of objects (`label`), the one with groups (`group`), or both")
+        return self
+
+    @property
+    def by_point(self) -> bool:
+        """Return whether objects are found by points in them, not by numbers."""
+        return self.x is not None
+
+
+class Points(ObjectRows):
+    """Objects as points, where there are no masks: a row for each; the window of a tile is centred on it."""
+
+    @model_validator(mode="after")
+    def _placed(self) -> Points:
+        if self.x is None or self.y is None:
+            raise ValueError("name the columns with the coordinates of the points (`x` and `y`)")
+        return self
+
+
 class Source(Section):
     """Raw data: where it is and how to read it."""
 
@@ -99,6 +160,10 @@ class Source(Section):
     )
     masks: Masks | None = Field(None, description="objects")
     outlines: Outlines | None = Field(None, description="outlines as points, for studies without images")
+    objects: ObjectLabels | None = Field(
+        None, description="labels and groups of objects, in place of those of their images"
+    )
+    points: Points | None = Field(None, description="objects as points, where there are no masks")
     label_separator: str | None = Field(
         None, description="separator between labels in one cell of the table, for several labels a unit"
     )
@@ -119,4 +184,48 @@ class Source(Section):
                 raise ValueError("`files` names columns of a table, so `table` must be given")
             if list(self.files) != list(self.channels):
                 raise ValueError("`files` and `channels` must name the same channels in the same order")
+        return self
+
+    @property
+    def object_rows(self) -> ObjectLabels | Points | None:
+        """Return the table with a row for each object, if there is one."""
+        return self.objects or self.points
+
+    @property
+    def labels_objects(self) -> bool:
+        """Return whether labels are those of objects, so that those of images are not used."""
+        return self.object_rows is not None and self.object_rows.label is not None
+
+    @model_validator(mode="after")
+    def _rows_have_objects(self) -> Source:
+        if self.object_rows is None:
+            return self
+        if self.outlines is not None:
+            raise ValueError(
+                "an outline is an object with an id, so its label comes from `table` with `join: {object: <column with "
+                "the id>}`; leave out `objects` and `points`"
+            )
+        if self.points is not None:
+            if self.objects is not None or self.masks is not None:
+                raise ValueError(
+                    "`points` are objects where there are no masks; with `masks`, use `objects` with the columns `x` "
+                    "and `y` in place of `points`"
+                )
+            return self
+        if self.masks is None:
+            raise ValueError(
+                "`objects` labels objects, and there are none without `masks`; add `masks`, or use `points`, which "
+                "need none"
+            )
+        if self.objects is not None and self.objects.object is not None:
+            if self.masks.files is None:
+                raise ValueError(
+                    "`objects.object` is a number in a mask file, and objects from segmentation have no such numbers; "
+                    "name the columns of a point in each object (`x` and `y`), or give `masks.files`"
+                )
+            if self.masks.objects != "labels":
+                raise ValueError(
+                    f"`objects.object` is a value in a mask file, and with `masks.objects: {self.masks.objects}` an "
+                    "object is not the pixels of one value; name the columns of a point in each object (`x` and `y`)"
+                )
         return self

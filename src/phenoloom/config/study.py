@@ -132,7 +132,21 @@ class Study(Section):
             raise ValueError("`source.outlines` has no pixels, so `tiles` cannot be made from it; remove `tiles`")
         if self.tiles and not source.channels:
             raise ValueError("`source.channels` must name the channels of the images, for example [DNA, actin]")
-        if source.files and not source.masks and (self.shapes or (self.tiles and self.tiles.mode == "objects")):
+        if source.object_rows and self.tiles and self.tiles.mode == "grid":
+            section = "objects" if source.objects else "points"
+            raise ValueError(
+                f"`source.{section}` is a table of objects, and tiles of a grid show none; use `tiles.mode: objects`"
+            )
+        if source.points and self.shapes:
+            raise ValueError(
+                "`source.points` have no outlines, so there are no `shapes`; leave these out, or add masks"
+            )
+        if (
+            source.points is None
+            and source.files
+            and not source.masks
+            and (self.shapes or (self.tiles and self.tiles.mode == "objects"))
+        ):
             raise ValueError(
                 "`source.masks` must say where objects come from; `masks: {}` segments the first channel by threshold"
             )

@@ -28,7 +28,7 @@ from ..models.checkpoint import Card, read_card
 from ..shapes.contours import ContourPolicy, extract_contours
 from ..shapes.sources import outline_source
 from ..splits.split import NEW
-from ..study.index import make_index
+from ..study.index import IndexFiles, make_index
 from ..study.shards import shard_rows
 from ..study.sheet import make_sheet
 from ..tiles.convert import convert_shard
@@ -148,7 +148,7 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     # Rows are tiles where there are any, as in a study.
     rows = [path for path in (tiles, shapes) if path][:1]
     settings = IndexSettings(algorithm=ALGORITHM["index"], study=study)
-    make_index(sheet, rows, index, quarantine, manifest, Provenance.of(settings))
+    make_index(sheet, rows, IndexFiles(index, quarantine, manifest), Provenance.of(settings))
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
     return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)

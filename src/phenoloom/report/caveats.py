@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..config.rule_settings import ReportSettings
 from .numbers import amount, listing, percent, plus_minus, score, signed
+from .object_caveats import object_caveats
 from .results import Results
 from .scoreboard import DUMMY, MAIN_METRIC, SHUFFLED, Scoreboard, kind_of
 from .sections.training_sets import pixel_size_caveats, precision_caveats, supervision_caveats
@@ -115,6 +116,7 @@ def _of_data(results: Results) -> Iterator[str]:
         total = results.image_count
         share = f" of {total} ({percent(bad / total)})" if total else ""
         yield f"{amount(bad, 'image')}{share} could not be used and {'is' if bad == 1 else 'are'} in quarantine."
+    yield from object_caveats(results)
     yield from _of_plates(results.index)
 
 

@@ -145,6 +145,7 @@ class Results:
         """Manifests by step, in the order of the pipeline; one for each shard, or one for the whole step."""
         paths = {
             "sheet": [self.folder.sheet_manifest],
+            "objects": [self.folder.objects_manifest],
             "convert": self.folder.tiles.manifests(),
             "contours": self.folder.shapes.manifests(),
             "distances": self.folder.distances.manifests(),

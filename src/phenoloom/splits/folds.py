@@ -194,7 +194,7 @@ def _units(rows: pd.DataFrame, design: SplitDesign) -> pd.DataFrame:
         name = torn.min()
         found = sorted(" + ".join(sorted(label)) for label in labels.loc[labels["unit"] == name, "label"])
         raise PhenoloomError(
-            f"Unit {name!r} has conflicting labels ({', '.join(found[:3])}); a {design.unit} needs one label: "
+            f"Unit {name!r} has conflicting labels ({', '.join(found[:3])}); each {design.unit} needs one label: "
             "correct the table, or choose a smaller classify.unit"
         )
     units = distinct.set_index("unit").sort_index()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Literal
 
 import pandas as pd
@@ -78,12 +78,7 @@ class Annotations:
 
     def labels(self, text: str | None) -> list[str]:
         """Return the labels in one cell, renamed by `classes`; a class renamed to nothing is no label."""
-        if text is None:
-            return []
-        separator = self._source.label_separator
-        parts = [part.strip() for part in text.split(separator)] if separator else [text]
-        renamed = (self._source.classes.get(part, part) for part in parts)
-        return list(dict.fromkeys(name for name in renamed if name))
+        return labels_in(self._source, text) if text is not None else []
 
     def _take(self, table: pd.DataFrame, settings: Table) -> None:
         if table.empty:
@@ -102,7 +97,7 @@ class Annotations:
         for name, column in table.items():
             cells = column.astype(object).where(column.notna(), None)
             # A path is used as it is: outer spaces and the form of accents are part of a file's name.
-            self.columns[str(name)] = list(cells) if name in paths else [_clean(cell) for cell in cells]
+            self.columns[str(name)] = list(cells) if name in paths else [clean(cell) for cell in cells]
         for name, width in settings.zero_pad.items():
             self.columns[name] = [cell.zfill(width) if cell else cell for cell in self.columns[name]]
         self.rows = len(table)
@@ -155,18 +150,30 @@ class Annotations:
     def check_classes(self) -> None:
         """Refuse to rename a class that no label of the table has: it is misspelt."""
         kind, name = self.where.get("label", ("", ""))
-        if kind != "column":
-            return
-        separator = self._source.label_separator
-        cells = {cell for cell in self.columns[name] if cell}
-        found = {p.strip() for cell in cells for p in cell.split(separator)} if separator else cells
-        for wanted in self._source.classes:
-            if wanted not in found:
-                raise PhenoloomError(
-                    f"`classes` renames {wanted!r}, which the column {name!r} never holds; "
-                    f"{nearest(wanted, sorted(found))}"
-                )
+        if kind == "column":
+            refuse_unknown_classes(self._source, {cell for cell in self.columns[name] if cell}, name)
 
 
-def _clean(cell: str | None) -> str | None:
+def labels_in(source: Source, text: str) -> list[str]:
+    """Return the labels in one cell, each once, renamed by `classes`; a class renamed to nothing is no label."""
+    separator = source.label_separator
+    parts = [part.strip() for part in text.split(separator)] if separator else [text]
+    renamed = (source.classes.get(part, part) for part in parts)
+    return list(dict.fromkeys(name for name in renamed if name))
+
+
+def refuse_unknown_classes(source: Source, cells: Set[str], column: str) -> None:
+    """Refuse to rename a class that no cell of a column of labels has: it is misspelt."""
+    separator = source.label_separator
+    found = {part.strip() for cell in cells for part in cell.split(separator)} if separator else cells
+    for wanted in source.classes:
+        if wanted not in found:
+            raise PhenoloomError(
+                f"`classes` renames {wanted!r}, which the column {column!r} never holds; "
+                f"{nearest(wanted, sorted(found))}"
+            )
+
+
+def clean(cell: str | None) -> str | None:
+    """Return a cell without outer spaces and with accents in one form; None where nothing is left."""
     return unicodedata.normalize("NFC", cell.strip()) or None if cell is not None else None

@@ -21,6 +21,7 @@ from ..artifacts.manifest import Manifest, file_digest, read_manifest, write_man
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
+from .object_labels import LabelledObjects
 
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
 QUARANTINE = ("stage", "image_id", "file", "reason")
@@ -47,38 +48,53 @@ class Totals:
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class IndexFiles:
+    """The files that the step writes.
+
+    Attributes:
+        index: The rows of all shards.
+        quarantine: The images that cannot be used, with their reasons.
+        manifest: The manifest, written last.
+    """
+
+    index: Path
+    quarantine: Path
+    manifest: Path
+
+
 def make_index(
-    sheet: Path, shards: list[Path], index: Path, quarantine: Path, manifest: Path, made_by: Provenance
+    sheet: Path, shards: list[Path], files: IndexFiles, made_by: Provenance, objects: Path | None = None
 ) -> None:
     """Join the tables of all shards with the sheet; one shard is in memory at a time.
 
     Args:
         sheet: The sheet of the study, with its manifest beside it.
         shards: Manifests of `tiles/` or of `shapes/`, each with its Parquet table beside it.
-        index: Where the rows of all shards are written.
-        quarantine: Where the images that cannot be used are written, with their reasons.
-        manifest: Where the manifest is written, last.
+        files: What is written.
         made_by: Study and settings, for the manifest.
+        objects: Manifest of the table of objects, which lies beside it; None: the study has none.
 
     Raises:
         PhenoloomError: Shards disagree on channels, dtype or shape, a shard of the sheet is missing, an id occurs
-            twice, or no row is left.
+            twice, most rows of the table of objects belong to no object, or no row is left.
     """
-    manifest.unlink(missing_ok=True)
+    files.manifest.unlink(missing_ok=True)
     ordered = sorted(shards, key=lambda path: path.stem)
     manifests = [read_manifest(path) for path in ordered]
     stacked = {"stack"} & set(pq.read_schema(sheet).names)
     images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
     arrays = _merged_arrays(ordered, manifests)
-    totals = _write_rows(images, ordered, manifests, index)
+    labelled = LabelledObjects(objects) if objects else None
+    totals = _write_rows(images, ordered, manifests, labelled, files.index)
     sheet_manifest = read_manifest(sheet.with_suffix(".json"))
     rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
     lost = _quarantine_rows([sheet_manifest, *manifests])
-    write_atomically(quarantine, lambda file: file.write(_tsv(lost)))
+    write_atomically(files.quarantine, lambda file: file.write(_tsv(lost)))
     facts = {"channels": manifests[0]["channels"]} if "channels" in manifests[0] else {}
     write_manifest(
-        manifest,
+        files.manifest,
         Manifest(
             "index",
             made_by,
@@ -87,18 +103,21 @@ def make_index(
             rejected=rejected,
             quarantine=[{name: row[name] for name in QUARANTINE[1:]} for row in lost],
             arrays=arrays,
-            content=file_digest([index]),
+            content=file_digest([files.index]),
             facts={
                 "quarantined_by_stage": dict(sorted(Counter(row["stage"] for row in lost).items())),
                 "classes": dict(sorted(totals.classes.items())),
                 "unlabelled": totals.unlabelled,
+                **({"objects": labelled.finish()} if labelled else {}),
                 **facts,
             },
         ),
     )
 
 
-def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Stated], index: Path) -> Totals:
+def _write_rows(
+    images: pa.Table, shards: list[Path], manifests: list[Stated], objects: LabelledObjects | None, index: Path
+) -> Totals:
     totals, schema = Totals(), None
     with atomic_path(index) as temporary:
         writer = None
@@ -112,6 +131,9 @@ def _write_rows(images: pa.Table, shards: list[Path], manifests: list[Stated], i
                     )
                 schema = rows.schema
                 joined = _join(rows, images, path)
+                if objects is not None:
+                    unused = {row["image_id"] for row in manifest["quarantine"]}
+                    joined = objects.join(joined, path.stem, unused, manifest.get("points", {}))
                 _count(totals, joined)
                 writer = writer or pq.ParquetWriter(temporary, joined.schema)
                 writer.write_table(joined)

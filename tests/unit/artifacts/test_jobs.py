@@ -68,6 +68,19 @@ def test_raw_images_are_not_tracked_but_the_files_that_name_them_are() -> None:
     assert study.sheet() == {"raw": [root / "labels.csv", root / "list.txt"]}
 
 
+def test_labels_of_objects_are_read_between_the_sheet_and_the_index() -> None:
+    rows = {"path": "cells.csv", "join": {"image": "i"}, "object": "n", "label": "type"}
+    masks = {"files": "{image}_mask.tif"}
+    study = inputs(source={**SOURCE, "root": "x", "masks": masks, "objects": rows})
+    assert study.objects() == {"sheet": [RESULTS / "sheet.json"], "raw": [Path("../shared/data/x/cells.csv")]}
+    assert study.index()["objects"] == [RESULTS / "objects.json"]
+    assert study.options("index", {}) == ["--objects", "results/s/objects.json"]
+    # A changed label is no reason to convert again.
+    assert study.convert("0000") == {"sheet": [RESULTS / "sheet.json"]}
+    assert [job.rule for job in jobs_of(study.settings)][:2] == ["sheet", "objects"]
+    assert "objects" not in inputs().index()
+
+
 def test_an_embedding_names_what_it_is_computed_from_in_its_options() -> None:
     entries = {"ae": {"model": "shape-ae"}, "p": {"descriptors": "regionprops"}, "both": {"concatenate": ["ae", "p"]}}
     study = inputs(representations=entries)

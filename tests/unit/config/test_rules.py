@@ -63,6 +63,43 @@ def test_a_key_reaches_the_rules_that_depend_on_it_and_no_others(
     assert {name for name in before if before[name] != after[name]} == again
 
 
+OBJECTS: dict[str, Any] = {
+    "path": "cells.csv",
+    "join": {"image": "Image"},
+    "object": "ObjectNumber",
+    "label": "phenotype",
+}
+BY_POINT: dict[str, Any] = {**OBJECTS, "object": None, "x": "X", "y": "Y"}
+
+
+@pytest.mark.parametrize("objects", [OBJECTS, BY_POINT], ids=["number", "point"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objects": {"path": "other.csv"}},
+        {"objects": {"header": ["Image", "ObjectNumber", "X", "Y", "phenotype"]}},
+        {"objects": {"join": {"plate": "Image"}}},
+        {"objects": {"zero_pad": {"Image": 4}}},
+        {"objects": {"label": "type"}},
+        {"objects": {"group": "patient"}},
+        {"classes": {"a": "b"}},
+        {"label_separator": ";"},
+    ],
+    ids=str,
+)
+def test_keys_of_the_table_of_objects_reach_its_step_and_no_other(
+    config_dir: Path, objects: dict[str, Any], change: dict[str, Any]
+) -> None:
+    def digests(more: dict[str, Any]) -> dict[str, str]:
+        source = {**STUDY["source"], **more, "objects": {**objects, **more.get("objects", {})}}
+        source["masks"] = {**STUDY["source"]["masks"], "files": "{plate}/{well}_mask.tif"}
+        rules = RuleSettings("mine", load(config_dir, changed("source", value=source)), Config(), config_dir)
+        return {name: getattr(rules, name)().digest() for name in ("sheet", "objects", "convert", "contours", "index")}
+
+    before, after = digests({}), digests(change)
+    assert {name for name in before if before[name] != after[name]} == {"objects"}
+
+
 def test_a_search_is_part_of_the_training_that_follows_it_and_its_number_of_jobs_is_not(config_dir: Path) -> None:
     def digests(**tune: Any) -> tuple[str | None, str, str]:
         ranges = {"latent": {"choices": [64, 128]}}

@@ -29,6 +29,52 @@ def test_sources_that_cannot_be_meant_are_refused(values: dict[str, Any], senten
         Source(**values)
 
 
+ROWS = {"path": "cells.csv", "join": {"image": "Image"}}
+MASKS = {"files": "{image}_mask.tif"}
+
+
+@pytest.mark.parametrize(
+    ("objects", "masks", "sentence"),
+    [
+        ({"label": "type"}, MASKS, "name either the column with the number"),
+        ({"label": "type", "x": "X"}, MASKS, "name either the column with the number"),
+        ({"label": "type", "object": "n", "x": "X", "y": "Y"}, MASKS, "name either the column with the number"),
+        ({"object": "n"}, MASKS, "name the column with labels of objects"),
+        ({"object": "n", "label": "type"}, None, "and there are none without `masks`; .* or use `points`"),
+        ({"object": "n", "label": "type"}, {}, "objects from segmentation have no such numbers; name .* a point"),
+        ({"object": "n", "label": "type"}, {**MASKS, "objects": "components"}, "not the pixels of one value"),
+    ],
+)
+def test_labels_of_objects_that_cannot_be_found_are_refused(
+    objects: dict[str, Any], masks: dict[str, Any] | None, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Source(files="{image}.tif", masks=masks, objects={**ROWS, **objects})
+
+
+@pytest.mark.parametrize("masks", [{}, MASKS, {**MASKS, "objects": "components"}])
+def test_points_find_objects_in_masks_of_any_kind(masks: dict[str, Any]) -> None:
+    source = Source(files="{image}.tif", masks=masks, objects={**ROWS, "x": "X", "y": "Y", "group": "patient"})
+    assert source.objects is not None
+    assert source.objects.by_point
+    assert source.objects.columns == ["Image", "X", "Y", "patient"]
+    assert not source.labels_objects
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"files": "{image}.tif", "points": ROWS}, "name the columns with the coordinates of the points"),
+        ({"files": "{image}.tif", "points": {**ROWS, "x": "X", "y": "Y"}, "masks": {}}, "where there are no masks"),
+        ({"outlines": {"path": "x"}, "points": {**ROWS, "x": "X", "y": "Y"}}, "its label comes from `table`"),
+        ({"files": "{image}.tif", "points": {**ROWS, "join": {}, "x": "X", "y": "Y"}}, "at least 1 item"),
+    ],
+)
+def test_points_that_cannot_be_objects_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Source(**values)
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

@@ -136,6 +136,7 @@ def _name_and_split(name: str) -> tuple[str, str]:
 
 _WORK: Mapping[str, Work] = {
     "sheet": lambda folder, _: _rows(folder.sheet),
+    "objects": lambda folder, _: _rows(folder.objects),
     "convert": _megabytes,
     "contours": _traced,
     "distances": _contours,

@@ -16,6 +16,7 @@ TALL = 24
 
 STEP_NAMES = {
     "sheet": "sheet of images",
+    "objects": "table of objects",
     "convert": "tile store",
     "contours": "contours",
     "distances": "distance matrices",

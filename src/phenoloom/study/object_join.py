@@ -1,0 +1,138 @@
+"""Find the image of each row of a table of objects: by fields of the file pattern, by words, or by the image's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..config.source import ObjectRows, Source
+from ..core.errors import PhenoloomError
+from .images import file_pattern
+from .tables import nearest
+from .wells import same_well
+
+IMAGE = "image"
+WORDS = ("plate", "well", "field")
+
+Keys = list[str | None]
+
+
+def images_of(rows: pd.DataFrame, settings: ObjectRows, source: Source, sheet: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the position in the sheet of the image of each row, -1 for none (rows,).
+
+    Args:
+        rows: The table of objects, every cell as text or null.
+        settings: Its section of the study; `join` says what names an image.
+        source: Raw data of the study.
+        sheet: Its images, with `image_id, plate, well, field, files, mask`.
+
+    Raises:
+        PhenoloomError: A name in `join` is unknown, or the rows do not say which of two images they mean.
+    """
+    named = _Images(source, sheet)
+    known = {name: named.texts(name) for name in settings.join if name != IMAGE}
+    theirs = [_normal(rows[column], named.is_well(name)) for name, column in settings.join.items() if name != IMAGE]
+    own = list(known.values())
+    found = np.full(len(rows), -1)
+    if IMAGE not in settings.join:
+        return _match(_joined(own), _joined(theirs), named, settings)
+    column = rows[settings.join[IMAGE]]
+    # A path or a name may end where a mask's or another channel's does, so each spelling is tried until one fits.
+    for spelling in named.spellings():
+        todo = np.flatnonzero(found < 0)
+        if not len(todo):
+            break
+        cells = [part.iloc[todo] for part in (*theirs, column)]
+        found[todo] = _match(_joined([*own, spelling]), _joined(cells), named, settings)
+    return found
+
+
+class _Images:
+    """What is known of the images of a sheet."""
+
+    def __init__(self, source: Source, sheet: pd.DataFrame) -> None:
+        self.source, self.sheet = source, sheet
+        pattern = file_pattern(source)
+        self.fields: list[dict[str, str]] | None = None
+        if pattern is not None:
+            files = [paths[0] if len(paths) else "" for paths in sheet["files"]]
+            self.fields = [pattern.match(path) or {} for path in files]
+        self.ids = sheet["image_id"].tolist()
+
+    def is_well(self, name: str) -> bool:
+        """Return whether a name means the well, which has several spellings."""
+        return "well" in (name, *(word for word, field in self.source.columns.items() if field == name))
+
+    def texts(self, name: str) -> pd.Series[str]:
+        """Return what a field of the pattern or a word is for each image; null where it is unknown."""
+        fields = sorted({field for image in self.fields or () for field in image})
+        if name in fields:
+            texts = pd.Series([image.get(name) for image in self.fields or ()], dtype=object)
+        elif name in WORDS and self.sheet[name].notna().any():
+            texts = self.sheet[name]
+        else:
+            section = "objects" if self.source.objects else "points"
+            words = [word for word in WORDS if self.sheet[word].notna().any()]
+            raise PhenoloomError(
+                f"`source.{section}.join` names {name!r}, which is neither a field of the file pattern nor known of "
+                f"the images; {nearest(name, [*dict.fromkeys([*fields, *words]), IMAGE])}"
+            )
+        return _normal(texts, self.is_well(name))
+
+    def spellings(self) -> Iterator[pd.Series[str]]:
+        """Yield the ways to name an image, from the surest: its id, its paths, its names; null where it has none."""
+        yield pd.Series(self.ids, dtype=object)
+        if self.fields and any(IMAGE in image for image in self.fields):
+            yield pd.Series([image.get(IMAGE) for image in self.fields], dtype=object)
+        most = max(map(len, self.sheet["files"]), default=0)
+        # The mask too, because programs that measure objects name the file that they were given.
+        paths = [self.sheet["files"].map(lambda files, i=i: files[i] if i < len(files) else None) for i in range(most)]
+        paths.append(self.sheet["mask"])
+        for change in (str, _stem, _name, lambda path: _stem(_name(path))):
+            yield from (
+                path.map(change, na_action="ignore").astype(object) for path in paths if bool(path.notna().any())
+            )
+
+
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).name else path
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _normal(cells: pd.Series[str], well: bool) -> pd.Series[str]:
+    if not well:
+        return cells
+    spelling = {cell: same_well(cell) for cell in cells.dropna().unique()}
+    return cells.map(spelling)
+
+
+def _joined(parts: Sequence[pd.Series[str]]) -> pd.Series[str]:
+    """Return one key a row; null where a part is null."""
+    whole = parts[0].reset_index(drop=True)
+    for part in parts[1:]:
+        whole = whole + "\0" + part.reset_index(drop=True)
+    return whole
+
+
+def _match(own: pd.Series[str], theirs: pd.Series[str], named: _Images, settings: ObjectRows) -> NDArray[np.int64]:
+    """Return the position of each key of `theirs` in `own`, -1 for none; refuse a key that is needed and not unique."""
+    known = own.dropna()
+    twice = known[known.duplicated(keep=False)]
+    used = theirs[theirs.isin(set(twice))]
+    if len(used):
+        key = used.iloc[0]
+        first, second = (named.ids[i] for i in twice.index[twice == key][:2])
+        raise PhenoloomError(
+            f"Row {int(used.index[0]) + 1} of {settings.path} may be about image {first!r} or {second!r}, which are "
+            f"both {', '.join(settings.join)} = {', '.join(map(repr, str(key).split(chr(0))))}; name more columns in "
+            f"`join`, or use ids or paths of images"
+        )
+    at = pd.Series(known.index.to_numpy(), index=known.to_numpy())
+    return theirs.map(at[~at.index.duplicated()]).fillna(-1).to_numpy(np.int64)

@@ -1,0 +1,175 @@
+"""Give the objects of a study the labels and groups of their rows in the table of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..artifacts.manifest import read_manifest
+from ..core.errors import PhenoloomError
+
+EXAMPLES = 10
+
+ROWS_OF_POINTS = "points"
+"""Column of the tables of tiles and contours with the rows of the table of objects whose points lie in the object."""
+
+NO_SUCH_NUMBER = "no object of this number in the mask, or one that was left out"
+
+
+@dataclass
+class _Some:
+    """A count, and the first of what was counted."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, count: int, examples: list[str]) -> None:
+        self.count += count
+        self.examples += examples[: EXAMPLES - len(self.examples)]
+
+    def stated(self) -> dict[str, Any]:
+        return {"count": self.count, "examples": self.examples}
+
+
+class LabelledObjects:
+    """The table of objects of a study, joined shard by shard to the objects that were found.
+
+    An object has the label and the group of its row. One without a row, or with an empty cell, has none, since those of
+    its image may not be meant for it; neither has one whose rows contradict each other.
+
+    Args:
+        manifest: That of the step `objects`; the table lies beside it.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        self._made = read_manifest(manifest)
+        self._table = manifest.with_suffix(".parquet")
+        self._matched = self._quarantined = self._without_row = 0
+        self._lost: dict[str, _Some] = {}
+        self._torn = _Some()
+
+    def join(self, rows: pa.Table, shard: str, quarantined: Set[str], lost: Mapping[str, Any]) -> pa.Table:
+        """Return the rows of a shard with the labels and groups of objects, where the table has them.
+
+        Args:
+            rows: Rows with `id, image_id, object, label, group`, and `points` where objects are found by points.
+            shard: Name of the shard.
+            quarantined: Images of the shard that could not be used.
+            lost: What the shard's manifest states about points in no object: reason -> count and first rows.
+        """
+        given = pq.read_table(self._table, filters=[("shard", "=", shard)])
+        by_point = self._made["by_point"]
+        at = _rows_with_points(given, rows) if by_point else _rows_with_numbers(given, rows)
+        self._count(given, at, quarantined, lost if by_point else None)
+        source = self._choose(given, at, rows)
+        index = pa.array(source, mask=source < 0)
+        for name, used in (("label", self._made["labels"]), ("group", self._made["groups"])):
+            if used:
+                place = rows.schema.get_field_index(name)
+                rows = rows.set_column(place, given.schema.field(name), given[name].combine_chunks().take(index))
+        return rows.drop_columns([ROWS_OF_POINTS]) if by_point else rows
+
+    def finish(self) -> dict[str, Any]:
+        """Return what the manifest of the index states about the table.
+
+        Raises:
+            PhenoloomError: Most rows have no object.
+        """
+        count = sum(some.count for some in self._lost.values())
+        if count > self._matched:
+            raise self._wrong_join(count)
+        return {
+            **{name: self._made[name] for name in ("section", "table", "rows_without_image", "unusable_rows")},
+            "rows": self._made["expected"]["rows"],
+            "rows_with_object": self._matched,
+            "rows_in_quarantine": self._quarantined,
+            "rows_without_object": {reason: some.stated() for reason, some in self._lost.items() if some.count},
+            "contradictory_objects": self._torn.stated(),
+            "objects_without_row": self._without_row,
+        }
+
+    def _count(
+        self, given: pa.Table, at: NDArray[np.int64], quarantined: Set[str], lost: Mapping[str, Any] | None
+    ) -> None:
+        bad = pc.is_in(given["image_id"], value_set=pa.array(sorted(quarantined), pa.string())).to_numpy()
+        self._matched += int((at >= 0).sum())
+        self._quarantined += int(((at < 0) & bad).sum())
+        if lost is None:
+            rows = np.flatnonzero((at < 0) & ~bad)
+            self._lost.setdefault(NO_SUCH_NUMBER, _Some()).add(len(rows), _examples(given, rows))
+            return
+        lines = given["line"].to_numpy()
+        for reason, some in lost.items():
+            rows = np.searchsorted(lines, some["rows"], sorter=(order := np.argsort(lines)))
+            self._lost.setdefault(reason, _Some()).add(some["count"], _examples(given, order[rows]))
+
+    def _choose(self, given: pa.Table, at: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
+        """Return the row of `given` that each object takes its label from, -1 for none."""
+        found = np.flatnonzero(at >= 0)
+        pairs = pd.DataFrame({"object": at[found], "row": found, "says": _sayings(given)[found]})
+        first = pairs.drop_duplicates("object")
+        source = np.full(rows.num_rows, -1)
+        source[first["object"]] = first["row"]
+        self._without_row += int((source < 0).sum())
+        distinct = pairs.drop_duplicates(["object", "says"])
+        torn = distinct.loc[distinct["object"].duplicated(), "object"].unique()
+        source[torn] = -1
+        self._torn.add(len(torn), rows["id"].take(pa.array(torn[:EXAMPLES])).to_pylist())
+        return source
+
+    def _wrong_join(self, count: int) -> PhenoloomError:
+        reason, some = max(self._lost.items(), key=lambda item: item[1].count)
+        section = self._made["section"]
+        advice = (
+            f"correct `source.{section}.object` and `join`: numbers are the values of the mask files"
+            if not (self._made["by_point"] or section == "points")
+            else f"correct `source.{section}.x` and `y`, which are in px from the top left corner of the image (not in "
+            "µm), and `join`"
+        )
+        return PhenoloomError(
+            f"Only {self._matched} of {self._matched + count} rows of {self._made['table']} belong to an object of "
+            f"their image; most do not ({reason}), for example {some.examples[0]}; {advice}"
+        )
+
+
+def _rows_with_numbers(given: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
+    """Return the position of the object of each row, by image and number; -1 for none."""
+    names = ["image_id", "object"]
+    objects = rows.select(names).to_pandas()
+    objects["at"] = np.arange(len(objects))
+    found: pd.Series[float] = given.select(names).to_pandas().merge(objects, on=names, how="left")["at"]
+    return np.asarray(found.fillna(-1), np.int64)
+
+
+def _rows_with_points(given: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
+    """Return the position of the object in which the point of each row lies; -1 for none."""
+    points = rows[ROWS_OF_POINTS].combine_chunks()
+    owner = pd.Series(pc.list_parent_indices(points).to_numpy(), index=pc.list_flatten(points).to_numpy())
+    return np.asarray(pd.Series(given["line"].to_numpy()).map(owner).fillna(-1), np.int64)
+
+
+def _sayings(given: pa.Table) -> NDArray[np.int64]:
+    """Return a number for what each row says about its object: equal for equal labels and groups."""
+    labels = given["label"]
+    if pa.types.is_list(labels.type):
+        labels = pc.binary_join(labels, "\0")
+    says = pc.binary_join_element_wise(labels, given["group"], "\0\0", null_handling="replace", null_replacement="")
+    return np.asarray(pd.factorize(says.to_numpy())[0], np.int64)
+
+
+def _examples(given: pa.Table, rows: NDArray[np.int64]) -> list[str]:
+    found = given.take(pa.array(rows[:EXAMPLES])).to_pylist()
+    return [
+        f"row {row['line'] + 1} (image {row['image_id']!r}, "
+        + (f"object {row['object']})" if row["object"] is not None else f"x {row['x']:g}, y {row['y']:g})")
+        for row in found
+    ]
