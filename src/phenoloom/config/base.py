@@ -18,6 +18,8 @@ PathText = Annotated[str, AfterValidator(_no_braces)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ImageInFile = Annotated[int, Field(ge=0)] | str
+"""Number from 0, or name, of an image among several in a file."""
 Unit = Literal["object", "tile", "image", "well"]
 Descriptor = Literal["regionprops", "efd", "fourier", "distance-spectrum", "intensity"]
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..core.canonical_json import canonical_json
 from ..core.errors import PhenoloomError
-from .base import Descriptor, Section, Unit
+from .base import Descriptor, ImageInFile, Section, Unit
 from .model import ImageModel, ShapeModel
 from .planes import Planes
 from .representation import Families, Mixture
@@ -30,11 +30,11 @@ MOST_BYTES = 100_000
 
 ALGORITHM: Mapping[str, int] = {
     "simulate": 1,
-    "sheet": 1,
+    "sheet": 2,
     "objects": 1,
-    "convert": 1,
+    "convert": 2,
     "index": 1,
-    "contours": 1,
+    "contours": 2,
     "distances": 1,
     "describe": 2,
     "folds": 2,
@@ -115,6 +115,8 @@ class ConvertSettings(Settings):
     tiles: Tiles
     max_rejected_fraction: float
     planes: Planes | None = None
+    image: ImageInFile | None = None
+    level: int | None = None
 
 
 class IndexSettings(Settings):

@@ -151,6 +151,8 @@ class RuleSettings:
             tiles=self._section("convert", "tiles", self.study.tiles),
             max_rejected_fraction=self.study.max_rejected_fraction,
             planes=self.study.source.planes,
+            image=self.study.source.image,
+            level=self.study.source.level,
         )
 
     def index(self) -> IndexSettings:

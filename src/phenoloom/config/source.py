@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from .base import PathText, Section
+from .base import ImageInFile, PathText, Section
 from .planes import Planes
 
 
@@ -42,6 +42,16 @@ class Masks(Section):
         None,
         description="pattern of the mask files, with the fields of `source.files`; none: segment images by threshold",
     )
+    plane: int | None = Field(
+        None,
+        ge=0,
+        description="page of a mask file that holds the objects, from 0 in the order of the file (of one page: its "
+        "colour); none: files of several are refused",
+    )
+    image: ImageInFile | None = Field(
+        None, description="image of a mask file that holds several, by number or name, as `source.image`"
+    )
+    level: int | None = Field(None, ge=0, description="resolution of a mask file that is a pyramid, as `source.level`")
     objects: Literal["labels", "components", "one"] = Field(
         "labels",
         description="what an object is. `labels`: all pixels of one value; `components`: a connected component of the "
@@ -173,7 +183,18 @@ class Source(Section):
         description="selection or projection of focal planes (`{z}`) and time points (`{t}`); none: images with "
         "several are refused",
     )
-    pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm")
+    image: ImageInFile | None = Field(
+        None,
+        description="image that is read of a file (TIFF) that holds several, by its number from 0 or its name; pages "
+        "of the others are left out; none: files with pages that nothing is said of are refused",
+    )
+    level: int | None = Field(
+        None,
+        ge=0,
+        description="resolution that is read of a file that is a pyramid: 0 is the full one, 1 the next smaller one; "
+        "none: the full one",
+    )
+    pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm, of the `level` that is read")
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Source:

@@ -121,11 +121,21 @@ def _with_tiles(trained: ConvertSettings, made: Preparation, new: NewImages, stu
     )
     files = Masks(files=masks.files) if masks and masks.files else None
     planes = trained.planes and trained.planes.as_the_sheet_sees()
-    source = Source(files=pattern.text, channels=named, planes=planes, masks=files, columns=_columns(new))
+    source = Source(
+        files=pattern.text,
+        channels=named,
+        planes=planes,
+        image=trained.image,
+        level=trained.level,
+        masks=files,
+        columns=_columns(new),
+    )
     contours = made.contours and made.contours.model_copy(
         update={"study": study, "max_rejected_fraction": new.max_rejected_fraction}
     )
-    reader = Reader(in_file, convert.planes, select, made.dtype if contours is None else None)
+    reader = Reader(
+        in_file, convert.planes, convert.image, convert.level, select, made.dtype if contours is None else None
+    )
     return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reader)
 
 

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ImageError
-from .tiff import TIFF_MAGIC, Axes, read_tiff, tiff_axes
+from .choice import Choice
+from .tiff import TIFF_MAGIC, read_tiff, tiff_axes
+from .tiff_pages import Axes
 
 LIBRARY_ERRORS = (
     ArithmeticError,
@@ -51,22 +53,25 @@ class Format:
     Attributes:
         name: Its name, for error messages.
         starts: The first bytes of its files, one of several.
-        read: Planes (planes, h, w) and axes of an open file with a name; where the last argument is true, pixels of a
-            palette are its indices and not its colours.
+        read: Planes (planes, h, w) and axes of an open file with a name; where the third argument is true, pixels of a
+            palette are its indices and not its colours. The last says which image and resolution.
         axes: Axes of an open file with a name, without reading a pixel; None: they are known by reading.
+        several: Whether a file may hold several images or resolutions, of which a study chooses one.
     """
 
     name: str
     starts: tuple[bytes, ...]
-    read: Callable[[IO[bytes], str, bool], tuple[NDArray[Any], Axes]]
-    axes: Callable[[IO[bytes], str], Axes] | None = None
+    read: Callable[[IO[bytes], str, bool, Choice], tuple[NDArray[Any], Axes]]
+    axes: Callable[[IO[bytes], str, Choice], Axes] | None = None
+    several: bool = False
 
 
-def read_file(file: Path, *, palette_indices: bool = False) -> tuple[NDArray[Any], Axes]:
-    """Read all planes of an image file.
+def read_file(file: Path, choice: Choice | None = None, *, palette_indices: bool = False) -> tuple[NDArray[Any], Axes]:
+    """Read all planes of one image in a file.
 
     Args:
         file: Path of the file.
+        choice: Which image and resolution is read; None: the file must hold one image.
         palette_indices: Give the indices of a palette and not its colours. The colour table of a TIFF is a setting of
             the display, so its indices are given always.
 
@@ -74,32 +79,48 @@ def read_file(file: Path, *, palette_indices: bool = False) -> tuple[NDArray[Any
         Planes (planes, h, w), whatever their number and dtype, and the axes that they lie along.
 
     Raises:
-        ImageError: There is no such file, or it is empty, truncated, damaged, of no known format, or without pixels.
+        ImageError: There is no such file, or it is empty, truncated, damaged, of no known format, or without pixels,
+            or it holds images or pages that the choice does not explain.
     """
+    choice = choice or Choice()
     with _damage_as_image_error(file), file.open("rb") as opened:
-        planes, axes = _format_of(opened, file.name).read(opened, file.name, palette_indices)
+        planes, axes = _format_of(opened, file.name, choice).read(opened, file.name, palette_indices, choice)
     if planes.size == 0:
         raise ImageError(f"expected pixels, found an image of {planes.shape[-2]} x {planes.shape[-1]} px: {file.name}")
     return planes, axes
 
 
-def file_axes(file: Path) -> Axes:
+def file_axes(file: Path, choice: Choice | None = None) -> Axes:
     """Return the axes that `read_file` gives, from the header alone where the format allows it."""
+    choice = choice or Choice()
     with _damage_as_image_error(file), file.open("rb") as opened:
-        kind = _format_of(opened, file.name)
-        return kind.axes(opened, file.name) if kind.axes else kind.read(opened, file.name, False)[1]
+        kind = _format_of(opened, file.name, choice)
+        if kind.axes:
+            return kind.axes(opened, file.name, choice)
+        return kind.read(opened, file.name, False, choice)[1]
 
 
-def _format_of(file: IO[bytes], name: str) -> Format:
+def _format_of(file: IO[bytes], name: str, choice: Choice) -> Format:
     head = file.read(_HEAD)
     file.seek(0)
     if not head:
         raise ImageError(f"expected an image, found a file of zero bytes: {name}")
     for kind in FORMATS:
         if head.startswith(kind.starts):
+            _refuse_choice(kind, choice, name)
             return kind
     *others, last = (kind.name for kind in FORMATS)
     raise ImageError(f"expected a {', '.join(others)} or {last} image, found bytes {head!r} at the start of {name}")
+
+
+def _refuse_choice(kind: Format, choice: Choice, name: str) -> None:
+    """Refuse a study that wants another image or resolution than the only one of a file."""
+    for key, wanted in (("image", choice.image), ("level", choice.level)):
+        if not kind.several and wanted not in (None, 0):
+            raise ImageError(
+                f"expected a file with several images for `{choice.section}.{key}: {wanted}`, found {name}, a "
+                f"{kind.name} file with one"
+            )
 
 
 @contextmanager
@@ -120,33 +141,35 @@ def _damage_as_image_error(file: Path) -> Iterator[None]:
         raise ImageError(f"expected a whole image, found a damaged or truncated file: {file.name} ({reason})") from None
 
 
-def _read_tiff(file: IO[bytes], name: str, _palette_indices: bool) -> tuple[NDArray[Any], Axes]:
-    return read_tiff(file, name)
+def _read_tiff(file: IO[bytes], name: str, _palette_indices: bool, choice: Choice) -> tuple[NDArray[Any], Axes]:
+    return read_tiff(file, name, choice)
 
 
-def _read_png(file: IO[bytes], _name: str, palette_indices: bool) -> tuple[NDArray[Any], Axes]:
+def _read_png(file: IO[bytes], _name: str, palette_indices: bool, _choice: Choice) -> tuple[NDArray[Any], Axes]:
     data = file.read()
     if palette_indices and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
         return _picture(np.asarray(Image.open(io.BytesIO(data))))
-    return _picture(imagecodecs.png_decode(data))
+    pixels = imagecodecs.png_decode(data)
+    # Grey with alpha and RGB with alpha are the only PNGs of two and four samples.
+    return _picture(pixels, alpha=pixels.ndim == 3 and pixels.shape[-1] in (2, 4))
 
 
-def _read_with_pillow(file: IO[bytes], _name: str, palette_indices: bool) -> tuple[NDArray[Any], Axes]:
+def _read_with_pillow(file: IO[bytes], _name: str, palette_indices: bool, _choice: Choice) -> tuple[NDArray[Any], Axes]:
     # Pillow, because libjpeg itself fills the missing half of a truncated JPEG with grey and says nothing.
     image = Image.open(io.BytesIO(file.read()), formats=("JPEG", "BMP"))
     if image.mode == "P" and not palette_indices:
         return _picture(np.asarray(image.convert("RGB")))
-    return _picture(np.asarray(image))
+    return _picture(np.asarray(image), alpha=image.mode == "RGBA")
 
 
-def _picture(pixels: NDArray[Any]) -> tuple[NDArray[Any], Axes]:
-    """Return (h, w) or (h, w, colours) as planes (colours, h, w) along one axis of colours."""
+def _picture(pixels: NDArray[Any], alpha: bool = False) -> tuple[NDArray[Any], Axes]:
+    """Return (h, w) or (h, w, colours) as planes (colours, h, w) along one axis of colours; the last may be alpha."""
     planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    return planes, [("S", len(planes))]
+    return planes, [("SA" if alpha else "S", len(planes))]
 
 
 FORMATS = (
-    Format("TIFF", TIFF_MAGIC, _read_tiff, tiff_axes),
+    Format("TIFF", TIFF_MAGIC, _read_tiff, tiff_axes, several=True),
     Format("PNG", (b"\x89PNG\r\n\x1a\n",), _read_png),
     Format("JPEG", (b"\xff\xd8\xff",), _read_with_pillow),
     Format("BMP", (b"BM",), _read_with_pillow),

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ..config.planes import Planes
 from ..core.errors import ImageError
+from .choice import Choice
 from .formats import file_axes, read_file
 from .projection import project
-from .tiff import Axes
+from .tiff_pages import Axes
 
 PIXELS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 """Pixel types that the tile store holds without loss."""
@@ -51,14 +52,23 @@ class Reader:
     Attributes:
         channels: Number of channels that the files of an image hold.
         planes: What becomes of focal planes and time points; None: images with several are refused.
+        image: Image that is read of a file that holds several, by number or name; None: these are refused.
+        level: Resolution that is read of a pyramid; None: the full one.
         select: Channels to return, in this order; None: all of them.
         dtype: Pixel type that images must have; None: any of `PIXELS`.
     """
 
     channels: int
     planes: Planes | None = None
+    image: int | str | None = None
+    level: int | None = None
     select: tuple[int, ...] | None = None
     dtype: str | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """What of a file is read."""
+        return Choice.of_images(self.image, self.level, self.planes)
 
     def read(self, image: ImageFiles) -> NDArray[Any]:
         """Read one image as (c, h, w) in the camera's dtype, C-contiguous.
@@ -85,7 +95,8 @@ class Reader:
             )
         channels = self.channels if len(files) == planes else 1
         # A file of one plane that holds a stack of its own is a mistake.
-        parts = [_stack_in_file(file, channels, self.planes if grid is None else None) for file in files]
+        stacked = None if grid is None else "the names of files tell planes apart, so each file must hold one"
+        parts = [_stack_in_file(file, channels, self, stacked) for file in files]
         _refuse_different(parts, files)
         for number, (part, file) in enumerate(zip(parts, files, strict=True)):
             _refuse_unusable(part, file, number * channels % self.channels)
@@ -95,14 +106,17 @@ class Reader:
     def stack_size(self, files: Sequence[Path]) -> tuple[int, int]:
         """Count the time points and focal planes of one image with stacks in its files; reads no pixel of a TIFF."""
         channels = self.channels if len(files) == 1 else 1
-        sizes = _axis_sizes(file_axes(files[0]), channels, self.planes, files[0].name)
+        sizes = _axis_sizes(file_axes(files[0], self.choice), channels, self.planes, files[0].name)
         return sizes.get("T", 1), sizes.get("Z", 1)
 
 
-def _stack_in_file(file: Path, channels: int, planes: Planes | None) -> NDArray[Any]:
-    """Read all planes of one file, (t, z, c, h, w)."""
-    pages, axes = read_file(file)
-    sizes = _axis_sizes(axes, channels, planes, file.name)
+def _stack_in_file(file: Path, channels: int, reader: Reader, stacked: str | None) -> NDArray[Any]:
+    """Read all planes of one file, (t, z, c, h, w); `stacked` says why it may not hold a stack, if it may not."""
+    pages, axes = read_file(file, reader.choice)
+    if stacked:
+        sizes = _channel_size(axes, channels, file.name, stacked)
+    else:
+        sizes = _axis_sizes(axes, channels, reader.planes, file.name)
     if not sizes:
         pages, sizes = _channels_of(pages, axes, channels, file.name), {"C": channels}
     image, names = pages.reshape(*sizes.values(), *pages.shape[1:]), list(sizes)
@@ -114,18 +128,13 @@ def _stack_in_file(file: Path, channels: int, planes: Planes | None) -> NDArray[
 
 def _axis_sizes(axes: Axes, channels: int, planes: Planes | None, name: str) -> dict[str, int]:
     """Return sizes of a file's axes, slowest first; empty where it is no stack and has other channels than expected."""
-    total = math.prod(n for _, n in axes)
     if planes is None:
-        if {axis for axis, _ in axes} & {"Z", "T"}:
-            found = " x ".join(f"{n} along {axis}" for axis, n in axes)
-            raise ImageError(
-                f"expected one plane a channel, found {found} in {name}; say in `source.planes` what becomes of focal "
-                "planes and time points"
-            )
-        return {"C": total} if total == channels else {}
+        advice = "say in `source.planes` what becomes of focal planes and time points"
+        return _channel_size(axes, channels, name, advice)
+    total = math.prod(n for _, n in axes)
     sizes = dict(_axes_of_study(planes.axes, total, channels, name) if planes.axes is not None else axes)
-    if "S" in sizes:
-        sizes = {"C": sizes["S"]}
+    if sizes.keys() & {"S", "SA"}:
+        sizes = {"C": total}
     if set(sizes) - set("CZT"):
         raise ImageError(
             f"expected pages along channels, z and t, found axes {''.join(sizes)} in {name}; say in "
@@ -139,6 +148,15 @@ def _axis_sizes(axes: Axes, channels: int, planes: Planes | None, name: str) -> 
     return sizes
 
 
+def _channel_size(axes: Axes, channels: int, name: str, advice: str) -> dict[str, int]:
+    """Return the size of the only axis of a file without stacks; empty where it has other channels than expected."""
+    total = math.prod(n for _, n in axes)
+    if {axis for axis, _ in axes} - {"C", "S", "SA"}:
+        found = " x ".join(f"{n} along {axis}" for axis, n in axes)
+        raise ImageError(f"expected one plane a channel, found {found} in {name}; {advice}")
+    return {"C": total} if total == channels else {}
+
+
 def _axes_of_study(axes: str, pages: int, channels: int, name: str) -> Axes:
     """Return the axes that the study states, with their sizes."""
     own = channels if "C" in axes else 1
@@ -150,20 +168,21 @@ def _axes_of_study(axes: str, pages: int, channels: int, name: str) -> Axes:
 def _channels_of(pages: NDArray[Any], axes: Axes, channels: int, name: str) -> NDArray[Any]:
     """Return exactly `channels` planes of a file that is no stack.
 
-    A fully opaque alpha channel is dropped, and three equal colours are one grey channel: nothing is lost.
+    A plane that the file marks as alpha is dropped if it is opaque all over, and three equal colours are one grey
+    channel: nothing is lost.
     """
     found = len(pages)
-    picture = axes == [("S", found)]
-    if picture and found in (2, 4) and found - 1 in (channels, 3) and _is_opaque(pages[-1]):
+    if axes == [("SA", found)] and found - 1 in (channels, 3) and is_opaque(pages[-1]):
         pages = pages[:-1]
-    if channels == 1 and len(pages) == 3 and (pages[1:] == pages[0]).all():
+    if axes[0][0] != "C" and channels == 1 and len(pages) == 3 and (pages[1:] == pages[0]).all():
         pages = pages[:1]
     if len(pages) != channels:
         raise ImageError(f"expected {channels} channels, found {found} pages or colours in {name}")
     return pages
 
 
-def _is_opaque(alpha: NDArray[Any]) -> bool:
+def is_opaque(alpha: NDArray[Any]) -> bool:
+    """Whether alpha hides nothing anywhere."""
     return alpha.dtype.kind == "u" and bool((alpha == np.iinfo(alpha.dtype).max).all())
 
 

@@ -16,6 +16,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..core.errors import ImageError
+from .choice import Choice
+from .tiff_pages import Axes, Pages, colours
+from .tiff_series import chosen_pages
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -29,15 +32,8 @@ _JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-Axes = list[tuple[str, int]]
-"""Names and sizes of the axes that the planes of a file lie along, slowest first: C, Z, T, or what a file calls them.
-
-S is the colours of a picture, which may include an alpha channel.
-"""
-
-
-def read_tiff(file: IO[bytes], name: str) -> tuple[NDArray[Any], Axes]:
-    """Read all full-resolution planes of a TIFF.
+def read_tiff(file: IO[bytes], name: str, choice: Choice) -> tuple[NDArray[Any], Axes]:
+    """Read all planes of one image in a TIFF.
 
     Pages come in file order, those of an OME-TIFF in the order that its metadata gives; several colours a page follow
     each other. A colour table is a display setting of the microscope, so its indices are the intensities.
@@ -45,33 +41,35 @@ def read_tiff(file: IO[bytes], name: str) -> tuple[NDArray[Any], Axes]:
     Args:
         file: The open file.
         name: Its name, for error messages.
+        choice: Which image and resolution are read.
 
     Returns:
         Planes (planes, h, w) in native byte order, C-contiguous, and their axes: C where the file states none.
 
     Raises:
-        ImageError: Pages differ in shape or dtype, or a part of the pixels is missing.
+        ImageError: The file holds full-resolution pages that the choice does not explain, pages differ in shape or
+            dtype, or a part of the pixels is missing.
     """
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tif:
-        pages, axes = _pages(tif, name)
-        first, colours = pages[0], _colours(pages[0])
-        shape = (len(pages) * colours, first.imagelength, first.imagewidth)
+        pages, axes = _pages(tif, name, choice)
+        first, planes = pages[0], colours(pages[0])
+        shape = (len(pages) * planes, first.imagelength, first.imagewidth)
         if math.prod(shape) * first.dtype.itemsize > MAX_IMAGE_BYTES:
             raise ImageError(f"expected an image below {MAX_IMAGE_BYTES >> 30} GiB, found {shape} in {name}")
         out = np.empty(shape, first.dtype.newbyteorder("="))
         for number, page in enumerate(pages):
             if page.compression == _JPEG:
                 _refuse_cut_jpegs(page, file, name)
-            _decode(page, out[number * colours : (number + 1) * colours])
+            _decode(page, out[number * planes : (number + 1) * planes])
     return out, axes
 
 
-def tiff_axes(file: IO[bytes], name: str) -> Axes:
+def tiff_axes(file: IO[bytes], name: str, choice: Choice) -> Axes:
     """Return the axes that `read_tiff` gives, without reading a pixel."""
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tif:
-        return _pages(tif, name)[1]
+        return _pages(tif, name, choice)[1]
 
 
 def _decode(page: tifffile.TiffPage, out: NDArray[Any]) -> None:
@@ -82,63 +80,20 @@ def _decode(page: tifffile.TiffPage, out: NDArray[Any]) -> None:
         page.asarray(out=out.reshape(page.shape), maxworkers=1)
 
 
-def _pages(tif: tifffile.TiffFile, name: str) -> tuple[list[tifffile.TiffPage], Axes]:
-    """Return the full-resolution pages in the order of the file's axes, and the axes; refuse unlike or cut ones."""
-    pages, axes = _stated_pages(tif, name)
+def _pages(tif: tifffile.TiffFile, name: str, choice: Choice) -> tuple[Pages, Axes]:
+    """Return the chosen pages in the order of their axes, and the axes; refuse unlike or cut ones."""
+    pages, axes = chosen_pages(tif, name, choice)
     first = pages[0]
     if first.dtype is None:
         raise ImageError(f"expected pixels of a known type, found {first.bitspersample} bits a sample in {name}")
-    for number, page in enumerate(pages):
+    for page in pages:
         if page.shape != first.shape or page.dtype != first.dtype:
             raise ImageError(
                 f"expected pages of {first.shape} {first.dtype}, "
-                f"found page {number} of {page.shape} {page.dtype} in {name}"
+                f"found page {page.index} of {page.shape} {page.dtype} in {name}"
             )
         _refuse_truncated(page, tif.filehandle.size, name)
-    if _colours(first) > 1 or not axes:
-        # Several colours a page follow each other.
-        axes = [*axes, ("C", len(pages) * _colours(first) // math.prod(n for _, n in axes))]
     return pages, axes
-
-
-def _colours(page: tifffile.TiffPage) -> int:
-    return int(page.imagedepth * page.samplesperpixel)
-
-
-def _stated_pages(tif: tifffile.TiffFile, name: str) -> tuple[list[tifffile.TiffPage], Axes]:
-    """Return the full-resolution pages, and their axes where the file states them."""
-    pages, axes = list(tif.pages), Axes()
-    if (tif.is_ome or tif.is_imagej) and len(pages) > 1:
-        series, *others = tif.series
-        if tif.is_ome and (alike := [other for other in others if other.shape == series.shape]):
-            raise ImageError(
-                f"expected one image, found {len(alike) + 1} of {series.shape} (positions) in {name}; save each in a "
-                "file of its own"
-            )
-        axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS" and n > 1]
-        if tif.is_ome:
-            if any(page is None for page in series.pages):
-                raise ImageError(f"expected all planes of the OME metadata in the file, found some missing in {name}")
-            pages = [pages[page.index] for page in series.pages]
-    pages = [page for page in pages if not page.is_reduced and not page.is_mask]
-    if not pages:
-        raise ImageError(f"expected at least one full-resolution page, found none in {name}")
-    _refuse_hidden(tif, pages, name)
-    # Thumbnails among the pages belong to no axis.
-    return pages, axes if math.prod(n for _, n in axes) == len(pages) else []
-
-
-def _refuse_hidden(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage], name: str) -> None:
-    """Refuse planes that lie behind the only page that the file lists, as in stacks of ImageJ and MetaMorph."""
-    # OME metadata may list planes that lie in other files; each of these is an image file of its own here.
-    if len(pages) > 1 or not (tif.is_imagej or tif.is_stk or tif.is_shaped):
-        return
-    stated, found = math.prod(tif.series[0].shape), math.prod(pages[0].shape)
-    if stated > found:
-        raise ImageError(
-            f"expected a page for each plane, found one page for {stated // found} planes in {name}; save it again "
-            "with a page for each"
-        )
 
 
 def _refuse_truncated(page: tifffile.TiffPage, size: int, name: str) -> None:

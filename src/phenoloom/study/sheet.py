@@ -200,7 +200,7 @@ def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
     if image.stack or not any(kept):
         return [row]
     files = [root.path(file) for file in row["files"]]
-    counts = Reader(len(source.channels), source.planes).stack_size(files)
+    counts = Reader(len(source.channels), source.planes, source.image, source.level).stack_size(files)
     points = [range(n) if keep and n > 1 else [-1] for n, keep in zip(counts, kept, strict=True)]
     places = list(itertools.product(*points))
     if len(places) == 1:

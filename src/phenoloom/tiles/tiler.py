@@ -54,7 +54,7 @@ class Conversion:
         return cls(
             root=Path(settings.root),
             channels=settings.channels,
-            reader=reader or Reader(len(settings.channels), settings.planes),
+            reader=reader or Reader(len(settings.channels), settings.planes, settings.image, settings.level),
             tiles=settings.tiles,
             masks=settings.masks,
             pixel_size_um=settings.pixel_size_um,

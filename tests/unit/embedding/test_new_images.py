@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.helpers.studies import StudyOnDisk
 
+from phenoloom.config.source import Masks
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
 from phenoloom.models.preprocessing import Preparation, preparation_of
@@ -35,6 +36,19 @@ def test_new_tiles_are_made_in_the_new_folder_with_the_settings_of_training(prep
     assert found.contours is None
     assert found.sheet.source.files == FILES
     assert found.sheet.shards == 1
+
+
+def test_new_files_are_read_by_the_image_level_and_plane_of_training(prepared: dict[str, Preparation]) -> None:
+    convert = prepared["tiles"].convert
+    assert convert is not None
+    masks = Masks(files="{well}_mask.tif", plane=1, image="cells", level=2)
+    trained = convert.model_copy(update={"image": "overview", "level": 1, "masks": masks})
+    found = steps(Preparation(convert=trained, dtype="uint16"), files=FILES, masks="{well}.png")
+    assert found.reader is not None
+    assert found.convert is not None
+    assert found.convert.masks == masks.model_copy(update={"files": "{well}.png"})
+    for read in (found.reader, found.sheet.source, found.convert):
+        assert (read.image, read.level) == ("overview", 1)
 
 
 def test_lengths_keep_their_size_in_micrometres(prepared: dict[str, Preparation]) -> None:

@@ -112,7 +112,7 @@ def _some(data_root: Path, pattern: str) -> list[Path]:
 def test_a_format_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new format is read like any other as soon as it is listed."""
     rows = formats.Format(
-        "ROWS", (b"ROWS",), lambda file, name, _: (np.frombuffer(file.read()[4:], "u1")[None, None], [("C", 1)])
+        "ROWS", (b"ROWS",), lambda file, name, *_: (np.frombuffer(file.read()[4:], "u1")[None, None], [("C", 1)])
     )
     monkeypatch.setattr(formats, "FORMATS", (*FORMATS, rows))
     (tmp_path / "a").write_bytes(b"ROWS\x01\x02\x03")

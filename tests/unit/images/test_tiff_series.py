@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from tests.helpers.images import pixels, ramp, read_image, write_tiff
+
+from phenoloom.config.planes import Planes
+from phenoloom.core.errors import ImageError
+from phenoloom.images.formats import file_axes
+from phenoloom.images.reader import ImageFiles, Reader
+
+GREY: dict[str, Any] = {"photometric": "minisblack"}
+
+
+def read(file: Path, channels: int, **settings: Any) -> np.ndarray:
+    return Reader(channels, **settings).read(ImageFiles([file]))
+
+
+def write_series(path: Path, *images: np.ndarray, **options: Any) -> Path:
+    """Write each image as an image of its own, with names and axes in the metadata."""
+    with tifffile.TiffWriter(path, **options) as writer:
+        for number, image in enumerate(images):
+            axes = "CYX" if image.ndim == 3 else "YX"
+            writer.write(image, **GREY, metadata={"axes": axes, "Name": f"part {number}"})
+    return path
+
+
+def ome_xml(*images: str, uuid: str = "") -> str:
+    root = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"' + (f' UUID="{uuid}"' if uuid else "")
+    return f'<?xml version="1.0" encoding="UTF-8"?><OME {root}>{"".join(images)}</OME>'
+
+
+def ome_image(data: str = "<TiffData/>", order: str = "XYCZT", size: int = 16, **sizes: int) -> str:
+    counts = {"C": 1, "Z": 1, "T": 1} | sizes
+    stated = " ".join(f'Size{axis}="{n}"' for axis, n in counts.items())
+    return (
+        f'<Image ID="Image:0" Name="raw"><Pixels ID="Pixels:0" DimensionOrder="{order}" Type="uint16" SizeX="{size}" '
+        f'SizeY="{size}" {stated}>{data}</Pixels></Image>'
+    )
+
+
+def write_described(path: Path, stack: np.ndarray, description: str) -> Path:
+    with tifffile.TiffWriter(path, ome=False) as writer:
+        for number, page in enumerate(stack):
+            writer.write(page, **GREY, metadata=None, description=description if number == 0 else None)
+    return path
+
+
+@pytest.mark.parametrize("second", [64, 96])
+def test_one_of_several_images_of_an_ome_tiff_is_read_if_the_study_names_it(tmp_path: Path, second: int) -> None:
+    images = pixels(2, 96, 96), pixels(2, second, second)
+    file = write_series(tmp_path / "a.ome.tif", *images)
+    with pytest.raises(
+        ImageError,
+        match=rf"expected one image, found 2 in a\.ome\.tif: 0 'part 0' \(pages 0-1, 96 x 96 px .*, "
+        rf"1 'part 1' \(pages 2-3, {second} x {second} px .*say in `source\.image` which",
+    ):
+        read(file, 2)
+    for number, image in enumerate(images):
+        np.testing.assert_array_equal(read(file, 2, image=number), image)
+        np.testing.assert_array_equal(read(file, 2, image=f"part {number}"), image)
+    for unknown, sentence in ((2, "expected image 2"), ("part 2", "expected one image named 'part 2'")):
+        with pytest.raises(ImageError, match=rf"{sentence} .`source\.image`., found [02] in a\.ome\.tif: 0 'part 0'"):
+            read(file, 2, image=unknown)
+
+
+@pytest.mark.parametrize("data", ["<TiffData/>", '<TiffData IFD="0" PlaneCount="2"/>', '<TiffData IFD="0"/>' * 2])
+def test_pages_that_ome_metadata_do_not_tell_of_are_named(tmp_path: Path, data: str) -> None:
+    image = pixels(4, 16, 16)
+    if data.count("IFD") == 2:
+        data = '<TiffData IFD="0" FirstC="0"/><TiffData IFD="1" FirstC="1"/>'
+    file = write_described(tmp_path / "a.tif", image, ome_xml(ome_image(data, C=2)))
+    with pytest.raises(
+        ImageError,
+        match=r"expected 2 full-resolution pages \(2 along C\) .*, found 2 more .* in a\.tif: pages 2-3, 16 x 16 px "
+        r"uint16; say `source\.image: 0` to leave them out, or say in `source\.planes\.axes`",
+    ):
+        read(file, 2)
+    with pytest.raises(ImageError, match="2 more"):
+        file_axes(file)
+    np.testing.assert_array_equal(read(file, 2, image=0), image[:2])
+    np.testing.assert_array_equal(read(file, 4, planes=Planes(axes="C")), image)
+
+
+UNUSABLE = {
+    "broken XML": ome_xml(ome_image(C=3))[:-20] + "</Ome></OME>",
+    "broken  XML": ome_xml(ome_image(C=3))[:-30],
+    "no plane that is in this file": ome_xml(
+        ome_image('<TiffData IFD="0"><UUID FileName="b.tif">urn:uuid:2</UUID></TiffData>', Z=3), uuid="urn:uuid:1"
+    ),
+    "metadata that are in another file": ome_xml('<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:2"/>'),
+    "planes of 32 x 32 px, other than those of the pages": ome_xml(ome_image(C=3, size=32)),
+    "6 planes, of which 3 are not in this file": ome_xml(ome_image(Z=6)),
+    "3 planes in 1 pages": ome_xml(ome_image("".join(f'<TiffData IFD="0" FirstZ="{z}"/>' for z in range(3)), Z=3)),
+    "sizes or numbers of pages that cannot be read": ome_xml(ome_image(order="XYC", Z=3)),
+    "no plane  that is in this file": ome_xml(),
+}
+
+
+@pytest.mark.parametrize("reason", UNUSABLE)
+def test_pages_of_a_file_whose_ome_metadata_cannot_be_used_are_channels_only_if_the_study_says_so(
+    tmp_path: Path, reason: str
+) -> None:
+    stack = pixels(3, 16, 16)
+    file = write_described(tmp_path / "a.tif", stack, UNUSABLE[reason])
+    with pytest.raises(ImageError, match=rf"{re.sub(' +', ' ', reason)} in a\.tif; say in `source\.planes\.axes`"):
+        read(file, 3)
+    np.testing.assert_array_equal(read(file, 3, planes=Planes(axes="C")), stack)
+    one = write_described(tmp_path / "b.tif", stack[:1], UNUSABLE[reason])
+    np.testing.assert_array_equal(read(one, 1), stack[:1])
+
+
+def test_a_file_of_an_ome_set_has_the_axes_of_its_own_planes(tmp_path: Path) -> None:
+    stack = ramp(2, 3, 16, 16)
+    for c in range(2):
+        other, own = (
+            "".join(
+                f'<TiffData IFD="{z}" FirstC="{channel}" FirstZ="{z}"><UUID FileName="{channel}.tif">urn:uuid:{channel}'
+                "</UUID></TiffData>"
+                for z in range(3)
+            )
+            for channel in (1 - c, c)
+        )
+        xml = ome_xml(ome_image(own + other, order="XYZCT", C=2, Z=3), uuid=f"urn:uuid:{c}")
+        write_described(tmp_path / f"{c}.tif", stack[c], xml)
+    files = [tmp_path / "0.tif", tmp_path / "1.tif"]
+    assert file_axes(files[1]) == [("Z", 3)]
+    np.testing.assert_array_equal(Reader(2, Planes(z="last")).read(ImageFiles(files)), stack[:, 2])
+    with pytest.raises(ImageError, match="found 3 along Z"):
+        read(files[0], 3)
+
+
+def test_axes_that_tifffile_wrote_are_respected(tmp_path: Path) -> None:
+    stack = ramp(3, 16, 16)
+    file = write_tiff(tmp_path / "a.tif", stack, metadata={"axes": "ZYX"})
+    with pytest.raises(ImageError, match="found 3 along Z"):
+        read(file, 3)
+    np.testing.assert_array_equal(read(file, 1, planes=Planes(z="last")), stack[2:])
+    named = write_tiff(tmp_path / "b.tif", stack, metadata={"axes": "RYX"})
+    with pytest.raises(ImageError, match="found 3 along R"):
+        read(named, 3)
+    np.testing.assert_array_equal(read(write_tiff(tmp_path / "c.tif", stack), 3), stack)
+
+
+def test_imagej_metadata_that_contradict_the_pages_are_refused(tmp_path: Path) -> None:
+    stack, text = ramp(4, 16, 16), "ImageJ=1.53c\nimages={n}\nslices={n}\n"
+    more = write_described(tmp_path / "a.tif", stack, text.format(n=2))
+    with pytest.raises(ImageError, match=r"expected 2 .*pages \(2 along Z\).* found 2 more .*: pages 2-3"):
+        read(more, 4)
+    less = write_described(tmp_path / "b.tif", stack, text.format(n=6))
+    with pytest.raises(ImageError, match=r"fit the 4 pages of the file, found .*; say in `source\.planes\.axes`"):
+        read(less, 4)
+    for file in (more, less):
+        np.testing.assert_array_equal(read(file, 4, planes=Planes(axes="C")), stack)
+
+
+def write_pyramid(path: Path, stack: np.ndarray, levels: int, kind: str) -> Path:
+    """Write pages (n, h, w) and halved copies: as SubIFDs, as pages that are marked as reduced, or unmarked."""
+    subs = {"subifds": levels} if kind in ("subifds", "ome", "unmarked ome") else {}
+    marked = {} if kind.startswith("unmarked") else {"subfiletype": 1}
+    axes = {} if kind.startswith("unmarked") and "ome" not in kind else {"metadata": {"axes": "CYX"}}
+    with tifffile.TiffWriter(path, ome="ome" in kind) as writer:
+        writer.write(stack, **GREY, **subs, **axes)
+        for level in range(1, levels + 1):
+            writer.write(stack[:, :: 2**level, :: 2**level], **GREY, **marked, metadata=None)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["subifds", "ome", "unmarked ome", "flat"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_level_of_a_pyramid_is_read_by_its_number(tmp_path: Path, kind: str, channels: int) -> None:
+    stack = ramp(channels, 41, 64)
+    file = write_pyramid(tmp_path / "a.tif", stack, 2, kind)
+    np.testing.assert_array_equal(read(file, channels), stack)
+    for level in range(3):
+        np.testing.assert_array_equal(read(file, channels, level=level), stack[:, :: 2**level, :: 2**level])
+    with pytest.raises(
+        ImageError,
+        match=r"expected level 3 of a pyramid \(`source\.level`\), found 3 in a\.tif: 0: 41 x 64 px, 1: 21 x 32 px, "
+        r"2: 11 x 16 px",
+    ):
+        read(file, channels, level=3)
+
+
+def test_unmarked_smaller_pages_are_levels_only_if_the_study_says_so(tmp_path: Path) -> None:
+    stack = ramp(2, 40, 64)
+    file = write_pyramid(tmp_path / "a.tif", stack, 2, "unmarked flat")
+    with pytest.raises(ImageError, match=r"found 3 in a\.tif.*, or `source\.level: 0` if the smaller ones are reduced"):
+        read(file, 2)
+    for level in range(3):
+        np.testing.assert_array_equal(read(file, 2, level=level), stack[:, :: 2**level, :: 2**level])
+    np.testing.assert_array_equal(read(file, 2, image=1), stack[:, ::2, ::2])
+
+
+def test_sub_pages_that_are_not_marked_as_reduced_are_named(tmp_path: Path) -> None:
+    stack = ramp(2, 32, 32)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(stack[0], **GREY, subifds=1)
+        writer.write(stack[1], **GREY)
+    with pytest.raises(ImageError, match=r"1 \(SubIFD 0 of page 0, 32 x 32 px uint16\); say in `source\.image`"):
+        read_image([tmp_path / "a.tif"], 1)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", 1, image=0), stack[:1])
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", 1, image=1), stack[1:])
+
+
+def test_thumbnails_and_transparency_masks_are_left_out_because_the_file_marks_them(tmp_path: Path) -> None:
+    image = ramp(2, 32, 32)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in image:
+            writer.write(page, **GREY, metadata=None)
+            writer.write(page[:7, :9], **GREY, subfiletype=1, metadata=None)
+            writer.write(page > 3, photometric=4, subfiletype=4, metadata=None)
+    np.testing.assert_array_equal(read_image([tmp_path / "a.tif"], 2), image)
