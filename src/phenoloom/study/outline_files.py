@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..config.source import Outlines
 from ..core.errors import PhenoloomError
@@ -38,7 +40,7 @@ def _read_blocks(path: Path) -> tuple[list[str], list[np.ndarray]]:
             f"{path}, line {wrong[0] + 1}: expected `x y` or a blank line, found {' '.join(lines[wrong[0]])!r}"
         )
     filled = np.flatnonzero(width)
-    points = _numbers([cell for line in lines for cell in line], filled, path).reshape(-1, 2)
+    points = _numbers([cell for line in lines for cell in line], filled + 1, path).reshape(-1, 2)
     # A new outline starts where a line with a point follows a blank one.
     starts = np.flatnonzero(np.diff(filled, prepend=-2) > 1)
     blocks = [points[a:b] for a, b in pairwise([*starts.tolist(), len(points)])]
@@ -47,29 +49,40 @@ def _read_blocks(path: Path) -> tuple[list[str], list[np.ndarray]]:
 
 
 def _read_table(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndarray]]:
-    table = read_table(path)
-    require_columns(table, [outlines.object, outlines.x, outlines.y], str(path))
+    places = (outlines.x, outlines.y)
+    table = read_table(path, numbers=places)
+    require_columns(table, [outlines.object, *places], str(path))
     names = table[outlines.object]
     if names.isna().any():
-        row = int(np.flatnonzero(names.isna())[0]) + 1
-        raise PhenoloomError(f"{path}, row {row}: the column {outlines.object!r} is empty; every point needs an object")
-    rows = np.arange(len(table))
-    columns = [_numbers(table[name].fillna("").tolist(), rows, path, 1) for name in (outlines.x, outlines.y)]
-    points = np.stack(columns, axis=1)
+        place = table.index[np.flatnonzero(names.isna())[0]]
+        raise PhenoloomError(
+            f"{path}, {table.index.name} {place}: the column {outlines.object!r} is empty; every point needs an object"
+        )
+    points = np.stack([_coordinates(table[name], path) for name in places], axis=1)
     codes, ids = names.factorize()
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(ids)))
     return [str(i) for i in ids], [points[part] for part in np.split(order, ends[:-1])]
 
 
-def _numbers(cells: list[str], lines: np.ndarray, path: Path, cells_a_line: int = 2) -> np.ndarray:
-    """Parse numbers; `lines` are the line numbers (from 0) of the cells, for the error message."""
+def _coordinates(column: pd.Series[Any], path: Path) -> np.ndarray:
+    """Return the numbers of a column; only a null of a Parquet column of numbers is nan, as pandas writes nan."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return column.to_numpy()
+    return _numbers(column.fillna("").tolist(), column.index.to_numpy(), path, 1, column.index.name)
+
+
+def _numbers(
+    cells: list[str], lines: np.ndarray, path: Path, cells_a_line: int = 2, unit: object = "line"
+) -> np.ndarray:
+    """Parse numbers; `lines` are the line numbers (from 1) of the cells, for the error message."""
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
         bad = next(i for i, cell in enumerate(cells) if not _is_number(cell))
-    line = int(lines[bad // cells_a_line]) + 1
-    raise PhenoloomError(f"{path}, line {line}: expected a coordinate in px, found {cells[bad]!r}")
+    raise PhenoloomError(
+        f"{path}, {unit} {lines[bad // cells_a_line]}: expected a coordinate in px, found {cells[bad]!r}"
+    )
 
 
 def _is_number(cell: str) -> bool:

@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import gzip
-import zlib
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..core.errors import PhenoloomError
+from .parquet_text import UnreadableColumn, column_numbers, column_text, open_parquet
+from .text_tables import read_rows
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+FACTS, UNREADABLE = "facts", "unreadable"
+"""Keys of the `attrs` of a table."""
+# Controls (C0, DEL, C1), line separators, and characters that nobody sees but that make two classes of one. Joiners
+# (U+200C, U+200D) are left out: they belong to words of several languages.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
 
 
-def read_table(path: Path, header: Sequence[str] | None = None, blank_lines: bool = False) -> pd.DataFrame:
+def read_table(
+    path: Path,
+    header: Sequence[str] | None = None,
+    blank_lines: bool = False,
+    list_separator: str | None = None,
+    numbers: Collection[str] = (),
+) -> pd.DataFrame:
     """Read a table as text: "001" and "NA" stay, an empty cell is null, column names lose outer spaces.
 
-    The extension gives the separator (`.csv` comma; `.tsv`, `.tab`, `.txt` tab; `.gz` of each; `.parquet`).
+    The extension gives the separator (`.csv` comma; `.tsv`, `.tab`, `.txt` tab; `.gz` of each; `.parquet`). The index
+    of the result is the line in which a row begins ("line", from 1), or its number in a Parquet table ("row", from 1).
+    `attrs["facts"]` counts lines, blank lines and rows with too few cells. A column without text, such as structs in
+    Parquet, holds nulls and is refused by `require_columns`.
 
     Args:
         path: The table.
         header: Names of the columns of a table without a header line.
         blank_lines: A blank line is a row of nulls; otherwise it is skipped.
+        list_separator: Separator to join the values of a list with, in Parquet.
+        numbers: Columns that stay float64 in Parquet if they hold numbers there; null is nan.
+
+    Raises:
+        PhenoloomError: The table cannot be read without losing something.
     """
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if suffix.lower() == ".parquet":
-        return _read_parquet(path)
-    if suffix.lower() not in SEPARATORS:
+    suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
+    if suffix == ".parquet":
+        return _read_parquet(path, list_separator, numbers)
+    if suffix not in SEPARATORS:
         raise PhenoloomError(
             f"The table {path} must end in .csv, .tsv, .tab, .txt (or one of these and .gz) or .parquet, so that its "
             f"separator is known; rename it"
         )
-    try:
-        table = _read_text(path, SEPARATORS[suffix.lower()], blank_lines)
-    except FileNotFoundError:
-        raise PhenoloomError(f"There is no table {path}") from None
-    except UnicodeDecodeError as error:
-        raise PhenoloomError(f"The table {path} cannot be read as UTF-8 text: {error}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, OSError, EOFError, zlib.error) as error:
-        raise PhenoloomError(f"The table {path} cannot be read: {' '.join(str(error).split())}") from None
+    rows = read_rows(path, SEPARATORS[suffix], blank_lines)
+    table, facts = rows.cells.set_axis(pd.Index(rows.lines, name="line")), dict(rows.facts)
     if header:
         names = list(header)
         if len(names) != table.shape[1] or len(set(names)) < len(names):
@@ -53,61 +68,53 @@ def read_table(path: Path, header: Sequence[str] | None = None, blank_lines: boo
             )
     else:
         names = table.iloc[0].fillna("").tolist()
-        table = table.iloc[1:].reset_index(drop=True)
+        table = table.iloc[1:]
     table.columns = pd.Index([name.strip() for name in names])
-    return _without_trailing_blank_rows(table) if blank_lines else table
-
-
-def _read_text(path: Path, separator: str, blank_lines: bool) -> pd.DataFrame:
-    """Read all lines as rows, the header too: as a header, pandas would cut what the first row has beyond it."""
-
-    def read(**more: Any) -> pd.DataFrame:
-        table: pd.DataFrame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-            header=None,
-            index_col=False,
-            skip_blank_lines=not blank_lines,
-            encoding="utf-8-sig",
-            **more,
-        )
-        return table
-
-    try:
-        return read()
-    except pd.errors.ParserError:
-        width, widest = _widths(path, separator)
-        if width == widest:
-            raise
-        return read(names=range(widest)).iloc[:, :width]
-
-
-def _widths(path: Path, separator: str) -> tuple[int, int]:
-    """Count cells of the first line and of the longest one; cells beyond those of the first line must be empty."""
-    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
-    with opened or path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=separator)
-        width = widest = len(next(lines, []))
-        for cells in lines:
-            widest = max(widest, len(cells))
-            if surplus := [cell for cell in cells[width:] if cell]:
-                raise PhenoloomError(
-                    f"The table {path} has {width} columns, but {len(cells)} cells in line {lines.line_num} "
-                    f"({surplus[-1]!r} belongs to none); put a cell that holds {separator!r} into double quotes"
-                )
-    return width, widest
+    table = _without_trailing_blank_rows(table) if blank_lines else table
+    table.attrs[FACTS] = {**facts, "rows": len(table)}
+    return table
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
-    """Refuse a table that lacks one of `columns`, naming the nearest ones that it has, or that has one twice."""
+    """Refuse a table without what is needed of it.
+
+    Args:
+        table: A table of `read_table`.
+        columns: Names of columns that are used.
+        where: Name of the table, to begin a sentence.
+
+    Raises:
+        PhenoloomError: It lacks a column (the nearest ones are named), has it twice, or the column holds values without
+            text or characters that cannot be seen.
+    """
     for column in columns:
         if column not in table.columns:
             raise PhenoloomError(f"{where} has no column {column!r}; {nearest(column, list(table.columns))}")
         if list(table.columns).count(column) > 1:
             raise PhenoloomError(f"{where} has several columns {column!r}, and one is needed; rename the others")
+        if reason := table.attrs.get(UNREADABLE, {}).get(column):
+            raise PhenoloomError(f"{where}: the column {column!r} cannot be used: {reason}")
+        if not pd.api.types.is_float_dtype(table[column].dtype):
+            _refuse_invisible(table[column], where)
+
+
+def _refuse_invisible(column: pd.Series[Any], where: str) -> None:
+    cells = column.dropna()
+    # Not `unique`, which takes two texts with a NUL for one.
+    wrong = sorted(cell for cell in set(cells) if _INVISIBLE.search(cell))
+    if not wrong:
+        return
+    place = cells.index[cells.tolist().index(wrong[0])]
+    found = _INVISIBLE.findall(wrong[0])[0]
+    raise PhenoloomError(
+        f"{where}, {column.index.name} {place}: the column {column.name!r} holds {wrong[0]!r} with the character "
+        f"{_described(found)}, which cannot be seen but makes two values of one; remove it"
+    )
+
+
+def _described(character: str) -> str:
+    name = unicodedata.name(character, "a control character").lower()
+    return f"U+{ord(character):04X} ({name})"
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
@@ -119,14 +126,25 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     return "it has: " + (", ".join(valid) or "none")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise PhenoloomError(f"The table {path} cannot be read as Parquet: {' '.join(str(error).split())}") from None
-    frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
-    text: pd.DataFrame = frame.apply(lambda column: column.map(str, na_action="ignore"))
-    return text.astype(object).where(frame.notna(), None)
+def _read_parquet(path: Path, list_separator: str | None, numbers: Collection[str]) -> pd.DataFrame:
+    table = open_parquet(path)
+    columns: list[pd.Series[Any]] = []
+    unreadable: dict[str, str] = {}
+    index = pd.RangeIndex(1, table.num_rows + 1, name="row")
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values = column_numbers(column) if name.strip() in numbers else None
+        if values is not None:
+            columns.append(pd.Series(values, index))
+            continue
+        try:
+            cells = [cell or None for cell in column_text(column, list_separator)]
+        except UnreadableColumn as error:
+            unreadable[name.strip()], cells = str(error), [None] * table.num_rows
+        columns.append(pd.Series(cells, index, dtype=object))
+    frame = pd.DataFrame(dict(enumerate(columns)), index=index)
+    frame.columns = pd.Index([name.strip() for name in table.column_names], dtype=object)
+    frame.attrs = {FACTS: {"rows": table.num_rows}, UNREADABLE: unreadable}
+    return frame
 
 
 def _without_trailing_blank_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from phenoloom.config.source import Outlines
@@ -60,13 +62,36 @@ def test_a_table_gives_outlines_by_object_with_ids_as_text(tmp_path: Path) -> No
     ("text", "complaint"),
     [
         ("cell,x,Y\n1,1,2\n", "no column 'X'; did you mean 'x'"),
-        ("cell,X,Y\n,1,2\n", "row 1: the column 'cell' is empty"),
-        ("cell,X,Y\n1,1,2\n1,,2\n", "line 2: expected a coordinate"),
+        ("cell,X,Y\n,1,2\n", "line 2: the column 'cell' is empty"),
+        ("cell,X,Y\n1,1,2\n1,,2\n", "line 3: expected a coordinate in px, found ''"),
+        ("cell,X,Y\n\n1,1,2\n\n1,x,2\n", "line 5: expected a coordinate in px, found 'x'"),
+        ('cell,X,Y,note\n1,1,2,"two\nlines"\n1,3,y,\n', "line 4: expected a coordinate in px, found 'y'"),
     ],
 )
 def test_a_table_without_what_is_needed_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(PhenoloomError, match=complaint):
         read_outlines(write(tmp_path / "cells.csv", text), TABLE)
+
+
+def test_a_coordinate_that_is_nan_or_null_in_parquet_is_read_for_its_outline_to_be_quarantined(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "cell": pa.array([7, 7, 8, 8], pa.int32()),
+            "X": pa.array([1.5, float("nan"), 3, 4], pa.float32()),
+            "Y": pa.array([1, 2, None, 4], pa.int16()),
+        }
+    )
+    pq.write_table(table, tmp_path / "cells.parquet")
+    ids, points = read_outlines(tmp_path / "cells.parquet", TABLE)
+    assert ids == ["7", "8"]
+    np.testing.assert_array_equal(points[0], [[1.5, 1], [np.nan, 2]])
+    np.testing.assert_array_equal(points[1], [[3, np.nan], [4, 4]])
+
+
+def test_text_that_is_no_number_in_parquet_is_named_with_its_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"cell": ["a", "a"], "X": ["1", "x"], "Y": [1.0, 2.0]}), tmp_path / "cells.parquet")
+    with pytest.raises(PhenoloomError, match="row 2: expected a coordinate in px, found 'x'"):
+        read_outlines(tmp_path / "cells.parquet", TABLE)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
