@@ -28,7 +28,8 @@ class Table(Section):
     header: list[str] | None = Field(None, description="column names, for a table without a header")
     join: dict[str, str] = Field(
         default_factory=dict,
-        description="field of the file pattern -> column of the table; empty: row i belongs to image i",
+        description="field of the file pattern (or word of `columns`) -> column of the table; either may be several, "
+        "like `{row}{column}`; empty: row i belongs to image i",
     )
     zero_pad: dict[str, int] = Field(
         default_factory=dict, description="column -> width that its ids are padded to with leading zeros before joining"
@@ -162,7 +163,8 @@ class Source(Section):
     table: Table | None = Field(None, description="table of labels and metadata")
     columns: dict[Literal["image", "plate", "well", "field", "label", "group"], str] = Field(
         default_factory=dict,
-        description="name of the column or field for each of these words, if it differs from the word",
+        description="name of the column or field for each of these words, if it differs from the word, or several in "
+        "braces: `{row}{column}`",
     )
     channels: list[str] | dict[str, str] = Field(
         default_factory=list,

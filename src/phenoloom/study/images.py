@@ -203,6 +203,7 @@ def _without_suffix(path: str) -> str:
 def _from_table(columns: dict[str, str], annotations: Annotations, masks: frozenset[str]) -> list[Image]:
     """Return one image a row of the table; `columns` holds the column of each channel's paths."""
     images: dict[str, Image] = {}
+    annotations.use(sorted(masks & annotations.columns.keys()))
     for row in range(annotations.rows):
         paths = {channel: annotations.columns[column][row] for channel, column in columns.items()}
         first = next((path for path in paths.values() if path), None)

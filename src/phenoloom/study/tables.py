@@ -89,7 +89,7 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> 
     """
     for column in columns:
         if column not in table.columns:
-            raise PhenoloomError(f"{where} has no column {column!r}; {nearest(column, list(table.columns))}")
+            raise no_column(column, list(table.columns), where)
         if list(table.columns).count(column) > 1:
             raise PhenoloomError(f"{where} has several columns {column!r}, and one is needed; rename the others")
         if reason := table.attrs.get(UNREADABLE, {}).get(column):
@@ -115,6 +115,14 @@ def _refuse_invisible(column: pd.Series[Any], where: str) -> None:
 def _described(character: str) -> str:
     name = unicodedata.name(character, "a control character").lower()
     return f"U+{ord(character):04X} ({name})"
+
+
+def no_column(column: str, columns: Sequence[str], where: str) -> PhenoloomError:
+    """Return the error of a table (`where` names it) without a column, with the nearest ones that it has."""
+    one = columns[0] if len(columns) == 1 else ""
+    other = next((separator for separator in (";", "\t", ",", "|") if separator in one), None)
+    hint = f"; its header has no other separator than {other!r}: save it with the one of its extension" if other else ""
+    return PhenoloomError(f"{where} has no column {column!r}; {nearest(column, columns)}{hint}")
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

@@ -1,12 +1,19 @@
-"""Compare names of wells: "A1", "A01", "a001" and "r01c01" are the same well."""
+"""Compare names of wells: "A1", "A01", "a - 001", "Well A_1" and "r01c01" are the same well."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-_LETTERS = re.compile(r"([A-Za-z]{1,2})[-_ ]?0*([1-9]\d*)")
-_NUMBERS = re.compile(r"[Rr]0*([1-9]\d*)[-_ ]?[Cc]0*([1-9]\d*)")
+_GAP = r"[\s_.,:;/-]*"
+_WELL = rf"\s*(?:well{_GAP})?"
+# Rows after Z begin with A on every plate that is made: 1536 wells end at AF, 3456 wells at AV.
+_LETTERS = re.compile(
+    rf"{_WELL}(?:row{_GAP})?(A?[A-Z]){_GAP}(?:(?:column|col){_GAP})?0*([1-9][0-9]*)\s*", re.IGNORECASE
+)
+_NUMBERS = re.compile(
+    rf"{_WELL}r(?:ow)?{_GAP}0*([1-9][0-9]*){_GAP}c(?:ol(?:umn)?)?{_GAP}0*([1-9][0-9]*)\s*", re.IGNORECASE
+)
 
 
 @lru_cache(maxsize=4096)

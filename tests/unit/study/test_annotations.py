@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from phenoloom.config.source import Source
@@ -50,3 +52,72 @@ def test_labels_are_separated_renamed_and_named_once(tmp_path: Path) -> None:
 def test_a_column_that_is_there_twice_is_refused_where_it_is_used(tmp_path: Path) -> None:
     with pytest.raises(PhenoloomError, match=r"The table t\.csv has several columns 'L', and one is needed"):
         annotations(tmp_path, "L,L\na,b\n", columns={"label": "L"})
+
+
+SPLIT = {"table": {"join": {"well": "Well", "{plate}_{run}": "Plate"}}, "columns": {"well": "{row}{column}"}}
+
+
+def test_several_fields_make_one_key_of_a_join_in_any_spelling(tmp_path: Path) -> None:
+    table = "Plate,Well,label\nP_1,B - 03,x\nP_2,B3,y\n"
+    found = annotations(tmp_path, table, "plate", "run", "row", "column", **SPLIT)
+    file = {"plate": "P", "row": "b", "column": "03"}
+    assert [found.row({**file, "run": run}) for run in ("1", "2", "3")] == [0, 1, None]
+    assert found.word("well", {**file, "run": "1"}, 0) == "b03"
+    assert found.word("plate", {**file, "run": "1"}, 0) == "P"
+    assert found.needed_fields == {"plate", "run", "row", "column"}
+    assert found.key(0) == "B - 03, P_1"
+
+
+def test_several_columns_make_one_key_of_a_join_and_one_word(tmp_path: Path) -> None:
+    source = {
+        "table": {"join": {"well": "r{Row}c{Col}"}},
+        "columns": {"label": "{Drug} {Dose} {{µM}}", "group": "{Drug}/{plate}"},
+    }
+    found = annotations(tmp_path, "Row,Col,Drug,Dose\n02,3,taxol,10\n1,1,DMSO,\n", "plate", "well", **source)
+    file = {"plate": "P", "well": "B03"}
+    assert found.row(file) == 0
+    assert found.word("label", file, 0) == "taxol 10 {µM}"
+    assert found.word("label", file, 1) is None, "an empty part leaves the text unknown"
+    assert found.word("group", file, 0) == "taxol/P"
+    assert found.word("group", file, None) is None
+
+
+def test_a_column_whose_name_has_braces_is_itself(tmp_path: Path) -> None:
+    found = annotations(tmp_path, "dose {uM},uM\n5,x\n", columns={"label": "dose {uM}"})
+    assert found.word("label", {}, 0) == "5"
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (
+            {"columns": {"well": "{row}{colum}"}},
+            "`columns.well` is '{row}{colum}' with 'colum', .*did you mean 'column'",
+        ),
+        ({"columns": {"well": "{row}{column"}}, "`columns.well` is .*whose braces do not fit together"),
+        ({"table": {"join": {"{row}{colum}": "Well"}}}, "names the field 'colum', which .*did you mean 'column'"),
+        ({"table": {"join": {"row": "{Well}{Site}"}}}, r"The table t\.csv has no column 'Site'"),
+        ({"columns": {"group": "Drug"}, "table": {"join": {"group": "Well"}}}, "names the field 'group', which"),
+    ],
+)
+def test_a_template_that_names_nothing_is_refused(tmp_path: Path, source: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(PhenoloomError, match=complaint):
+        annotations(tmp_path, "Well,Drug\nA1,x\n", "row", "column", **source)
+
+
+def test_lists_of_a_parquet_table_are_several_labels(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["a", "b"], "go": [["er", "golgi"], []]}), tmp_path / "t.parquet")
+    table = {"path": "t.parquet", "join": {"image": "id"}}
+    found = annotations(tmp_path, "", "image", table=table, columns={"label": "go"}, label_separator=";")
+    assert [found.labels(found.word("label", {}, row)) for row in (0, 1)] == [["er", "golgi"], []]
+    with pytest.raises(PhenoloomError, match="the column 'go' cannot be used: it holds lists of several values"):
+        annotations(tmp_path, "", "image", table=table, columns={"label": "go"})
+
+
+def test_a_column_that_is_not_used_may_hold_anything(tmp_path: Path) -> None:
+    text = "Well,Note,Note\nA1,a\u200bb,\x07\n"
+    assert annotations(tmp_path, text, "well", table={"join": {"well": "Well"}}).row({"well": "A1"}) == 0
+    with pytest.raises(
+        PhenoloomError, match=r"The table t\.csv, line 2: the column 'Well' .*U\+200B \(zero width space"
+    ):
+        annotations(tmp_path, "Well\nA\u200b1\n", "well", table={"join": {"well": "Well"}})
