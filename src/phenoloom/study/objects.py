@@ -185,11 +185,12 @@ def _read(source: Source) -> _Given:
     if settings is None:
         raise PhenoloomError("The study has neither `source.objects` nor `source.points`; add one of them")
     section, where = "objects" if source.objects else "points", f"The table {settings.path}"
-    table = read_table(Root(source.root).path(settings.path), settings.header)
+    path = Root(source.root).path(settings.path)
+    table = read_table(path, settings.header, list_separator=source.label_separator)
     require_columns(table, [*settings.columns, *settings.zero_pad], where)
     if table.empty:
         raise PhenoloomError(f"{where} has no rows; give `source.{section}` a table with a row for each object")
-    cells = table[settings.columns].astype(object)
+    cells = table[settings.columns].astype(object).reset_index(drop=True)
     cells = cells.where(cells.notna(), None).apply(_cleaned)
     for name, width in settings.zero_pad.items():
         if name in cells:
