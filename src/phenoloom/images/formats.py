@@ -53,27 +53,25 @@ class Format:
     Attributes:
         name: Its name, for error messages.
         starts: The first bytes of its files, one of several.
-        read: Planes (planes, h, w) and axes of an open file with a name; where the third argument is true, pixels of a
-            palette are its indices and not its colours. The last says which image and resolution.
+        read: Planes (planes, h, w) and axes of an open file with a name, of the image, resolution and meaning chosen.
         axes: Axes of an open file with a name, without reading a pixel; None: they are known by reading.
         several: Whether a file may hold several images or resolutions, of which a study chooses one.
     """
 
     name: str
     starts: tuple[bytes, ...]
-    read: Callable[[IO[bytes], str, bool, Choice], tuple[NDArray[Any], Axes]]
+    read: Callable[[IO[bytes], str, Choice], tuple[NDArray[Any], Axes]]
     axes: Callable[[IO[bytes], str, Choice], Axes] | None = None
     several: bool = False
 
 
-def read_file(file: Path, choice: Choice | None = None, *, palette_indices: bool = False) -> tuple[NDArray[Any], Axes]:
+def read_file(file: Path, choice: Choice | None = None) -> tuple[NDArray[Any], Axes]:
     """Read all planes of one image in a file.
 
     Args:
         file: Path of the file.
-        choice: Which image and resolution is read; None: the file must hold one image.
-        palette_indices: Give the indices of a palette and not its colours. The colour table of a TIFF is a setting of
-            the display, so its indices are given always.
+        choice: Which image and resolution is read, and what its numbers mean; None: the file must hold one image, of
+            intensities. The colour table of a TIFF is a setting of the display, so its indices are the intensities.
 
     Returns:
         Planes (planes, h, w), whatever their number and dtype, and the axes that they lie along.
@@ -84,7 +82,7 @@ def read_file(file: Path, choice: Choice | None = None, *, palette_indices: bool
     """
     choice = choice or Choice()
     with _damage_as_image_error(file), file.open("rb") as opened:
-        planes, axes = _format_of(opened, file.name, choice).read(opened, file.name, palette_indices, choice)
+        planes, axes = _format_of(opened, file.name, choice).read(opened, file.name, choice)
     if planes.size == 0:
         raise ImageError(f"expected pixels, found an image of {planes.shape[-2]} x {planes.shape[-1]} px: {file.name}")
     return planes, axes
@@ -97,7 +95,7 @@ def file_axes(file: Path, choice: Choice | None = None) -> Axes:
         kind = _format_of(opened, file.name, choice)
         if kind.axes:
             return kind.axes(opened, file.name, choice)
-        return kind.read(opened, file.name, False, choice)[1]
+        return kind.read(opened, file.name, choice)[1]
 
 
 def _format_of(file: IO[bytes], name: str, choice: Choice) -> Format:
@@ -141,23 +139,19 @@ def _damage_as_image_error(file: Path) -> Iterator[None]:
         raise ImageError(f"expected a whole image, found a damaged or truncated file: {file.name} ({reason})") from None
 
 
-def _read_tiff(file: IO[bytes], name: str, _palette_indices: bool, choice: Choice) -> tuple[NDArray[Any], Axes]:
-    return read_tiff(file, name, choice)
-
-
-def _read_png(file: IO[bytes], _name: str, palette_indices: bool, _choice: Choice) -> tuple[NDArray[Any], Axes]:
+def _read_png(file: IO[bytes], _name: str, choice: Choice) -> tuple[NDArray[Any], Axes]:
     data = file.read()
-    if palette_indices and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
+    if choice.meaning != "intensities" and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
         return _picture(np.asarray(Image.open(io.BytesIO(data))))
     pixels = imagecodecs.png_decode(data)
     # Grey with alpha and RGB with alpha are the only PNGs of two and four samples.
     return _picture(pixels, alpha=pixels.ndim == 3 and pixels.shape[-1] in (2, 4))
 
 
-def _read_with_pillow(file: IO[bytes], _name: str, palette_indices: bool, _choice: Choice) -> tuple[NDArray[Any], Axes]:
+def _read_with_pillow(file: IO[bytes], _name: str, choice: Choice) -> tuple[NDArray[Any], Axes]:
     # Pillow, because libjpeg itself fills the missing half of a truncated JPEG with grey and says nothing.
     image = Image.open(io.BytesIO(file.read()), formats=("JPEG", "BMP"))
-    if image.mode == "P" and not palette_indices:
+    if image.mode == "P" and choice.meaning == "intensities":
         return _picture(np.asarray(image.convert("RGB")))
     return _picture(np.asarray(image), alpha=image.mode == "RGBA")
 
@@ -169,7 +163,7 @@ def _picture(pixels: NDArray[Any], alpha: bool = False) -> tuple[NDArray[Any], A
 
 
 FORMATS = (
-    Format("TIFF", TIFF_MAGIC, _read_tiff, tiff_axes, several=True),
+    Format("TIFF", TIFF_MAGIC, read_tiff, tiff_axes, several=True),
     Format("PNG", (b"\x89PNG\r\n\x1a\n",), _read_png),
     Format("JPEG", (b"\xff\xd8\xff",), _read_with_pillow),
     Format("BMP", (b"BM",), _read_with_pillow),

@@ -56,15 +56,16 @@ def read_labels(file: Path, masks: Masks) -> Labels:
 def read_mask(file: Path, masks: Masks | None = None) -> NDArray[Any]:
     """Read a mask as (h, w) integers, values as they are in the file; a palette gives its indices.
 
-    A colour file with equal colours is one plane. What the file marks as alpha is left out where it hides nothing, or
-    exactly the background. Pages are never left out: a file of several needs `masks.plane`.
+    White is 1 in a mask of one bit, whichever bit stands for it. A colour file with equal colours is one plane. What
+    the file marks as alpha is left out where it hides nothing, or exactly the background. Pages are never left out: a
+    file of several needs `masks.plane`.
 
     Raises:
         ImageError: The file cannot be read, holds no such plane, several of which none is chosen, true colours, or
             values that are not whole.
     """
     masks = masks or Masks()
-    planes, axes = read_file(file, Choice.of_masks(masks), palette_indices=True)
+    planes, axes = read_file(file, Choice.of_masks(masks))
     mask = np.ascontiguousarray(_chosen_plane(planes, axes, masks.plane, file.name))
     if mask.dtype == bool:
         return mask.astype(np.uint8)

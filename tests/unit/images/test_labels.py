@@ -7,11 +7,14 @@ import pytest
 import tifffile
 from PIL import Image
 from tests.helpers.images import RNG, pixels, write_tiff
+from tests.helpers.tiff_files import TiffFile
 
 from phenoloom.config.source import Masks
 from phenoloom.core.errors import ImageError, PhenoloomError
+from phenoloom.images.formats import read_file
 from phenoloom.images.labels import read_labels, read_mask
 from phenoloom.images.objects import objects
+from phenoloom.images.orientation import oriented
 
 
 def palette_image(path: Path) -> np.ndarray:
@@ -144,3 +147,36 @@ def test_a_stack_as_a_mask_is_refused_even_if_its_planes_are_equal(tmp_path: Pat
     file = write_tiff(tmp_path / "a.ome.tif", np.ones((2, 5, 6), np.uint8), metadata={"axes": "ZYX"})
     with pytest.raises(ImageError, match=r"expected a mask of one plane, found 2 pages \(2 along Z\)"):
         read_mask(file)
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_white_is_foreground_in_a_mask_of_one_bit(tmp_path: Path, photometric: int) -> None:
+    white = np.zeros((1, 6, 9), bool)
+    white[0, 2:4, 3:7] = True
+    file = TiffFile(white if photometric else ~white, 1, tags={262: photometric})
+    found = read_labels(write_bytes(tmp_path / "m.tif", file.write()), Masks())
+    np.testing.assert_array_equal(found, white[0])
+
+
+def test_a_mask_of_several_bits_in_which_zero_is_white_needs_the_values_of_the_foreground(tmp_path: Path) -> None:
+    stored = np.zeros((1, 6, 9), np.uint8)
+    stored[0, 2:4, 3:7] = 255
+    file = write_bytes(tmp_path / "m.tif", TiffFile(stored, tags={262: 0}).write())
+    with pytest.raises(ImageError, match=r"zero is white .* in `source.masks.values`"):
+        read_labels(file, Masks())
+    np.testing.assert_array_equal(read_labels(file, Masks(values=[255], objects="one")), stored[0] > 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_and_its_mask_agree_however_each_is_turned(tmp_path: Path, orientation: int) -> None:
+    seen = np.arange(54, dtype=np.uint8).reshape(1, 6, 9)
+    stored = oriented(seen, {6: 8, 8: 6}.get(orientation, orientation))
+    turned = write_bytes(tmp_path / "turned.tif", TiffFile(stored, tags={274: orientation}).write())
+    upright = write_bytes(tmp_path / "upright.tif", TiffFile(seen).write())
+    np.testing.assert_array_equal(read_mask(turned), read_file(upright)[0][0])
+    np.testing.assert_array_equal(read_file(turned)[0][0], read_mask(upright))

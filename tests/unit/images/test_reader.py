@@ -74,7 +74,13 @@ def test_a_file_of_an_ome_set_of_several_files_is_its_own_plane(tmp_path: Path) 
     np.testing.assert_array_equal(found, image)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.complex64, np.float64])
+def test_complex_numbers_are_no_pixels(tmp_path: Path) -> None:
+    file = write_tiff(tmp_path / "a.tif", np.ones((8, 8), np.complex64))
+    with pytest.raises(ImageError, match=r"expected whole or real numbers .* found 64 bits of type COMPLEXIEEEFP"):
+        read_image([file], 1)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float64])
 def test_pixel_types_that_the_store_does_not_hold_are_refused(tmp_path: Path, dtype: type) -> None:
     file = write_tiff(tmp_path / "a.tif", np.ones((8, 8), dtype))
     with pytest.raises(ImageError, match=rf"expected pixels of type uint8.*found {np.dtype(dtype).name}"):
