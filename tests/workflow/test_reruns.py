@@ -66,9 +66,10 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.columns": ({"label": "Compound"}, SHEET),
     "source.channels": ({"DNA": "dna", "cell body": "body"}, SHEET),
     "source.masks.files": ("{plate}/{well}_s{field}_mask.tif", SHEET),
-    "source.masks.plane": (1, CONVERT),
-    "source.masks.image": (0, CONVERT),
-    "source.masks.level": (0, CONVERT),
+    # These need mask files, which the sheet lists.
+    "source.masks.plane": (1, SHEET),
+    "source.masks.image": (0, SHEET),
+    "source.masks.level": (0, SHEET),
     "source.masks.objects": ("components", CONVERT),
     "source.masks.values": ([1], CONVERT),
     "source.masks.invert_when_border_is_foreground": (True, CONVERT),
@@ -200,6 +201,8 @@ def with_change(key: str, value: Any) -> dict[str, Any]:
         section = section.setdefault(parent, {})
     section[last] = value
     # Keys that must agree change together.
+    if key in {"source.masks.plane", "source.masks.image", "source.masks.level"}:
+        section["files"] = "{plate}/{well}_s{field}_mask.tif"
     if key == "tiles.mode":
         for name in ("regionprops", "shape-ae", "shape-and-props"):
             del study["representations"][name]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from .tiff_pages import FileImage, Pages, could_be_level, grouped, is_full, is_mask, is_smaller
 
 
-def with_levels(image: FileImage, pages: Pages, subs: Pages, *, ome: bool = False) -> FileImage:
+def with_levels(image: FileImage, pages: Pages, subs: Pages, *, unmarked: bool = False) -> FileImage:
     """Return an image with its reduced resolutions, the largest first.
 
     Args:
         image: The image.
         pages: All pages of the file's chain.
         subs: All SubIFDs of the file.
-        ome: Whether SubIFDs are reduced resolutions by the format, marked or not.
+        unmarked: Whether smaller SubIFDs are reduced resolutions though nothing marks them as such.
 
     Returns:
         The image, with its own levels where it has some already.
     """
-    if not image.pages or image.levels:
-        return image
-    image.levels = levels_among(image.pages, _in_subs(image, subs, ome=ome) + _in_chain(image, pages))
+    if image.pages and not image.levels:
+        found = _in_subs(image, subs, unmarked=unmarked) + _in_chain(image, pages)
+        image.levels = levels_among(image.pages, found)
     return image
 
 
@@ -29,14 +29,14 @@ def levels_among(pages: Pages, groups: list[Pages]) -> list[Pages]:
     return sorted(found, key=lambda group: -group[0].imagewidth * group[0].imagelength)
 
 
-def _in_subs(image: FileImage, subs: Pages, *, ome: bool) -> list[Pages]:
+def _in_subs(image: FileImage, subs: Pages, *, unmarked: bool) -> list[Pages]:
     """Return the SubIFDs of the pages of an image, one group for each number that they have in their page."""
     places = {page.treeindex[0]: number for number, page in enumerate(image.pages) if len(page.treeindex) == 1}
     mine = [
         sub
         for sub in subs
         if sub.treeindex[0] in places and not is_mask(sub)
-        if not is_full(sub) or (ome and is_smaller(sub, image.pages[0]))
+        if not is_full(sub) or (unmarked and is_smaller(sub, image.pages[0]))
     ]
     mine.sort(key=lambda sub: places[sub.treeindex[0]])
     return grouped(mine, lambda sub: (sub.treeindex[-1], sub.shape))

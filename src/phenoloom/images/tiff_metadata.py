@@ -61,9 +61,10 @@ def _without_reduced(image: FileImage) -> FileImage:
 
 def metadata_problem(what: str, problem: str, pages: Pages, name: str, choice: Choice) -> ImageError:
     """Return the refusal of a file whose metadata do not tell what its pages are."""
+    alone = "" if choice.image is None else f", without `{choice.section}.image`"
     return ImageError(
-        f"expected {what} metadata that fit the {len(pages)} pages of the file, found {problem} in {name}; say in "
-        f"`{choice.order_key}` {what_pages_are(choice)}"
+        f"expected {what}{' ' * bool(what)}metadata that fit the {len(pages)} pages of the file, "
+        f"found {problem} in {name}; say in `{choice.order_key}` {what_pages_are(choice)}{alone}"
     )
 
 
@@ -112,7 +113,7 @@ def _refuse_hidden(tif: tifffile.TiffFile, pages: Pages, full: Pages, name: str)
     elif truncated := [page for page in pages if _shaped(page).get("truncated")]:
         found, stated = 1, max(math.prod(_shaped(page)["shape"]) // math.prod(page.shape) for page in truncated)
     elif len(full) == 1 and tif.is_shaped:
-        stated = math.prod(_shaped(pages[0]).get("shape", (0,))) // math.prod(full[0].shape)
+        stated = math.prod(_shaped(full[0]).get("shape", (0,))) // math.prod(full[0].shape)
     elif len(full) == 1 and tif.is_imagej:
         stated = _planes_of_imagej(tif, full[0])
     if stated > found:

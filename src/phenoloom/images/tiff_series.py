@@ -20,6 +20,7 @@ from .tiff_pages import (
     FileImage,
     Pages,
     colours,
+    could_be_level,
     grouped,
     has_alpha,
     is_full,
@@ -71,21 +72,29 @@ def _images(
     """Return the images of a file, and pages that it marks as something else."""
     if slide := slide_of(tif, pages):
         return [with_levels(image, pages, subs) for image in slide.images], slide.by_products
-    stated = stated_images(tif, pages, name, choice)
-    images = stated if stated is not None else _plain_images(pages, choice)
+    images = stated_images(tif, pages, name, choice)
+    if images is None:
+        images = [FileImage("", group) for group in grouped(page for page in pages if is_full(page))]
+    # A study that names a level says that smaller SubIFDs are levels, and so does the format OME-TIFF.
     ome = bool(pages) and is_ome(pages[0].description)
-    images = [with_levels(image, pages, subs, ome=ome) for image in images]
+    images = [with_levels(image, pages, subs, unmarked=ome or choice.level is not None) for image in images]
     of_levels = {page.treeindex for image in images for level in image.levels for page in level}
-    others = [sub for sub in subs if is_full(sub) and sub.treeindex not in of_levels]
-    return images + [FileImage("", group) for group in grouped(others)], []
+    if choice.level is not None and choice.image is None:
+        images = _as_pyramid(images)
+    by_format = [sub for sub in subs if ome and is_smaller(sub, pages[sub.treeindex[0]])]
+    known = of_levels | {sub.treeindex for sub in by_format}
+    others = [sub for sub in subs if is_full(sub) and sub.treeindex not in known]
+    return images + [FileImage("", group) for group in grouped(others)], by_format
 
 
-def _plain_images(pages: Pages, choice: Choice) -> list[FileImage]:
-    """Return pages that are alike as one image; smaller ones are its levels where the study says that it has some."""
-    groups = grouped(page for page in pages if is_full(page))
-    if choice.level is not None and groups and (levels := levels_among(groups[0], groups[1:])):
-        return [FileImage("", groups[0], [], levels), *(FileImage("", g) for g in groups[1:] if g not in levels)]
-    return [FileImage("", group) for group in groups]
+def _as_pyramid(images: list[FileImage]) -> list[FileImage]:
+    """Return images of which those that could be reduced copies of the first one are its levels: the study has some."""
+    if not images or not images[0].pages:
+        return images
+    first, *others = images
+    smaller = [one for one in others if one.pages and not one.problem and could_be_level(one.pages, first.pages)]
+    first.levels = levels_among(first.pages, first.levels + [one.pages for one in smaller])
+    return [first, *(one for one in others if one not in smaller)]
 
 
 def _image(images: list[FileImage], name: str, choice: Choice) -> FileImage:
@@ -134,7 +143,7 @@ def _described(images: list[FileImage]) -> str:
     for number, image in enumerate(images[:_MOST_LISTED]):
         named = f" {image.name!r}" if image.name else ""
         along = " x ".join(f"{n} along {axis}" for axis, n in image.axes)
-        pages = listed(image.pages) if image.pages else "no page"
+        pages = listed(image.pages) if image.pages else "no full-resolution page"
         texts.append(f"{number}{named} ({pages}{', ' + along if along else ''})")
     more = len(images) - len(texts)
     return ", ".join(texts) + (f" and {more} more" if more else "")

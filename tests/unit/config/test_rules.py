@@ -100,6 +100,17 @@ def test_keys_of_the_table_of_objects_reach_its_step_and_no_other(
     assert {name for name in before if before[name] != after[name]} == {"objects"}
 
 
+def test_which_plane_of_a_mask_file_is_read_reaches_what_reads_it_and_not_the_sheet(config_dir: Path) -> None:
+    def digests(**more: Any) -> dict[str, str]:
+        source = {**STUDY["source"], "masks": {"files": "{plate}/{well}_mask.tif", **more}}
+        rules = RuleSettings("mine", load(config_dir, changed("source", value=source)), Config(), config_dir)
+        return {name: getattr(rules, name)().digest() for name in ("sheet", "convert", "index")}
+
+    for more in ({"plane": 1}, {"image": "cells"}, {"level": 1}):
+        before, after = digests(), digests(**more)
+        assert {name for name in before if before[name] != after[name]} == {"convert"}
+
+
 def test_a_search_is_part_of_the_training_that_follows_it_and_its_number_of_jobs_is_not(config_dir: Path) -> None:
     def digests(**tune: Any) -> tuple[str | None, str, str]:
         ranges = {"latent": {"choices": [64, 128]}}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,3 +181,103 @@ def test_an_image_and_its_mask_agree_however_each_is_turned(tmp_path: Path, orie
     upright = write_bytes(tmp_path / "upright.tif", TiffFile(seen).write())
     np.testing.assert_array_equal(read_mask(turned), read_file(upright)[0][0])
     np.testing.assert_array_equal(read_file(turned)[0][0], read_mask(upright))
+
+
+def two_pages(path: Path, **options: Any) -> np.ndarray:
+    nuclei, cells = np.zeros((2, 8, 9), np.uint8)
+    nuclei[2, 3], cells[1:5, 2:6] = 1, 7
+    tifffile.imwrite(path, np.stack([nuclei, cells]), photometric="minisblack", **options)
+    return np.stack([nuclei, cells])
+
+
+@pytest.mark.parametrize("options", [{}, {"metadata": None}, {"imagej": True}, {"metadata": {"axes": "CYX"}}])
+def test_pages_of_a_mask_file_are_never_taken_for_transparency(tmp_path: Path, options: dict[str, Any]) -> None:
+    pages = two_pages(tmp_path / "a.tif", **options)
+    with pytest.raises(ImageError, match=r"found 2 pages \(2 along .\) in a\.tif; say in `source\.masks\.plane` which"):
+        read_labels(tmp_path / "a.tif", Masks())
+    for number, page in enumerate(pages):
+        labels = read_labels(tmp_path / "a.tif", Masks(files="a.tif", plane=number))
+        np.testing.assert_array_equal(labels, page)
+    with pytest.raises(ImageError, match=r"expected plane 2 of a mask \(`source\.masks\.plane`\), found 2 in a\.tif"):
+        read_labels(tmp_path / "a.tif", Masks(files="a.tif", plane=2))
+
+
+def test_equal_pages_of_a_mask_file_are_pages_and_equal_colours_of_one_page_are_one_plane(tmp_path: Path) -> None:
+    mask = RNG.integers(0, 4, (8, 9)).astype(np.uint8)
+    with pytest.raises(ImageError, match="found 3 pages"):
+        read_mask(write_tiff(tmp_path / "a.tif", np.stack([mask] * 3)))
+    np.testing.assert_array_equal(
+        read_mask(write_tiff(tmp_path / "b.tif", np.dstack([mask] * 3), photometric="rgb")), mask
+    )
+
+
+def test_an_image_or_a_level_of_a_mask_file_is_chosen_by_keys_of_the_masks(tmp_path: Path) -> None:
+    nuclei, cells = RNG.integers(0, 4, (2, 16, 16)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
+        writer.write(nuclei, metadata={"Name": "nuclei"}, subifds=1, photometric="minisblack")
+        writer.write(nuclei[::2, ::2], subfiletype=1, photometric="minisblack")
+        writer.write(cells[:8], metadata={"Name": "cells"}, photometric="minisblack")
+    file = tmp_path / "a.ome.tif"
+    with pytest.raises(ImageError, match=r"0 'nuclei' .* 1 'cells' .*say in `source\.masks\.image` which"):
+        read_mask(file)
+    np.testing.assert_array_equal(read_mask(file, Masks(files="a", image="cells")), cells[:8])
+    np.testing.assert_array_equal(read_mask(file, Masks(files="a", image=0, level=1)), nuclei[::2, ::2])
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_transparency_of_a_mask_is_left_out_only_where_it_hides_nothing_or_the_background(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    mask = np.zeros((6, 7), np.uint8)
+    mask[1:4, 2:5] = 9
+    opaque, background = np.full_like(mask, 255), np.where(mask > 0, 200, 0).astype(np.uint8)
+    shape = np.zeros_like(mask)
+    shape[2:5, 1:6] = 255
+
+    def written(colour: np.ndarray, alpha: np.ndarray) -> Path:
+        pixels = np.dstack([colour] * (len(mode) - 1) + [alpha])
+        file = tmp_path / f"a.{suffix}"
+        if suffix == "png":
+            Image.fromarray(pixels).save(file)
+        else:
+            tifffile.imwrite(
+                file,
+                pixels,
+                photometric="rgb" if mode == "RGBA" else "minisblack",
+                planarconfig="contig",
+                extrasamples=["unassalpha"],
+            )
+        return file
+
+    for alpha in (opaque, background):
+        np.testing.assert_array_equal(read_mask(written(mask, alpha)), mask)
+    for colour in (mask, np.zeros_like(mask), np.full_like(mask, 255)):
+        file = written(colour, shape)
+        with pytest.raises(ImageError, match=r"transparency hides nothing or exactly the background, found another"):
+            read_mask(file)
+        np.testing.assert_array_equal(read_mask(file, Masks(files="a", plane=0)), colour)
+        np.testing.assert_array_equal(read_mask(file, Masks(files="a", plane=len(mode) - 1)), shape)
+
+
+@pytest.mark.parametrize("samples", [2, 4])
+def test_samples_that_a_file_does_not_mark_as_alpha_are_data(tmp_path: Path, samples: int) -> None:
+    mask = RNG.integers(0, 4, (8, 9)).astype(np.uint8)
+    pixels = np.dstack([mask] * (samples - 1) + [np.full_like(mask, 255)])
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        pixels,
+        photometric="rgb" if samples == 4 else "minisblack",
+        planarconfig="contig",
+        extrasamples=["unspecified"],
+    )
+    with pytest.raises(
+        ImageError, match=rf"found {samples} different colours in a\.tif; say in `source\.masks\.plane`"
+    ):
+        read_mask(tmp_path / "a.tif")
+
+
+def test_keys_of_mask_files_need_a_pattern_of_these() -> None:
+    for key in ("plane", "image", "level"):
+        with pytest.raises(ValueError, match=f"`{key}` chooses among the pages of mask files, so `files` must name"):
+            Masks.model_validate({key: 0})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,3 +198,43 @@ def test_channels_are_selected_in_the_order_that_a_model_needs(tmp_path: Path) -
     assert found.flags.c_contiguous
     with pytest.raises(ImageError, match="expected pixels of type uint8 like those that the model was trained on"):
         Reader(3, dtype="uint8").read(ImageFiles([file]))
+
+
+def test_a_sample_of_a_tiff_is_dropped_only_if_the_file_marks_it_as_alpha_and_it_is_opaque(tmp_path: Path) -> None:
+    image = np.dstack([pixels(6, 7, 3, dtype="uint8"), np.full((6, 7), 255, np.uint8)])
+    for name in ("unassalpha", "assocalpha", "unspecified"):
+        file = tmp_path / f"{name}.tif"
+        tifffile.imwrite(file, image, photometric="rgb", extrasamples=[name])
+        np.testing.assert_array_equal(read_image([file], 4), np.moveaxis(image, -1, 0))
+    for name in ("unassalpha", "assocalpha"):
+        np.testing.assert_array_equal(read_image([tmp_path / f"{name}.tif"], 3), np.moveaxis(image[..., :3], -1, 0))
+    with pytest.raises(ImageError, match="expected 3 channels, found 4"):
+        read_image([tmp_path / "unspecified.tif"], 3)
+
+
+def test_three_equal_pages_are_three_channels(tmp_path: Path) -> None:
+    file = write_tiff(tmp_path / "a.tif", np.stack([pixels(6, 7)] * 3))
+    with pytest.raises(ImageError, match="expected 1 channels, found 3"):
+        read_image([file], 1)
+
+
+@pytest.mark.parametrize("choice", [{"image": 1}, {"image": "raw"}, {"level": 1}])
+def test_a_picture_holds_one_image_in_one_resolution(tmp_path: Path, choice: dict[str, Any]) -> None:
+    Image.fromarray(pixels(6, 7, dtype="uint8")).save(tmp_path / "a.png")
+    key, value = next(iter(choice.items()))
+    with pytest.raises(ImageError, match=rf"`source\.{key}: {value}`, found a\.png, a PNG file with one"):
+        Reader(1, **choice).read(ImageFiles([tmp_path / "a.png"]))
+    assert Reader(1, image=0, level=0).read(ImageFiles([tmp_path / "a.png"])).shape == (1, 6, 7)
+
+
+def test_planes_of_a_chosen_image_are_counted_and_read(tmp_path: Path) -> None:
+    file, stacks = tmp_path / "a.ome.tif", (ramp(3, 8, 8), ramp(5, 4, 4))
+    with tifffile.TiffWriter(file) as writer:
+        for stack in stacks:
+            writer.write(stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    for number, stack in enumerate(stacks):
+        reader = Reader(1, Planes(z="all"), image=number)
+        assert reader.stack_size([file]) == (1, len(stack))
+        np.testing.assert_array_equal(reader.read(ImageFiles([file], plane=(-1, 2))), stack[2:3])
+    with pytest.raises(ImageError, match=r"say in `source\.image`"):
+        Reader(1, Planes(z="all")).stack_size([file])

@@ -216,3 +216,16 @@ def test_thumbnails_and_transparency_masks_are_left_out_because_the_file_marks_t
             writer.write(page[:7, :9], **GREY, subfiletype=1, metadata=None)
             writer.write(page > 3, photometric=4, subfiletype=4, metadata=None)
     np.testing.assert_array_equal(read_image([tmp_path / "a.tif"], 2), image)
+
+
+def test_a_file_that_is_cut_between_its_pages_is_truncated(tmp_path: Path) -> None:
+    stack, file = ramp(2, 16, 16), tmp_path / "a.tif"
+    with tifffile.TiffWriter(file) as writer:
+        for page in stack:
+            writer.write(page, **GREY, metadata=None)
+    with tifffile.TiffFile(file) as tif:
+        second = min(tif.pages[1].offset, tif.pages[1].dataoffsets[0])
+    file.write_bytes(file.read_bytes()[:second])
+    with pytest.raises(ImageError, match=r"expected another page behind page 0, at byte \d+, found a truncated file"):
+        read_image([file], 1)
+    np.testing.assert_array_equal(read(file, 1, image=0), stack[:1])
