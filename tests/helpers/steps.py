@@ -48,10 +48,5 @@ def run_index(
     settings: IndexSettings, sheet: Path, shards: list[Path], index: Path, objects: Path | None = None
 ) -> None:
     """Make the index, and its manifest and quarantine table beside it."""
-    make_index(
-        sheet,
-        shards,
-        IndexFiles(index, index.with_name("quarantine.tsv"), index.with_suffix(".json")),
-        Provenance.of(settings),
-        objects,
-    )
+    files = IndexFiles(index, index.with_name("quarantine.tsv"), index.with_suffix(".json"))
+    make_index(sheet, shards, files, Provenance.of(settings), objects, settings.shapes)

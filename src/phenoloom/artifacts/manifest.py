@@ -26,6 +26,26 @@ Quarantine = list[dict[str, str]]
 """Rows `image_id, file, reason` of images that could not be used."""
 
 
+Rejected = Counter[tuple[str, str]]
+"""Counts of objects or tiles left out, by reason and image."""
+
+
+def by_reason(rejected: Rejected) -> Counter[str]:
+    """Return counts summed over images."""
+    counts: Counter[str] = Counter()
+    for (reason, _), count in rejected.items():
+        counts[reason] += count
+    return counts
+
+
+def by_image(rejected: Rejected) -> dict[str, dict[str, int]]:
+    """Return counts by image for each reason, sorted, as manifests of shards state them in `rejected_by_image`."""
+    counts: dict[str, dict[str, int]] = {}
+    for (reason, image), count in sorted(rejected.items()):
+        counts.setdefault(reason, {})[image] = count
+    return counts
+
+
 def remove_shard(manifest: Path) -> None:
     """Remove what an earlier run left of a shard, the manifest first: without it the rest does not exist."""
     remove_leftovers(manifest)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import Quarantine
+from ..artifacts.manifest import Quarantine, by_reason
 from ..core.errors import ImageError
-from ..images.objects import LeftOut, objects
+from ..images.objects import LeftOut, fitting_side, objects
 from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import OutlineSource, outline_source
 from ..tiles.tiler import Conversion
@@ -34,6 +34,7 @@ class Seen:
         objects: Objects in its masks; None where the study has none.
         kept: Tiles, or contours of a study without tiles.
         left_out: Counts of objects and tiles that are left out, by reason.
+        sides_px: Longer side of the bounding box of each object that a tile is for.
     """
 
     image: str
@@ -43,6 +44,7 @@ class Seen:
     objects: int | None = None
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    sides_px: list[int] = field(default_factory=list)
 
 
 Look = Callable[[int], Seen]
@@ -97,7 +99,9 @@ def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
             seen.pixels = f"{image.dtype.name}, {counted(channels, 'channel')}, {height} x {width} px"
             labels = conversion.labels(row, image)
             seen.objects = None if labels is None else len(objects(labels))
-            seen.kept = len(conversion.windows(image, labels, seen.left_out))
+            windows = conversion.windows(image, labels, seen.left_out)
+            seen.kept = sum(window.left_out is None for window in windows)
+            seen.sides_px = [window.side_px for window in windows if window.left_out != LeftOut.AT_IMAGE_BORDER]
         except ImageError as error:
             seen.reason = str(error)
         return seen
@@ -112,10 +116,10 @@ def _looks_at_masks(source: OutlineSource, policy: ContourPolicy, rows: pa.Table
         row = rows.slice(number, 1)
         seen = Seen(row["image_id"][0].as_py(), [row["mask"][0].as_py() or ""], pixels="masks", objects=0)
         for batch in source.batches(row, 1)[1]:
-            seen.objects = len(batch.polygons) + batch.rejected[LeftOut.TOO_SMALL]
+            seen.objects = len(batch.polygons) + by_reason(batch.rejected)[LeftOut.TOO_SMALL]
             contours, _ = accepted(policy, batch, batch.rejected)
             seen.kept += len(contours)
-            seen.left_out += batch.rejected
+            seen.left_out += by_reason(batch.rejected)
             seen.reason = "; ".join(one["reason"] for one in batch.quarantine)
         return seen
 
@@ -131,9 +135,22 @@ def _lines(seen: dict[int, Seen], subject: Subject) -> list[str]:
         lines.append(f"  {pixels}: {', '.join(_contents(alike, noun))} ({listed([one.image for one in alike])})")
         left_out = sum((one.left_out for one in alike), Counter[str]())
         lines += [f"    left out: {count:,} x {reason}" for reason, count in left_out.most_common()]
+        if left_out[LeftOut.TOO_LARGE]:
+            lines.append(_too_large([side for one in alike for side in one.sides_px], subject))
     if unusable := _quarantine(seen):
         lines += [f"{len(unusable):,} of those read cannot be used", *reasons(unusable)]
     return lines
+
+
+def _too_large(sides_px: list[int], subject: Subject) -> str:
+    """Return the sentence on objects that are larger than a tile."""
+    tiles = subject.study.tiles
+    size = tiles.size if tiles else 0
+    large = sum(side > size for side in sides_px)
+    return (
+        f"    {large / len(sides_px):.0%} of the objects ({large:,} of {len(sides_px):,}) are larger than the window "
+        f"of {size} px and get no tile; `tiles.size: {fitting_side(np.bincount(sides_px))}` would keep 99 %"
+    )
 
 
 def _contents(alike: list[Seen], noun: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from ..artifacts.manifest import Quarantine
+from ..artifacts.manifest import Quarantine, Rejected, by_reason
 from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import outline_source
 from .files import reasons
@@ -21,11 +19,12 @@ def outlines(subject: Subject) -> Finding:
     settings = subject.settings.contours()
     source = outline_source(settings.source, None, settings.root, settings.masks, settings.outlines)
     policy, rows = ContourPolicy.of(settings), subject.table.slice(0, MOST)
-    kept, left_out, quarantine = 0, Counter[str](), Quarantine()
+    kept, rejected, quarantine = 0, Rejected(), Quarantine()
     for batch in source.batches(rows, 1)[1]:
-        kept += len(accepted(policy, batch, left_out)[0])
-        left_out += batch.rejected
+        kept += len(accepted(policy, batch, rejected)[0])
+        rejected += batch.rejected
         quarantine += batch.quarantine
+    left_out = by_reason(rejected)
     lines = [f"{kept:,} of {counted(rows.num_rows, 'outline')} become contours"]
     lines += [f"  {count:,} x {reason}" for reason, count in left_out.most_common()]
     if quarantine:

@@ -81,8 +81,8 @@ def index(a: argparse.Namespace) -> None:
     from ..config.rule_settings import IndexSettings
     from ..study.index import IndexFiles, make_index
 
-    made_by = Provenance.of(IndexSettings.parse(a.settings))
-    make_index(a.sheet, a.shards, IndexFiles(a.index, a.quarantine, a.output), made_by, a.objects)
+    settings, files = IndexSettings.parse(a.settings), IndexFiles(a.index, a.quarantine, a.output)
+    make_index(a.sheet, a.shards, files, Provenance.of(settings), a.objects, settings.shapes)
 
 
 @command(

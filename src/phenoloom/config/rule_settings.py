@@ -33,7 +33,7 @@ ALGORITHM: Mapping[str, int] = {
     "sheet": 2,
     "objects": 1,
     "convert": 2,
-    "index": 1,
+    "index": 2,
     "contours": 2,
     "distances": 1,
     "describe": 2,
@@ -120,7 +120,9 @@ class ConvertSettings(Settings):
 
 
 class IndexSettings(Settings):
-    """Settings of `index`, which depends on its input alone."""
+    """Settings of `index`; `shapes`: whether objects without a tile are rows too, as they have outlines."""
+
+    shapes: bool = False
 
 
 class ContoursSettings(Settings):

@@ -157,7 +157,7 @@ class RuleSettings:
 
     def index(self) -> IndexSettings:
         """Return the settings of `index`."""
-        return IndexSettings(**self._common("index"))
+        return IndexSettings(**self._common("index"), shapes=self.study.shapes is not None)
 
     def contours(self) -> ContoursSettings:
         """Return the settings of `contours`, for a study with shapes."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..augment.tiles import augment
@@ -42,11 +43,15 @@ class TileDomain:
         return self.model.supervision
 
     def open(self, table: pd.DataFrame, stores: Sequence[Path], scratch: Path | None = None) -> Opened:
-        """Open the tiles, which every row has; they stay in the stores."""
-        return Opened(TileSource(table, stores), np.ones(len(table), bool))
+        """Open the tiles, which objects larger than a tile do not have; they stay in the stores."""
+        found = _tiled(table)
+        return Opened(TileSource(table[found], stores), found)
 
     def statistics(self, table: pd.DataFrame) -> Normaliser | None:
-        """Return the normaliser by the mean and standard deviation over all pixels of the rows."""
+        """Return the normaliser by the mean and standard deviation over all pixels of the rows with a tile."""
+        table = table[_tiled(table)]
+        if table.empty:
+            return None
         mean, std = (np.stack(list(table[name])) for name in ("channel_mean", "channel_std"))
         return fit_normaliser(mean, std, self.model.input_size)
 
@@ -154,6 +159,10 @@ class TileDomain:
             values = values * std + mean
         # A camera's counts are whole and not negative.
         return torch.from_numpy(np.rint(np.clip(values, 0, None)).astype(np.float32))
+
+
+def _tiled(table: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.asarray(table["position"] >= 0)
 
 
 def _channels(source: StudySource) -> list[str]:

@@ -147,8 +147,9 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     index, manifest, quarantine = paths.index, paths.index_manifest, paths.quarantine
     # Rows are tiles where there are any, as in a study.
     rows = [path for path in (tiles, shapes) if path][:1]
-    settings = IndexSettings(algorithm=ALGORITHM["index"], study=study)
-    make_index(sheet, rows, IndexFiles(index, quarantine, manifest), Provenance.of(settings))
+    settings = IndexSettings(algorithm=ALGORITHM["index"], study=study, shapes=steps.contours is not None)
+    files = IndexFiles(index, quarantine, manifest)
+    make_index(sheet, rows, files, Provenance.of(settings), outlines=settings.shapes)
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
     return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)

@@ -128,10 +128,12 @@ def _concatenate(origin: Concatenation, ids: pd.Series[str]) -> Features:
 
 
 def _intensity(index: pa.Table) -> Features:
-    """Mean and standard deviation of each channel over a tile's pixels."""
+    """Mean and standard deviation of each channel over the pixels of a tile, for the rows that have one."""
+    found = index["position"].to_numpy() >= 0
+    index = index.filter(pa.array(found))
     columns = {name: np.stack(index[name].to_numpy()).astype(np.float32) for name in INTENSITY}
     names = [f"{name}_{channel}" for name, values in columns.items() for channel in range(values.shape[1])]
-    return Features(np.hstack(list(columns.values())), np.ones(len(index), bool), names)
+    return Features(np.hstack(list(columns.values())), found, names)
 
 
 def _described(origin: Descriptors, ids: pd.Series[str]) -> Features:

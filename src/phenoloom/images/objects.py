@@ -101,3 +101,31 @@ def _compact(values: Labels) -> tuple[Labels, NDArray[np.intp]]:
     present[values] = True
     rank = np.cumsum(present) - 1
     return np.flatnonzero(present).astype(np.int32), rank[values]
+
+
+def fitting_side(counts: NDArray[np.integer]) -> int | None:
+    """Return the side in px of a window that holds 99 % of the objects, a multiple of 8; None without objects.
+
+    Args:
+        counts: Number of objects whose bounding box has a longer side of 0, 1, 2 ... px.
+    """
+    held = np.cumsum(counts)
+    if not held.size or not held[-1]:
+        return None
+    return -(-int(np.searchsorted(held, 0.99 * held[-1])) // 8) * 8
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the lengths of the runs of equal pixels of a mask (h, w), row by row; the first one is of background.
+
+    A mask takes two numbers for each stretch of a row, far less than its pixels.
+    """
+    flat = mask.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    starts = np.concatenate([[0], [0] if flat.size and flat[0] else [], ends])
+    return np.diff(starts).astype(np.int32)
+
+
+def of_run_lengths(runs: NDArray[np.integer], height: int, width: int) -> NDArray[np.bool_]:
+    """Return the mask (height, width) of the lengths that `run_lengths` returned."""
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)

@@ -120,7 +120,7 @@ class Card(Section):
         train_groups: Groups of these items.
         validation_rows: Items of the validation.
         validation_groups: Groups of these items.
-        rows_without_shape: Items that have no contour.
+        rows_without_shape: Rows that have no item: objects without a contour, or larger than a tile.
         preparation: Settings of the steps before, by which new images become such items.
         tuned: How the settings were searched, where they were.
     """

@@ -16,7 +16,16 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.manifest import (
+    Manifest,
+    Quarantine,
+    Rejected,
+    by_image,
+    by_reason,
+    refuse_too_many,
+    remove_shard,
+    write_manifest,
+)
 from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
@@ -73,7 +82,7 @@ def extract_contours(
     manifest.parent.mkdir(parents=True, exist_ok=True)
     writer = ArrayWriter(manifest.with_suffix(".zarr"), "contours", (policy.points, 2), {"conventions": CONVENTIONS})
     tables: list[pa.Table] = []
-    rejected: Counter[str] = Counter()
+    rejected: Rejected = Counter()
     quarantine: Quarantine = []
     objects = 0
     total, parts = source.batches(rows, threads)
@@ -94,29 +103,29 @@ def extract_contours(
             made_by,
             expected={"images": rows.num_rows, "contours": objects},
             found={"images": rows.num_rows - len(quarantine), "contours": writer.count},
-            rejected=rejected,
+            rejected=by_reason(rejected),
             quarantine=quarantine,
             arrays=writer.arrays(),
             content=xxhash.xxh3_128_hexdigest(content.encode()),
-            facts={"source": source.kind, **source.facts()},
+            facts={"source": source.kind, "rejected_by_image": by_image(rejected), **source.facts()},
         ),
     )
 
 
-def accepted(policy: ContourPolicy, batch: Batch, rejected: Counter[str]) -> tuple[Floats, pa.Table]:
+def accepted(policy: ContourPolicy, batch: Batch, rejected: Rejected) -> tuple[Floats, pa.Table]:
     """Return contours (n, points, 2) and table rows of the outlines that follow the policy.
 
     Args:
         policy: Which outlines become contours.
         batch: The outlines.
-        rejected: Counts of what was left out, by reason; they are added to.
+        rejected: Counts of what was left out, by reason and image; they are added to.
     """
     polygons = without_repeats(batch.polygons)
     keep = np.ones(len(polygons), bool)
 
     def drop(where: np.ndarray, reason: str) -> None:
-        if count := int(np.count_nonzero(keep & where)):
-            rejected[reason] += count
+        images = pa.array(batch.columns["image_id"], pa.string()).filter(pa.array(keep & where))
+        rejected.update((reason, image) for image in images.to_pylist())
         keep[where] = False
 
     if policy.border == "drop":

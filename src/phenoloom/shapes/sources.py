@@ -10,25 +10,29 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import Quarantine, read_manifest
+from ..artifacts.manifest import Quarantine, Rejected, read_manifest
 from ..config.source import Masks, Outlines
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..images.labels import read_labels
-from ..images.objects import LeftOut
+from ..images.objects import LeftOut, of_run_lengths
 from ..study.files import Root
 from ..study.outline_files import read_outlines
 from ..tiles.store import TileStore
-from .polygons import Polygons
+from .polygons import Polygons, concatenate
 from .tracing import Traced, trace_labels, trace_masks
 
 _PIXELS_A_BATCH = 1 << 24
 _MOST_TILES_A_BATCH = 4096
 _OUTLINES_A_BATCH = 1024
+_TILE_COLUMNS = (
+    *("id", "image_id", "object", "y", "x", "border", "digest", "height_px", "width_px", "position", "runs"),
+)
 _LARGEST_COORDINATE = 1e12
 
 SourceKind = Literal["tiles", "masks", "outlines"]
@@ -41,13 +45,13 @@ class Batch:
     Attributes:
         polygons: The outlines, in px of the image.
         columns: Their columns of the store's table, by name: `id, image_id, object, components, holes, border, digest`.
-        rejected: Counts of objects that have no outline, by reason.
+        rejected: Counts of objects that have no outline, by reason and image.
         quarantine: Images that could not be used.
     """
 
     polygons: Polygons
     columns: dict[str, Sequence[Any] | NDArray[Any]]
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Rejected = field(default_factory=Counter)
     quarantine: Quarantine = field(default_factory=list)
 
 
@@ -106,19 +110,24 @@ class TileMasks:
     kind: Literal["tiles"] = "tiles"
 
     def batches(self, rows: pa.Table, threads: int) -> Batches:
-        """Return the outlines of all tiles of the shard; see `OutlineSource`."""
+        """Return the outlines of all objects of the shard, also of those without a tile; see `OutlineSource`."""
         read_manifest(self.manifest)
         store = TileStore(self.manifest.with_suffix(".zarr"))
-        names = ["id", "image_id", "object", "y", "x", "border", "digest"]
-        table = pq.read_table(self.manifest.with_suffix(".parquet"), columns=names)
-        if (table["object"].to_numpy() < 0).any():
-            raise PhenoloomError(
-                f"{self.manifest} holds tiles on a grid, which show no single object; set `tiles.mode: objects`, "
-                f"or remove `shapes` from the study"
-            )
+        table = pq.ParquetFile(self.manifest.with_suffix(".parquet"))
         size = min(_MOST_TILES_A_BATCH, max(1, _PIXELS_A_BATCH // (store.shape[-1] * store.shape[-2])))
-        starts = range(0, len(table), size)
-        return len(starts), (_of_tiles(store, table.slice(start, size), start, threads) for start in starts)
+        lengths = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
+        return sum(-(-length // size) for length in lengths), self._parts(store, table, size, threads)
+
+    def _parts(self, store: TileStore, table: pq.ParquetFile, size: int, threads: int) -> Iterator[Batch]:
+        for group in range(table.num_row_groups):
+            rows = table.read_row_group(group, columns=_TILE_COLUMNS)
+            if (rows["object"].to_numpy() < 0).any():
+                raise PhenoloomError(
+                    f"{self.manifest} holds tiles on a grid, which show no single object; set `tiles.mode: objects`, "
+                    f"or remove `shapes` from the study"
+                )
+            for start in range(0, len(rows), size):
+                yield _of_objects(store, rows.slice(start, size), threads)
 
     def facts(self) -> dict[str, Any]:
         """Return how the tiles were made: a model of the contours needs it to make those of new images."""
@@ -158,14 +167,14 @@ class MaskFiles:
             raise ImageError("there is no mask file for it")
         labels = read_labels(self.root.path(row["mask"]), self.masks)
         traced = trace_labels(labels)
-        rejected: Counter[str] = Counter()
+        rejected: Rejected = Counter()
         if not len(traced.objects):
             if self.masks.objects == "one":
                 raise ImageError(LeftOut.EMPTY_MASK)
-            rejected[LeftOut.EMPTY_MASK] += 1
+            rejected[LeftOut.EMPTY_MASK, row["image_id"]] += 1
         large = traced.area_px >= self.masks.min_area_px
         if small := int(np.count_nonzero(~large)):
-            rejected[LeftOut.TOO_SMALL] += small
+            rejected[LeftOut.TOO_SMALL, row["image_id"]] += small
         digest = xxhash.xxh3_128(np.array(labels.shape, np.int64).tobytes())
         digest.update(np.ascontiguousarray(labels).data)
         n = int(large.sum())
@@ -203,15 +212,36 @@ class PointFile:
         return {}
 
 
-def _of_tiles(store: TileStore, rows: pa.Table, start: int, threads: int) -> Batch:
-    """Trace the masks of tiles from position `start` on; `rows` are their rows of the tiles' table."""
-    traced = trace_masks(store.read_masks(range(start, start + len(rows)), threads=threads) == 1)
-    found = rows.take(pa.array(traced.objects))
-    columns: dict[str, Any] = {name: found[name].combine_chunks() for name in ("id", "image_id", "object", "digest")}
-    columns |= _counts(traced) | {"border": traced.border | found["border"].to_numpy()}
-    polygons = traced.polygons.shifted(found["x"].to_numpy(), found["y"].to_numpy())
-    empty = len(rows) - len(found)
-    return Batch(polygons, columns, Counter({LeftOut.EMPTY_MASK: empty} if empty else {}))
+def _of_objects(store: TileStore, rows: pa.Table, threads: int) -> Batch:
+    """Trace the objects in rows of the tiles' table: the masks of their tiles, or those that the table holds."""
+    # What the tiles leave out at the border of the image is left out here too, and was counted there.
+    rows = rows.filter(pc.or_(pc.greater_equal(rows["position"], 0), pc.is_valid(rows["runs"])))
+    tiled = rows["position"].to_numpy() >= 0
+    masks = store.read_masks(rows["position"].to_numpy()[tiled], threads=threads)
+    traced = trace_masks(masks == 1)
+    large = rows.filter(pa.array(~tiled)).select(["runs", "height_px", "width_px"])
+    parts = [_trace_runs(*row.values()) for row in large.to_pylist()]
+    # Back in the order of the rows: those of tiles first, then the others.
+    places = np.concatenate([np.flatnonzero(tiled)[traced.objects], np.flatnonzero(~tiled)])
+    order = np.argsort(places)
+    found = rows.take(pa.array(places[order]))
+    columns: dict[str, Any] = {
+        name: found[name].combine_chunks() for name in ("id", "image_id", "object", "digest", "border")
+    }
+    for name in ("components", "holes"):
+        counts = np.concatenate([getattr(part, name) for part in (traced, *parts)])
+        columns[name] = np.minimum(counts, np.iinfo(np.int16).max)[order]
+    polygons = concatenate([part.polygons for part in (traced, *parts)]).take(order)
+    empty = np.ones(len(rows), bool)
+    empty[places] = False
+    rejected = Counter(
+        (str(LeftOut.EMPTY_MASK), image) for image in rows["image_id"].filter(pa.array(empty)).to_pylist()
+    )
+    return Batch(polygons.shifted(found["x"].to_numpy(), found["y"].to_numpy()), columns, rejected)
+
+
+def _trace_runs(runs: Sequence[int], height: int, width: int) -> Traced:
+    return trace_masks(of_run_lengths(np.asarray(runs), height, width)[None])
 
 
 def _of_points(named: Sequence[tuple[str, NDArray[np.float64]]], file: str) -> Batch:

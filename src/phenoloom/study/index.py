@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from ..artifacts.manifest import Manifest, file_digest, read_manifest, write_man
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
+from ..images.objects import LeftOut
+from .losses import Losses
 from .object_labels import LabelledObjects
 
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
@@ -64,7 +66,12 @@ class IndexFiles:
 
 
 def make_index(
-    sheet: Path, shards: list[Path], files: IndexFiles, made_by: Provenance, objects: Path | None = None
+    sheet: Path,
+    shards: list[Path],
+    files: IndexFiles,
+    made_by: Provenance,
+    objects: Path | None = None,
+    outlines: bool = False,
 ) -> None:
     """Join the tables of all shards with the sheet; one shard is in memory at a time.
 
@@ -74,6 +81,7 @@ def make_index(
         files: What is written.
         made_by: Study and settings, for the manifest.
         objects: Manifest of the table of objects, which lies beside it; None: the study has none.
+        outlines: Whether objects that are larger than a tile are rows too, because the study looks at outlines.
 
     Raises:
         PhenoloomError: Shards disagree on channels, dtype or shape, a shard of the sheet is missing, an id occurs
@@ -86,8 +94,9 @@ def make_index(
     images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
     arrays = _merged_arrays(ordered, manifests)
-    labelled = LabelledObjects(objects) if objects else None
-    totals = _write_rows(images, ordered, manifests, labelled, files.index)
+    labelled, losses = LabelledObjects(objects) if objects else None, Losses(images)
+    joined = _Joined(images, labelled, losses, outlines)
+    totals = _write_rows(joined, dict(zip(ordered, manifests, strict=True)), files.index)
     sheet_manifest = read_manifest(sheet.with_suffix(".json"))
     rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
     lost = _quarantine_rows([sheet_manifest, *manifests])
@@ -109,64 +118,93 @@ def make_index(
                 "classes": dict(sorted(totals.classes.items())),
                 "unlabelled": totals.unlabelled,
                 **({"objects": labelled.finish()} if labelled else {}),
+                "losses": losses.facts(unlisted=len(sheet_manifest["quarantine"])),
                 **facts,
             },
         ),
     )
 
 
-def _write_rows(
-    images: pa.Table, shards: list[Path], manifests: list[Stated], objects: LabelledObjects | None, index: Path
-) -> Totals:
-    totals, schema = Totals(), None
+@dataclass(frozen=True)
+class _Joined:
+    """What shards are joined with, and what is counted meanwhile."""
+
+    images: pa.Table
+    objects: LabelledObjects | None
+    losses: Losses
+    outlines: bool
+
+    def rows(self, rows: pa.Table, path: Path, manifest: Stated) -> pa.Table:
+        """Return the rows of the index of one shard; `rows` are those of its table."""
+        rows = _join(rows, self.images, path)
+        if self.objects is not None:
+            unused = {row["image_id"] for row in manifest["quarantine"]}
+            rows = self.objects.join(rows, path.stem, unused, manifest.get("points", {}))
+        self.losses.add(rows, manifest)
+        return _kept(rows, self.outlines)
+
+
+def _write_rows(joined: _Joined, shards: Mapping[Path, Stated], index: Path) -> Totals:
+    totals, schema, first = Totals(), None, next(iter(shards))
     with atomic_path(index) as temporary:
         writer = None
         try:
-            for path, manifest in zip(shards, manifests, strict=True):
+            for path, manifest in shards.items():
                 rows = _read_rows(path, manifest)
                 if schema is not None and rows.schema != schema:
                     raise PhenoloomError(
-                        f"{path.with_suffix('.parquet')} has other columns than {shards[0].with_suffix('.parquet')} "
+                        f"{path.with_suffix('.parquet')} has other columns than {first.with_suffix('.parquet')} "
                         f"({_difference(rows.schema, schema)}); the shards were made by different versions: rerun them"
                     )
                 schema = rows.schema
-                joined = _join(rows, images, path)
-                if objects is not None:
-                    unused = {row["image_id"] for row in manifest["quarantine"]}
-                    joined = objects.join(joined, path.stem, unused, manifest.get("points", {}))
-                _count(totals, joined)
-                writer = writer or pq.ParquetWriter(temporary, joined.schema)
-                writer.write_table(joined)
+                kept = joined.rows(rows, path, manifest)
+                _count(totals, kept)
+                writer = writer or pq.ParquetWriter(temporary, kept.schema)
+                writer.write_table(kept)
         finally:
             if writer is not None:
                 writer.close()
         if totals.rows == 0:
             raise PhenoloomError(
-                f"No object or tile is left in {len(shards)} shards of {shards[0].parent}; their manifests count why "
-                f"({_reasons(manifests)}). Correct `masks`, `tiles` or `shapes` of the study"
+                f"No object or tile is left in {len(shards)} shards of {first.parent}; their manifests count why "
+                f"({_reasons(list(shards.values()))}). Correct `masks`, `tiles` or `shapes` of the study"
             )
         _refuse_repeated_ids(totals, temporary)
     return totals
 
 
+def _kept(rows: pa.Table, outlines: bool) -> pa.Table:
+    """Return the rows with a tile, and on request those of objects that are only too large for one."""
+    if "left_out" not in rows.column_names:
+        return rows
+    kept = pc.is_null(rows["left_out"])
+    if outlines:
+        kept = pc.or_(kept, pc.equal(rows["left_out"], str(LeftOut.TOO_LARGE)).fill_null(False))
+    return rows.filter(kept).drop_columns("left_out")
+
+
 def _read_rows(path: Path, manifest: Stated) -> pa.Table:
     table = path.with_suffix(".parquet")
     try:
-        rows = pq.read_table(table)
+        # The masks of large objects are for `contours`.
+        rows = pq.read_table(table, columns=[name for name in pq.read_schema(table).names if name != "runs"])
     except (OSError, pa.ArrowInvalid) as error:
         raise PhenoloomError(
             f"The table {table} of a finished shard cannot be read ({error}); rerun its step"
         ) from None
+    stored = rows.num_rows
+    if "position" in rows.column_names:
+        stored = int(np.count_nonzero(rows["position"].to_numpy() >= 0))
     for name, array in manifest["arrays"].items():
-        if array["shape"][0] != rows.num_rows:
+        if array["shape"][0] != stored:
             raise PhenoloomError(
-                f"{path} states {array['shape'][0]} {name}, but its table has {rows.num_rows} rows; rerun its step"
+                f"{path} states {array['shape'][0]} {name}, but its table lists {stored}; rerun its step"
             )
     return rows
 
 
 def _join(rows: pa.Table, images: pa.Table, path: Path) -> pa.Table:
-    """Return the rows of one shard with the sheet's columns, `shard` and `position`."""
+    """Return the rows of one shard with the sheet's columns, `shard`, and `position` where the table has none."""
     at = pc.index_in(rows["image_id"].cast(pa.string()), value_set=images["image_id"].combine_chunks())
     shard = path.stem
     found = images.take(at)
@@ -179,6 +217,8 @@ def _join(rows: pa.Table, images: pa.Table, path: Path) -> pa.Table:
     for name in [name for name in (*FROM_SHEET, "stack") if name in found.column_names]:
         rows = rows.append_column(images.schema.field(name), found[name])
     rows = rows.append_column("shard", pa.array([shard] * rows.num_rows, pa.string()))
+    if "position" in rows.column_names:
+        return rows
     return rows.append_column("position", pa.array(np.arange(rows.num_rows)))
 
 

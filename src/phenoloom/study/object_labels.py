@@ -119,7 +119,10 @@ class LabelledObjects:
         first = pairs.drop_duplicates("object")
         source = np.full(rows.num_rows, -1)
         source[first["object"]] = first["row"]
-        self._without_row += int((source < 0).sum())
+        shown = np.ones(rows.num_rows, bool)
+        if "left_out" in rows.column_names:
+            shown = pc.is_null(rows["left_out"]).to_numpy()
+        self._without_row += int((shown & (source < 0)).sum())
         distinct = pairs.drop_duplicates(["object", "says"])
         torn = distinct.loc[distinct["object"].duplicated(), "object"].unique()
         source[torn] = -1

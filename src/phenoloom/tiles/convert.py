@@ -18,7 +18,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import Manifest, Quarantine, refuse_too_many, remove_shard, write_manifest
+from ..artifacts.manifest import (
+    Manifest,
+    Quarantine,
+    Rejected,
+    by_image,
+    refuse_too_many,
+    remove_shard,
+    write_manifest,
+)
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
@@ -28,7 +36,7 @@ from ..study.shards import shard_rows
 from .measure import ChannelStatistics
 from .shard_file import Layout, better_shuffle
 from .store import TileWriter
-from .table import TileTable
+from .table import IN_TABLE, TileTable
 from .tiler import Conversion, TiledImage, Tiler
 
 SAMPLE_PX = 512
@@ -90,6 +98,7 @@ def convert_shard(
                 "channels": conversion.channels,
                 "dtype": sample.dtype.name,
                 "statistics": facts["statistics"],
+                "rejected_by_image": by_image(written.by_image),
             },
         ),
     )
@@ -104,6 +113,7 @@ class _Written:
     channels: int
     quarantine: Quarantine = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
+    by_image: Rejected = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.statistics = ChannelStatistics(self.channels)
@@ -115,10 +125,12 @@ class _Written:
                 {"image_id": row["image_id"], "file": "; ".join(row["files"]), "reason": image.reason}
             )
         self.rejected.update(image.rejected)
+        for reason in image.rejected.keys() - IN_TABLE:
+            self.by_image[reason, row["image_id"]] += image.rejected[reason]
         self.store.extend(image.encoded)
         if image.measured is not None:
             self.statistics.add(image.measured)
-            self.table.append(row["image_id"], image.windows, image.foreground, image.measured, image.digest)
+            self.table.append(row["image_id"], image)
 
     def facts(self, conversion: Conversion) -> dict[str, Any]:
         """Return what the store states about itself in its attributes."""

@@ -27,6 +27,9 @@ class Window:
         object: Label of the object that the tile shows; -1 on a grid.
         area_px: Area of the object; -1 on a grid.
         border: Whether the object touches the border of the image.
+        height_px: Height of the object's bounding box; -1 on a grid.
+        width_px: Width of the bounding box; -1 on a grid.
+        left_out: Why the object has no tile; None where it has one. `y` and `x` are then those of its bounding box.
     """
 
     y: int
@@ -34,6 +37,14 @@ class Window:
     object: int = -1
     area_px: int = -1
     border: bool = False
+    height_px: int = -1
+    width_px: int = -1
+    left_out: LeftOut | None = None
+
+    @property
+    def side_px(self) -> int:
+        """Return the longer side of the object's bounding box."""
+        return max(self.height_px, self.width_px)
 
     @property
     def name(self) -> str:
@@ -67,31 +78,38 @@ def object_windows(
 ) -> list[Window]:
     """Return windows around the objects of a label image, in the order of their labels.
 
-    An object that does not fit into the window is left out, since a part of it would be taken for its shape.
+    An object that does not fit into the window gets no tile, since a part of it would be taken for its shape; neither
+    does one at the border, unless these are kept. Both are returned all the same, with the reason; specks are not, as
+    there may be thousands.
 
     Args:
         labels: Label image (h, w).
         size: Side of the window in px.
         min_area_px: Area of the smallest object to keep.
         keep_border: Whether to keep objects that touch the border of the image.
-        rejected: Counts of what was left out, by reason; they are added to.
+        rejected: Counts of what has no tile, by reason; they are added to.
     """
     table = objects(labels)
     if len(table) == 0:
         rejected[LeftOut.NO_OBJECTS] += 1
-    windows = []
-    for i in range(len(table)):
-        y0, x0, y1, x1 = (int(edge[i]) for edge in (table.y0, table.x0, table.y1, table.x1))
-        border, area = bool(table.touches_border[i]), int(table.area_px[i])
-        if area < min_area_px:
-            rejected[LeftOut.TOO_SMALL] += 1
-        elif border and not keep_border:
-            rejected[LeftOut.AT_IMAGE_BORDER] += 1
-        elif max(y1 - y0, x1 - x0) > size:
-            rejected[LeftOut.TOO_LARGE] += 1
-        else:
-            windows.append(Window((y0 + y1 - size) // 2, (x0 + x1 - size) // 2, int(table.label[i]), area, border))
-    return windows
+    small = table.area_px < min_area_px
+    height, width = table.y1 - table.y0, table.x1 - table.x0
+    at_border = table.touches_border & (not keep_border)
+    too_large = (np.maximum(height, width) > size) & ~at_border
+    placed = ~at_border & ~too_large
+    y = np.where(placed, (table.y0 + table.y1 - size) // 2, table.y0)
+    x = np.where(placed, (table.x0 + table.x1 - size) // 2, table.x0)
+    counted = ((LeftOut.TOO_SMALL, small), (LeftOut.AT_IMAGE_BORDER, at_border & ~small))
+    for reason, which in (*counted, (LeftOut.TOO_LARGE, too_large & ~small)):
+        if count := int(np.count_nonzero(which)):
+            rejected[reason] += count
+    reasons = [
+        None if p else LeftOut.AT_IMAGE_BORDER if b else LeftOut.TOO_LARGE
+        for p, b in zip(placed, at_border, strict=True)
+    ]
+    columns = (y, x, table.label, table.area_px, table.touches_border, height, width)
+    rows = zip(*(column.tolist() for column in columns), reasons, strict=True)
+    return [Window(*row) for row, speck in zip(rows, small.tolist(), strict=True) if not speck]
 
 
 def inside(image: NDArray[Any], window: Window, size: int) -> NDArray[Any]:

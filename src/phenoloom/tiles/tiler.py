@@ -17,7 +17,7 @@ from ..config.source import Masks
 from ..config.study import Tiles
 from ..core.errors import ImageError, PhenoloomError
 from ..images.labels import Labels, read_labels
-from ..images.objects import LeftOut
+from ..images.objects import LeftOut, run_lengths
 from ..images.reader import ImageFiles, Reader
 from ..images.segment import segment
 from ..images.threshold import foreground_threshold
@@ -114,7 +114,10 @@ class Conversion:
         return labels
 
     def windows(self, image: NDArray[Any], labels: Labels | None, rejected: Counter[str]) -> list[Window]:
-        """Return where the tiles of an image (c, h, w) lie; counts of objects left out are added to `rejected`."""
+        """Return the windows of an image (c, h, w), also of objects that get no tile (`Window.left_out`).
+
+        Counts of objects without a tile are added to `rejected`, by reason.
+        """
         tiles, masks = self.tiles, self.masks
         if tiles.mode == "grid":
             return grid_windows(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
@@ -130,7 +133,8 @@ class TiledImage:
     Attributes:
         reason: Why the image cannot be used; empty where it can.
         digest: Digest of its pixels.
-        windows: Where each tile lies.
+        windows: Where each tile lies, and each object that has none (`Window.left_out`).
+        runs: Masks of the objects that are larger than a tile, as `run_lengths` in their bounding boxes.
         encoded: Compressed tile and mask, by name of the array.
         foreground: Fraction of each tile that is foreground.
         measured: Measurements of the tiles.
@@ -140,6 +144,7 @@ class TiledImage:
     reason: str = ""
     digest: str = ""
     windows: list[Window] = field(default_factory=list)
+    runs: list[NDArray[np.int32]] = field(default_factory=list)
     encoded: list[dict[str, bytes]] = field(default_factory=list)
     foreground: list[float] = field(default_factory=list)
     measured: Measurements | None = None
@@ -173,6 +178,12 @@ class Tiler:
         # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
         above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
         for window in self.conversion.windows(image, labels, result.rejected):
+            if window.left_out is not None:
+                result.windows.append(window)
+                if labels is not None and window.left_out == LeftOut.TOO_LARGE:
+                    box = labels[window.y : window.y + window.height_px, window.x : window.x + window.width_px]
+                    result.runs.append(run_lengths(box == window.object))
+                continue
             # The mask of an object's tile shows that object alone; a neighbour in the window is background.
             mask = None if labels is None else crop(labels, window, tiles.size)
             if mask is not None and window.object >= 0:

@@ -40,7 +40,7 @@ class StudyPart:
         table: The row of each item.
         train: Positions of the items to train on.
         validation: Positions of the items held out for early stopping.
-        lost: Number of rows left out because they have no item, as an object without a contour.
+        lost: Number of rows left out because they have no item, as an object without a contour or larger than a tile.
         normaliser: Statistics of the items to train on; None where items are not normalised.
         share: Share of the study in every batch.
         taken_out: Reason why training must not see rows -> their number.
@@ -66,7 +66,7 @@ class TrainingSet:
         table: The row of each item; of several studies with the name of each row's study in the column `study`.
         train: Positions of the items to train on.
         validation: Positions of the items held out for early stopping.
-        lost: Number of rows left out because they have no item, as an object without a contour.
+        lost: Number of rows left out because they have no item, as an object without a contour or larger than a tile.
         normaliser: Statistics of the tiles of the study that vectors are made of; None of contours.
         stores: Manifests of all shards that are read.
         inputs: How the channels of each study reach the network.

@@ -239,7 +239,11 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
         "object": pa.array([-1] * n if grid else range(1, n + 1), pa.int32()),
         "y": pa.array([100 * i for i in range(n)], pa.int32()),
         "x": pa.array([-5] * n, pa.int32()),
-        "border": [False] * n,
+        "border": [i == 3 for i in range(n)],
+        "height_px": pa.array([size] * n, pa.int32()),
+        "width_px": pa.array([size] * n, pa.int32()),
+        "position": pa.array(range(n), pa.int64()),
+        "runs": pa.nulls(n, pa.list_(pa.int32())),
         "digest": [f"d{i}" for i in range(n)],
     }
     pq.write_table(pa.table(table), manifest.with_suffix(".parquet"))
@@ -258,7 +262,7 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
 
 
 def test_contours_of_tiles_have_the_tiles_ids_and_lie_in_the_image(tmp_path: Path) -> None:
-    masks = [disc(9, 32, (15, 16)), np.zeros((32, 32), bool), disc(11, 32, (14, 14)), disc(9, 32, (2, 14))]
+    masks = [disc(9, 32, (15, 16)), np.zeros((32, 32), bool), disc(11, 32, (14, 14)), disc(9, 32, (14, 14))]
     tiles = tile_store(tmp_path, masks)
     sheet = sheet_of(tmp_path, [{"image_id": "img"}])
     _, table, manifest = run(tmp_path, settings_of("tiles"), sheet, tiles)
@@ -267,7 +271,14 @@ def test_contours_of_tiles_have_the_tiles_ids_and_lie_in_the_image(tmp_path: Pat
     np.testing.assert_allclose(table["centre_x"], [10, 9], atol=1e-5)
     np.testing.assert_allclose(table["centre_y"], [16, 214], atol=1e-5)
     assert manifest["rejected"] == {LeftOut.EMPTY_MASK: 1, LeftOut.AT_BORDER: 1}
+    assert manifest["rejected_by_image"] == {LeftOut.EMPTY_MASK: {"img": 1}, LeftOut.AT_BORDER: {"img": 1}}
     assert manifest["expected"]["contours"] == 4
+
+
+def test_an_object_that_touches_the_edge_of_its_tile_but_not_of_the_image_has_a_contour(tmp_path: Path) -> None:
+    tiles = tile_store(tmp_path, [disc(16, 32, (15, 15))])
+    _, table, _ = run(tmp_path, settings_of("tiles"), sheet_of(tmp_path, [{"image_id": "img"}]), tiles)
+    assert table["border"] == [False]
 
 
 def test_tiles_on_a_grid_have_no_outline(tmp_path: Path) -> None:

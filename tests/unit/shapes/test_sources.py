@@ -40,7 +40,7 @@ def test_mask_files_give_a_batch_an_image_in_the_order_of_the_sheet(tmp_path: Pa
     first, empty, absent, last = batches
     assert total == 4
     assert first.columns["id"] == ["a#0003"]
-    assert (first.rejected, empty.rejected) == ({LeftOut.TOO_SMALL: 1}, {LeftOut.EMPTY_MASK: 1})
+    assert (first.rejected, empty.rejected) == ({(LeftOut.TOO_SMALL, "a"): 1}, {(LeftOut.EMPTY_MASK, "b"): 1})
     assert [row["image_id"] for row in absent.quarantine] == ["c"]
     assert (len(absent.polygons), last.columns["id"]) == (0, ["d#0003"])
     assert first.columns["digest"] == last.columns["digest"]

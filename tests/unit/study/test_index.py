@@ -151,7 +151,7 @@ def test_the_same_shards_give_the_same_bytes(results: Results) -> None:
         ({"channels": ["actin", "DNA"]}, r"0001.json has channels \['actin', 'DNA'\]"),
         ({"dtype": "uint8"}, r"0001.json holds tiles of dtype uint8 .*0000.json of dtype uint16"),
         ({"arrays": {"tiles": {"shape": [1, 2, 9, 8], "dtype": "uint16"}}}, r"shape \(n, 2, 9, 8\)"),
-        ({"arrays": {"tiles": {"shape": [3, 2, 8, 8], "dtype": "uint16"}}}, "states 3 tiles, but its table has 1 rows"),
+        ({"arrays": {"tiles": {"shape": [3, 2, 8, 8], "dtype": "uint16"}}}, "states 3 tiles, but its table lists 1"),
         ({"extra": "focus"}, "has other columns than .*focus"),
     ],
 )

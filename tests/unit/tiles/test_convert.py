@@ -224,14 +224,34 @@ def test_objects_are_centred_and_every_object_left_out_is_counted_by_reason(stud
         "object smaller than min_area_px": 1,
         "object touches the image border": 1,
     }
-    assert [(row["id"], row["object"], row["area_px"], row["y"], row["x"]) for row in study.table()] == [
-        ("i0#0003", 3, 24, 5, 4),
-        ("i0#0012", 12, 24, 7, 9),
+    table = study.table()
+    assert [(row["id"], row["object"], row["area_px"], row["y"], row["x"], row["position"]) for row in table] == [
+        ("i0#0003", 3, 24, 5, 4, 0),
+        ("i0#0007", 7, 30, 0, 20, -1),
+        ("i0#0009", 9, 120, 24, 30, -1),
+        ("i0#0012", 12, 24, 7, 9, 1),
     ]
+    assert manifest["rejected_by_image"] == {"object smaller than min_area_px": {"i0": 1}}
     np.testing.assert_array_equal(study.store().read([0])[0], image[:, 5:21, 4:20])
     np.testing.assert_array_equal(study.store().read_masks([0])[0], mask[5:21, 4:20] == 3)
     assert study.store().read_masks([0]).dtype == np.uint8
     assert study.table()[0]["foreground"] == pytest.approx(24 / 256)
+
+
+def test_an_object_without_a_tile_has_its_box_its_reason_and_its_mask_where_it_is_only_too_large(study: Study) -> None:
+    mask = labelled()
+    mask[30, 32] = 0
+    study.add(camera(2, 48, 40), mask)
+    study.convert(OBJECTS, LABELS)
+    tiled, border, large, _ = study.table()
+    assert (border["left_out"], border["runs"]) == ("object touches the image border", None)
+    assert (large["left_out"], large["height_px"], large["width_px"]) == ("object larger than the tile", 20, 6)
+    # Six rows, then one with a hole in its third column, then the rest.
+    assert large["runs"] == [0, 38, 1, 81]
+    assert (tiled["left_out"], tiled["runs"], tiled["height_px"], tiled["width_px"]) == (None, None, 6, 4)
+    measured = ("foreground", "focus", "saturation", "channel_mean", "channel_std")
+    assert all(tiled[name] is not None and border[name] is None and large[name] is None for name in measured)
+    assert tiled["digest"] == large["digest"] != ""
 
 
 def test_a_damaged_mask_is_named_as_a_mask(study: Study) -> None:
@@ -433,7 +453,8 @@ def test_the_shard_of_an_image_does_not_change_its_tiles(study: Study) -> None:
         row["shard"] = "0000"
     study.convert(GRID)
     np.testing.assert_array_equal(study.store().read(range(8)), apart)
-    assert study.table() == rows
+    assert [row["position"] for row in rows] == [*range(4), *range(4)]
+    assert [row | {"position": 0} for row in study.table()] == [row | {"position": 0} for row in rows]
 
 
 def test_leftovers_of_an_interrupted_run_are_removed(study: Study) -> None:
@@ -539,6 +560,10 @@ def test_real_cells_are_cut_out_around_their_masks(data_root: Path, tmp_path: Pa
         study.rows.append(row)
     study.convert(Tiles(mode="objects", size=512, border="keep"), Masks(files="x", objects="components"), limit=0)
     table, store = study.table(), study.store()
-    assert len(table) > 0
-    for position, row in enumerate(table):
-        assert store.read_masks([position]).sum() == row["area_px"]
+    assert len(store) > 0
+    assert [row["position"] for row in table if row["left_out"] is None] == [*range(len(store))]
+    for row in table:
+        if row["left_out"] is None:
+            assert store.read_masks([row["position"]]).sum() == row["area_px"]
+        else:
+            assert sum(row["runs"][1::2]) == row["area_px"]

@@ -39,11 +39,13 @@ def test_windows_are_centred_on_objects_and_those_left_out_are_counted() -> None
     labels[15, 15] = 9
     labels[10:13, 1:18] = 5
     rejected: Counter[str] = Counter()
-    (window,) = object_windows(labels, 8, 2, False, rejected)
-    assert window == Window(y=2, x=5, object=4, area_px=18, border=False)
+    border, window, large = object_windows(labels, 8, 2, False, rejected)
+    assert window == Window(y=2, x=5, object=4, area_px=18, border=False, height_px=3, width_px=6)
+    assert border == Window(0, 0, 2, 9, True, 3, 3, LeftOut.AT_IMAGE_BORDER)
+    assert large == Window(10, 1, 5, 51, False, 3, 17, LeftOut.TOO_LARGE)
     assert rejected == {LeftOut.AT_IMAGE_BORDER: 1, LeftOut.TOO_SMALL: 1, LeftOut.TOO_LARGE: 1}
     kept = object_windows(labels, 8, 2, True, Counter())
-    assert [(w.object, w.border) for w in kept] == [(2, True), (4, False)]
+    assert [(w.object, w.border) for w in kept if w.left_out is None] == [(2, True), (4, False)]
 
 
 def test_an_image_without_objects_is_counted() -> None:

@@ -10,6 +10,7 @@ from phenoloom.tiles import table
 from phenoloom.tiles.crop import Window
 from phenoloom.tiles.measure import Measurer
 from phenoloom.tiles.table import SCHEMA, TileTable
+from phenoloom.tiles.tiler import TiledImage
 
 
 def test_rows_come_in_the_order_in_which_they_were_added_whatever_is_held_in_memory(
@@ -22,11 +23,13 @@ def test_rows_come_in_the_order_in_which_they_were_added_whatever_is_held_in_mem
             measurer = Measurer()
             for value in (image, 10 + image):
                 measurer.add(np.full((1, 4, 4), value, np.uint8))
-            written.append(f"i{image}", windows, [0.25, 0.5], measurer.finish(1), "d")
+            done = {"foreground": [0.25, 0.5], "measured": measurer.finish(1), "digest": "d"}
+            written.append(f"i{image}", TiledImage(windows=windows, **done))
     found = pq.read_table(tmp_path / "t.parquet")
     assert found.schema == SCHEMA
     assert found["id"].to_pylist() == [f"i{image}#y00000x0000{x}" for image in range(4) for x in (0, 4)]
     assert found["channel_mean"].to_pylist() == [[v] for image in range(4) for v in (image, 10 + image)]
+    assert found["position"].to_pylist() == [*range(8)]
     assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 2
 
 

@@ -97,7 +97,11 @@ def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
     """
     if results.index is None or results.index.empty:
         return None
-    chosen = sample_rows(results.index, number, seed)
+    # Objects that are larger than a tile have none to show.
+    index = results.index[results.index["position"] >= 0]
+    if index.empty:
+        return None
+    chosen = sample_rows(index, number, seed)
     tiles, contours = results.folder.tiles.stores(), SampleContours(results.folder.shapes)
     if tiles:
         gallery = _tile_gallery(chosen, tiles, contours, results)
@@ -105,7 +109,7 @@ def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
         gallery = _contour_gallery(chosen, contours)
     else:
         return None
-    rest = results.index["label"].explode().nunique() - len(chosen) if "label" in results.index else 0
+    rest = index["label"].explode().nunique() - len(chosen) if "label" in index else 0
     if rest <= 0:
         return gallery
     caption = f"{gallery.caption} {count(rest)} other classes, which are no more frequent, are not shown."
