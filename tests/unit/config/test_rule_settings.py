@@ -22,7 +22,7 @@ def test_settings_survive_their_canonical_text(config_dir: Path) -> None:
 
 def test_an_algorithm_that_is_raised_changes_the_digest() -> None:
     one, two = (IndexSettings(study="mine", algorithm=algorithm) for algorithm in (1, 2))
-    assert one.canonical() == '{"algorithm":1,"study":"mine"}'
+    assert one.canonical() == '{"algorithm":1,"shapes":false,"study":"mine"}'
     assert one.digest() != two.digest()
 
 
