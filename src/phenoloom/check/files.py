@@ -23,9 +23,32 @@ def files(subject: Subject) -> Finding:
     counts = {noun: facts["found"]["images"], "plate": facts["plates"], "well": facts["wells"]}
     counts["shard"] = len(facts["shards"])
     lines = [", ".join(counted(number, what) for what, number in counts.items() if number)]
+    lines += unread(facts["unread"])
     if subject.quarantine:
         lines += [f"left out: {counted(len(subject.quarantine), noun)}", *reasons(subject.quarantine)]
     return Finding("files", lines)
+
+
+def unread(facts: Mapping[str, Any]) -> list[str]:
+    """Return a line for each kind of files that the study does not read, as the manifest of a sheet counts them."""
+    lines = [
+        f"channel {name!r} is not read: {counted(some['count'], 'file')} ({listed(some['examples'])}); add it to "
+        "`source.channels` or `source.ignore_channels`"
+        for name, some in facts.get("channels", {}).items()
+    ]
+    for key, pattern in (("near", "source.files"), ("near_masks", "source.masks.files")):
+        lines += [
+            f"{counted(some['count'], 'file')} not read, for `{pattern}` fits but for the {kind} "
+            f"({listed(some['examples'])}); change it, or name them in `source.ignore_files`"
+            for kind, some in facts.get(key, {}).items()
+        ]
+    for key, noun in (("missing", "missing file"), ("ignored", "file ignored on purpose"), ("others", "other file")):
+        some = facts.get(key, {"count": 0})
+        plural = noun.replace("file", "files", 1) if some["count"] != 1 else noun
+        lines += [f"{some['count']:,} {plural}: {listed(some['examples'])}"] if some["count"] else []
+    if (folders := facts.get("folders", {"count": 0}))["count"]:
+        lines.append(f"{counted(folders['count'], 'folder')} not opened: {listed(folders['examples'])}")
+    return lines
 
 
 def reasons(quarantine: Quarantine) -> list[str]:
@@ -58,7 +81,13 @@ def table(subject: Subject) -> Finding:
     if not total:
         return Finding("table")
     rows, images = facts["table_rows_without_image"], facts["images_without_table_row"]
+    short = facts["table"].get("short_rows", {"count": 0})
     lines = [f"{total - rows['count']:,} of {counted(total, 'row')} belong to an {noun}"]
+    if short["count"]:
+        lines.append(
+            f"{counted(short['count'], 'row')} with fewer cells than the header, read as empty (line "
+            f"{', '.join(map(str, short['examples']))})"
+        )
     if rows["count"]:
         lines.append(f"{counted(rows['count'], 'row')} without an {noun}: {_examples(rows)}")
     if images["count"]:

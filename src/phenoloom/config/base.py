@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -13,6 +14,19 @@ def _no_braces(path: str) -> str:
     return path
 
 
+def without_controls(text: str) -> str:
+    """Return a pattern of file names, unless it holds a control character; raises ValueError."""
+    wrong = next((character for character in text if unicodedata.category(character) in ("Cc", "Zl", "Zp")), None)
+    if wrong is not None:
+        raise ValueError(
+            f"holds the control character {wrong!r}, which YAML makes of a backslash and a letter in double quotes; "
+            r"write the pattern in single quotes: '{well:\bA\d\d}'"
+        )
+    return text
+
+
+PatternText = Annotated[str, AfterValidator(without_controls)]
+"""A pattern of file names."""
 PathText = Annotated[str, AfterValidator(_no_braces)]
 """A path that becomes part of a Snakemake rule."""
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -138,6 +138,7 @@ class RuleSettings:
             source = source.model_copy(update={"masks": Masks()})
         if not source.labels_objects:
             source = source.model_copy(update={"classes": {}, "label_separator": None})
+        source = source.model_copy(update={"ignore_channels": [], "ignore_files": []})
         return ObjectsSettings(**self._common("objects"), root=self._root(), source=source)
 
     def convert(self) -> ConvertSettings:

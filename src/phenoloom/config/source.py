@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from .base import ImageInFile, PathText, Section
+from .base import ImageInFile, PathText, PatternText, Section, without_controls
 from .planes import Planes
 
 
@@ -39,7 +39,7 @@ class Table(Section):
 class Masks(Section):
     """Objects: from mask files, or by segmentation."""
 
-    files: str | None = Field(
+    files: PatternText | None = Field(
         None,
         description="pattern of the mask files, with the fields of `source.files`; none: segment images by threshold",
     )
@@ -177,6 +177,16 @@ class Source(Section):
         default_factory=list,
         description="channel names in the order of the pages or colours in a file, or name -> text of `{channel}`",
     )
+    ignore_channels: list[str] = Field(
+        default_factory=list,
+        description="texts of `{channel}` whose files are left out on purpose; files of other channels that `channels` "
+        "lacks are counted in the report",
+    )
+    ignore_files: list[PatternText] = Field(
+        default_factory=list,
+        description="patterns of files that are left out on purpose, such as thumbnails; other files that nearly fit "
+        "`files` are counted in the report",
+    )
     masks: Masks | None = Field(None, description="objects")
     outlines: Outlines | None = Field(None, description="outlines as points, for studies without images")
     objects: ObjectLabels | None = Field(
@@ -204,6 +214,11 @@ class Source(Section):
         "none: the full one",
     )
     pixel_size_um: float | None = Field(None, gt=0, description="pixel size in µm, of the `level` that is read")
+
+    @field_validator("files")
+    @classmethod
+    def _patterns_are_visible(cls, files: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        return without_controls(files) if isinstance(files, str) else files
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Source:

@@ -47,13 +47,21 @@ def read_text(path: Path) -> str:
         raise PhenoloomError(f"{path} is not valid YAML: {error}") from None
 
 
+def _quotes_hint(error: Exception) -> str:
+    """Return what to do about a backslash in double quotes, which YAML takes for the beginning of an escape."""
+    problem = str(getattr(error, "problem", "") or "")
+    if "escape" not in problem and "hexdecimal" not in problem:
+        return ""
+    return ". Write a text with backslashes in single quotes, where they stay as they are: '{well:[A-H]\\d\\d}'"
+
+
 def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     """Return the mapping that a YAML text holds; raises PhenoloomError with the name of its file."""
     try:
         content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         # For a date that the calendar does not have, and for a list as a key, PyYAML raises no YAMLError.
-        raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise PhenoloomError(f"{path} is not valid YAML: {' '.join(str(error).split())}{_quotes_hint(error)}") from None
     if not isinstance(content, dict):
         raise PhenoloomError(f"{path} must hold keys and values, but holds {type(content).__name__}")
     return content

@@ -12,8 +12,7 @@ from ..config.source import Masks, Outlines, Source
 from ..core.errors import PhenoloomError
 from ..images.reader import Reader
 from ..models.preprocessing import Preparation
-from ..study.images import CHANNEL
-from ..study.patterns import Pattern
+from ..study.patterns import CHANNEL, Pattern
 from ..tiles.tiler import Conversion
 
 ANY_IMAGE = "{image}.{kind:(?i:tiff?|png|jpe?g|bmp)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -117,7 +118,33 @@ def _of_data(results: Results) -> Iterator[str]:
         share = f" of {total} ({percent(bad / total)})" if total else ""
         yield f"{amount(bad, 'image')}{share} could not be used and {'is' if bad == 1 else 'are'} in quarantine."
     yield from object_caveats(results)
+    yield from _of_unread_files(results.sheet_facts)
     yield from _of_plates(results.index)
+
+
+def _of_unread_files(facts: Mapping[str, Any]) -> Iterator[str]:
+    unread = facts.get("unread", {})
+    if channels := unread.get("channels", {}):
+        files = sum(some["count"] for some in channels.values())
+        example = next(iter(channels.values()))["examples"][0]
+        yield (
+            f"{amount(files, 'file')} of {amount(len(channels), 'channel')} that the study does not name "
+            f"({listing(list(channels))}) {'was' if files == 1 else 'were'} not read, for example {example}."
+        )
+    near = [some for key in ("near", "near_masks") for some in unread.get(key, {}).values()]
+    if near:
+        kinds = dict.fromkeys(kind for key in ("near", "near_masks") for kind in unread.get(key, {}))
+        files = sum(some["count"] for some in near)
+        yield (
+            f"{amount(files, 'file')} that nearly {'fits' if files == 1 else 'fit'} the study's file pattern (all but "
+            f"the {listing(list(kinds))}) {'was' if files == 1 else 'were'} not read, for example "
+            f"{near[0]['examples'][0]}."
+        )
+    if short := facts.get("table", {}).get("short_rows", {}).get("count"):
+        yield (
+            f"{amount(short, 'row')} of the study's table with fewer cells than its header: the cells at the end were "
+            "read as empty."
+        )
 
 
 def _of_plates(index: pd.DataFrame | None) -> Iterator[str]:

@@ -93,9 +93,14 @@ class Results:
         return read_table(self.folder.sheet)
 
     @property
+    def sheet_facts(self) -> dict[str, Any]:
+        """The manifest of the sheet: images, rows of the table, and files that are not read."""
+        return self.manifests.get("sheet", [{}])[0]
+
+    @property
     def image_count(self) -> int | None:
         """Number of images of the study, including those in quarantine."""
-        listed = self.manifests.get("sheet", [{}])[0].get("expected", {}).get("images")
+        listed = self.sheet_facts.get("expected", {}).get("images")
         return listed if listed is not None or self.sheet is None else len(self.sheet)
 
     @cached_property

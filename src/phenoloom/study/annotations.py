@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,7 +14,7 @@ from ..config.source import Source, Table
 from ..core.errors import PhenoloomError
 from .files import Root
 from .tables import FACTS, nearest, no_column, read_table, require_columns
-from .templates import Kind, Place, place_of
+from .templates import Kind, Place, is_template, place_of
 from .wells import same_well
 
 Word = Literal["image", "plate", "well", "field", "label", "group"]
@@ -88,7 +89,13 @@ class Annotations:
         """Refuse columns that the table has twice, or whose cells cannot be used."""
         require_columns(self._table, columns, f"The table {self.path}")
 
-    @property
+    def templates(self) -> dict[Word, str]:
+        """Return what each word that is known is made of, as a template."""
+        return {
+            word: place.name if is_template(place.name) else f"{{{place.name}}}" for word, place in self.where.items()
+        }
+
+    @cached_property
     def needed_fields(self) -> frozenset[str]:
         """Return the fields on which all files of one image must agree."""
         # Where `field` tells images apart, `image` does not count.

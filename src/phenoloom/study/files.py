@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
+import posixpath
 import re
 import stat
 from collections.abc import Iterator
@@ -12,10 +14,18 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from ..core.errors import ImageError, PhenoloomError
-from .patterns import Pattern
+from .patterns import Pattern, State
+from .unread import Unread
+
+MOST_SAMPLES, MOST_IN_A_FOLDER = 2000, 100
+"""Files that are looked at for an error message."""
 
 Match = tuple[str, dict[str, str]]
 """A path relative to the root, with `/` between folders, and the fields of the pattern."""
+
+
+class MissingFileError(ImageError):
+    """A file that a table or listing names does not exist."""
 
 
 class Root:
@@ -27,6 +37,7 @@ class Root:
             raise PhenoloomError(f"There is no folder {folder} of raw data; correct `source.root` or `data_root`")
         self._real = self.folder.resolve()
         self._resolve = lru_cache(maxsize=4096)(lambda folder: (self.folder / folder).resolve())
+        self._names = lru_cache(maxsize=64)(self._names_in)
 
     def path(self, relative: str) -> Path:
         """Return the path of a file relative to the root; refuse `..`, absolute paths and links out of the root."""
@@ -50,7 +61,7 @@ class Root:
         try:
             found = self.path(relative).stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise ImageError("the file does not exist") from None
+            raise MissingFileError(f"the file does not exist{self._why_missing(relative)}") from None
         except RuntimeError:
             raise ImageError("its links lead in a circle") from None
         except OSError as error:
@@ -61,47 +72,104 @@ class Root:
             raise ImageError("it is not a file")
         return found.st_size
 
-    def examples(self, count: int = 3) -> list[str]:
-        """Return the first files below the root, for error messages."""
-        return list(islice(self._files(self.folder), count))
+    def samples(self) -> Iterator[str]:
+        """Yield some files below the root, of many folders, for error messages."""
+        return islice(self._files(self.folder), MOST_SAMPLES)
+
+    def nearest(self, relative: str) -> str | None:
+        """Return the path of the file in the folder of a missing one whose name is most like it."""
+        folder, name = posixpath.split(relative)
+        names = self._names(folder)
+        alike = [other for other in names if other.lower() == name.lower()] or [
+            other for other in names if PurePosixPath(other).stem.lower() == PurePosixPath(name).stem.lower()
+        ]
+        stems = {PurePosixPath(other).stem: other for other in names[:MOST_SAMPLES]}
+        close = difflib.get_close_matches(PurePosixPath(name).stem, stems, n=1)
+        found = alike or [stems[stem] for stem in close]
+        return posixpath.join(folder, found[0]) if found else None
+
+    def _names_in(self, folder: str) -> list[str]:
+        path = self.path(folder)
+        return [entry.name for entry in _entries(path)] if path.is_dir() else []
+
+    def _why_missing(self, relative: str) -> str:
+        folder, name = posixpath.split(relative)
+        if folder and not self.path(folder).is_dir():
+            return ", nor does its folder"
+        near = self.nearest(relative)
+        if near and posixpath.basename(near).lower() == name.lower():
+            return ", but one in other upper and lower case does"
+        if near and PurePosixPath(near).stem.lower() == PurePosixPath(name).stem.lower():
+            return f", but one with the extension {PurePosixPath(near).suffix or 'none'} does"
+        return ""
 
     def _files(self, folder: Path) -> Iterator[str]:
-        for entry in _entries(folder):
+        try:
+            entries = _entries(folder)
+        except PhenoloomError:
+            return
+        for entry in entries[:MOST_IN_A_FOLDER]:
             if entry.is_dir(follow_symlinks=False):
                 yield from self._files(Path(entry.path))
             else:
                 yield Path(entry.path).relative_to(self.folder).as_posix()
 
 
-def walk(root: Root, pattern: Pattern) -> Iterator[Match]:
+def walk(root: Root, pattern: Pattern, unread: Unread | None = None) -> Iterator[Match]:
     """Yield every file below the root that fits the pattern, folders in the order of their names.
 
     Only folders that fit the pattern so far are opened; names are compared, never expanded, so brackets, quotes and
-    spaces mean nothing special.
+    spaces mean nothing special. A link to a folder that it lies in is not followed.
+
+    Args:
+        root: Folder of the raw data.
+        pattern: Pattern of the files.
+        unread: Counts the other files of the folders that are opened, and the folders that are not. Folders that fit
+            but for a channel that the study does not name are opened for it.
     """
-    yield from _walk(root.folder, "", {}, 0, pattern)
+    loose = unread.any_channel if unread else None
+    yield from _walk(root.folder, "", (pattern.start(), loose.start() if loose else []), pattern, unread)
 
 
-def _walk(folder: Path, prefix: str, fields: dict[str, str], depth: int, pattern: Pattern) -> Iterator[Match]:
-    last = depth == len(pattern.segments) - 1
+def _walk(
+    folder: Path, prefix: str, states: tuple[list[State], list[State]], pattern: Pattern, unread: Unread | None
+) -> Iterator[Match]:
+    loose = unread.any_channel if unread else None
     for entry in _entries(folder):
-        found = pattern.extend(fields, depth, entry.name)
-        if found is None:
+        fitting = pattern.advance(states[0], entry.name) if states[0] else []
+        if entry.is_dir():
+            also = loose.advance(states[1], entry.name) if loose and states[1] else []
+            relative = f"{prefix}{_text(entry) if fitting or also else entry.name}/"
+            if _deeper(pattern, fitting) or (loose and _deeper(loose, also)):
+                if not _leads_up(entry):
+                    yield from _walk(Path(entry.path), relative, (fitting, also), pattern, unread)
+            elif unread:
+                unread.folder(relative)
             continue
-        relative = prefix + _text(entry)
-        if not last:
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{relative}/", found, depth + 1, pattern)
-        elif not entry.is_dir():
-            yield relative, found
+        fields = pattern.complete(fitting)
+        if fields is not None:
+            yield prefix + _text(entry), fields
+        elif unread:
+            unread.file(prefix + entry.name)
 
 
-def listed(root: Root, listing: str, pattern: Pattern) -> Iterator[Match]:
+def _deeper(pattern: Pattern, states: list[State]) -> bool:
+    return any(depth < len(pattern.segments) for depth, _ in states)
+
+
+def _leads_up(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a link to a folder above it, which `{**}` would follow for ever."""
+    return entry.is_symlink() and Path(entry.path).absolute().is_relative_to(os.path.realpath(entry.path))
+
+
+def listed(root: Root, listing: str, pattern: Pattern, unread: Unread | None = None) -> Iterator[Match]:
     """Yield every line of a listing (one path a line, relative to the root) that fits the pattern."""
     for path in read_listing(root, listing):
         found = pattern.match(path)
         if found is not None:
             yield path, found
+        elif unread:
+            unread.file(path)
 
 
 def read_listing(root: Root, listing: str) -> list[str]:

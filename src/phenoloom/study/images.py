@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePosixPath
 
 from ..config.source import Source
 from ..core.errors import PhenoloomError
 from .annotations import IDENTITY, Annotations
-from .files import Match, Root, listed, natural, read_listing, walk
-from .patterns import Pattern
-
-CHANNEL = "channel"
+from .files import Match, Root, natural
+from .image_errors import Naming
+from .patterns import CHANNEL, Pattern
+from .searches import find_files, nothing_found
+from .unread import Unread
 
 
 @dataclass(slots=True)
@@ -63,7 +63,9 @@ def channel_texts(source: Source) -> dict[str, str]:
     return {name: name for name in source.channels}
 
 
-def find_images(source: Source, root: Root, annotations: Annotations, pattern: Pattern | None) -> list[Image]:
+def find_images(
+    source: Source, root: Root, annotations: Annotations, pattern: Pattern | None, unread: Unread | None = None
+) -> list[Image]:
     """Return all images in natural order of their ids, complete or not.
 
     Args:
@@ -71,6 +73,7 @@ def find_images(source: Source, root: Root, annotations: Annotations, pattern: P
         root: Folder of the raw data.
         annotations: The study's table, joined to the fields of the pattern.
         pattern: Pattern of the image files; None where the table names the files.
+        unread: Counts the files that do not fit the pattern.
 
     Raises:
         PhenoloomError: Two files are one channel of one image, or no file fits the pattern.
@@ -79,72 +82,20 @@ def find_images(source: Source, root: Root, annotations: Annotations, pattern: P
     if pattern is None:
         images = _from_table(source.files if isinstance(source.files, dict) else {}, annotations, masks)
     else:
-        matches = find_files(source, root, pattern)
-        images = _from_files(matches, source, annotations, annotations.needed_fields | masks, CHANNEL in pattern.fields)
+        matches = find_files(source, root, pattern, unread)
+        images = _from_files(matches, Naming(source, annotations, pattern), annotations.needed_fields | masks)
         if not images:
-            raise _nothing_found(source, root, pattern)
+            raise nothing_found(source, root, pattern, unread)
     return sorted(images, key=lambda image: natural(image.image_id))
 
 
-def _nothing_found(source: Source, root: Root, pattern: Pattern) -> PhenoloomError:
-    if source.listing:
-        lines = ", ".join(map(repr, read_listing(root, source.listing)[:3])) or "none"
-        return PhenoloomError(
-            f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for example: "
-            f"{lines}. They must be paths relative to {root.folder}"
-        )
-    found = ", ".join(map(repr, root.examples())) or "none"
-    return PhenoloomError(
-        f"No file below {root.folder} fits the pattern {pattern.text!r}; files there are for example: {found}"
-    )
-
-
-def find_files(source: Source, root: Root, pattern: Pattern) -> Iterator[Match]:
-    """Yield files that fit a pattern, in the listing if the study has one, else below the root."""
-    return listed(root, source.listing, pattern) if source.listing else walk(root, pattern)
-
-
-def mask_files(
-    source: Source, text: str, root: Root, fields: Iterable[str]
-) -> tuple[list[str], dict[tuple[str, ...], str]]:
-    """Find the mask files of a study.
-
-    Args:
-        source: Its section of raw data.
-        text: Pattern of the mask files.
-        root: Folder of the raw data.
-        fields: Fields that images have.
-
-    Returns:
-        Names of the fields that images and masks share, and the mask file for each combination of their texts.
-
-    Raises:
-        PhenoloomError: No field is shared, or two masks belong to one image.
-    """
-    pattern = Pattern(text)
-    shared = sorted((pattern.fields & frozenset(fields)) - {CHANNEL})
-    if not shared:
-        raise PhenoloomError(
-            f"The mask pattern {pattern.text!r} shares no field with the images (fields: "
-            f"{', '.join(sorted(fields)) or 'none'}); use their fields in it, so that each mask belongs to an image"
-        )
-    masks: dict[tuple[str, ...], str] = {}
-    for path, found in find_files(source, root, pattern):
-        key = tuple(found[name] for name in shared)
-        if masks.setdefault(key, path) != path:
-            raise PhenoloomError(
-                f"Two mask files belong to the image with {', '.join(shared)} = {', '.join(key)}: "
-                f"{masks[key]!r} and {path!r}; narrow the pattern {pattern.text!r}"
-            )
-    return shared, masks
-
-
-def _from_files(
-    matches: Iterator[Match], source: Source, annotations: Annotations, needed: frozenset[str], channelled: bool
-) -> list[Image]:
+def _from_files(matches: Iterator[Match], naming: Naming, needed: frozenset[str]) -> list[Image]:
+    source, annotations = naming.source, naming.annotations
     names, images = channel_texts(source), dict[str, Image]()
-    same = annotations.needed_fields
+    channelled = CHANNEL in naming.pattern.fields
     for path, fields in matches:
+        if channelled and fields[CHANNEL] not in names and fields[CHANNEL] in source.ignore_channels:
+            continue
         row = annotations.row(fields)
         image_id = _image_id(annotations, fields, row) or (
             "" if channelled else str(PurePosixPath(path).with_suffix(""))
@@ -159,13 +110,16 @@ def _from_files(
         place, suffix = _plane(source, fields)
         image_id += suffix
         image = images.setdefault(image_id, Image(image_id, kept, row, whole=whole if suffix else None))
-        _refuse_disagreement(image, kept, same, path)
+        _refuse_disagreement(image, kept, naming, path)
         image.fields = {name: text for name, text in image.fields.items() if kept.get(name) == text}
         channel = _channel(names, fields[CHANNEL], path) if channelled else ""
-        if place is None:
-            _add(image, channel, path, partial(_advice, source, fields))
+        if place is not None:
+            _add_plane(image, (*place, channel), path, naming)
+        elif channel in image.files:
+            what = f"channel {channel!r} of image" if channel else "image"
+            raise naming.two_files(f"{what} {image_id!r}", image.files[channel], path)
         else:
-            _add_plane(image, (*place, channel), path, partial(_advice, source, fields))
+            image.files[channel] = path
     return list(images.values())
 
 
@@ -185,12 +139,9 @@ def _plane(source: Source, fields: dict[str, str]) -> tuple[tuple[str, str] | No
     return ((texts["t"], texts["z"]) if projected else None), suffix
 
 
-def _add_plane(image: Image, place: tuple[str, str, str], path: str, advice: Callable[[], str]) -> None:
+def _add_plane(image: Image, place: tuple[str, str, str], path: str, naming: Naming) -> None:
     if place in image.stack:
-        raise PhenoloomError(
-            f"Two files are one plane of image {image.image_id!r}: {image.stack[place]!r} and {path!r}; add the field "
-            f"that distinguishes them to the pattern, or narrow it{advice()}"
-        )
+        raise naming.two_files(f"one plane of image {image.image_id!r}", image.stack[place], path)
     image.stack[place] = path
     image.files.setdefault(place[2], path)
 
@@ -230,43 +181,14 @@ def _image_id(annotations: Annotations, fields: dict[str, str], row: int | None)
 def _channel(names: dict[str, str], text: str, path: str) -> str:
     if text not in names:
         raise PhenoloomError(
-            f"The file {path!r} is of channel {text!r}, which `channels` lacks ({', '.join(names)}); add it, or narrow "
-            f"the pattern"
+            f"The file {path!r} is of channel {text!r}, which `channels` lacks ({', '.join(names)}); add it, name it "
+            "in `ignore_channels`, or narrow the pattern"
         )
     return names[text]
 
 
-def _add(image: Image, channel: str, path: str, advice: Callable[[], str]) -> None:
-    if channel in image.files:
-        what = f"channel {channel!r} of image" if channel else "image"
-        raise PhenoloomError(
-            f"Two files are {what} {image.image_id!r}: {image.files[channel]!r} and {path!r}; add the field that "
-            f"distinguishes them to the pattern, or narrow it{advice()}"
-        )
-    image.files[channel] = path
-
-
-def _advice(source: Source, fields: Mapping[str, str]) -> str:
-    """Return what to do if the files are planes, as far as it is not done yet."""
-    names = {"z": "focal planes", "t": "time points"}
-    unsaid = {axis: name for axis, name in names.items() if not (source.planes and getattr(source.planes, axis))}
-
-    def say(axes: Iterable[str]) -> str:
-        return "say " + " and ".join(f"in `source.planes.{axis}` what becomes of {names[axis]}" for axis in axes)
-
-    if named := [axis for axis in unsaid if axis in fields]:
-        return f"; {say(named)}"
-    if not (absent := [axis for axis in names if axis not in fields]):
-        return ""
-    call = ", ".join(f"`{{{axis}}}` for {names[axis]}" for axis in absent)
-    left = [axis for axis in absent if axis in unsaid]
-    return f"; call it {call}" + (f", and {say(left)}" if left else "")
-
-
-def _refuse_disagreement(image: Image, fields: dict[str, str], needed: frozenset[str], path: str) -> None:
-    for name in needed & fields.keys():
+def _refuse_disagreement(image: Image, fields: dict[str, str], naming: Naming, path: str) -> None:
+    for name in naming.annotations.needed_fields & fields.keys():
         if image.fields.get(name) != fields[name]:
-            raise PhenoloomError(
-                f"Files of image {image.image_id!r} disagree on {name!r}: {next(iter(image.files.values()))!r} has "
-                f"{image.fields.get(name)!r}, {path!r} has {fields[name]!r}"
-            )
+            first = next(iter(image.files.values()))
+            raise naming.disagreement(image.image_id, name, {first: image.fields.get(name), path: fields[name]})

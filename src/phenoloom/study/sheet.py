@@ -19,10 +19,13 @@ from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..images.reader import Reader
 from .annotations import Annotations
-from .files import Root, natural
-from .images import Image, file_pattern, find_images, mask_files
+from .files import MissingFileError, Root, natural
+from .images import Image, file_pattern, find_images
 from .outline_files import read_outlines
+from .patterns import Pattern
+from .searches import mask_files, unread_files
 from .shards import assign_shards
+from .unread import Some
 from .wells import row_and_column, same_well
 
 EXAMPLES = 10
@@ -40,12 +43,14 @@ class Rows:
         quarantine: Images that cannot be used.
         table_rows: Rows of the study's table that belong to an image.
         unannotated: Ids of images without a row in the table.
+        unread: Counts of files that no pattern of the study reads, by reason.
     """
 
     used: list[Row] = field(default_factory=list)
     quarantine: Quarantine = field(default_factory=list)
     table_rows: set[int] = field(default_factory=set)
     unannotated: list[str] = field(default_factory=list)
+    unread: dict[str, Any] = field(default_factory=dict)
 
 
 def sheet_schema(multi_label: bool, planes: bool = False) -> pa.Schema:
@@ -108,27 +113,50 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     pattern = file_pattern(source)
     annotations = Annotations(source, root, pattern.fields if pattern else ())
     annotations.check_classes()
-    images = find_images(source, root, annotations, pattern)
+    pattern_of_masks = source.masks and source.masks.files
+    unread = unread_files(source, pattern, [pattern_of_masks] if pattern_of_masks else []) if pattern else None
+    images = find_images(source, root, annotations, pattern, unread)
     if pattern and annotations.by_line:
         _number_lines(images, annotations, source)
     fields = pattern.fields if pattern else annotations.columns
-    pattern_of_masks = source.masks and source.masks.files
-    shared, masks = mask_files(source, pattern_of_masks, root, fields) if pattern_of_masks else ([], {})
-    rows = Rows()
+    shared: list[str] = []
+    rows = Rows(unread=unread.facts() if unread else {})
+    if pattern_of_masks:
+        others = unread_files(source, Pattern(pattern_of_masks), [pattern.text] if pattern else [])
+        shared, masks = mask_files(source, pattern_of_masks, root, fields, annotations.normal_field, others)
+        rows.unread["near_masks"] = others.facts()["near"]
+    missing = Some()
     for image in images:
         row = _row(annotations, rows, image.image_id, image.fields, image.row)
         try:
             row["files"] = _channel_files(image, source)
-            row["bytes"] = sum(root.size(file) for file in row["files"])
+            row["bytes"] = sum(_size(file, root, missing) for file in row["files"])
             if shared:
-                row["mask"] = _mask(image, shared, masks, root)
+                row["mask"] = _mask(image, shared, masks, annotations, root)
             planes = _planes(row, image, source, root)
         except ImageError as error:
             file = next(iter(image.files.values()), "")
             rows.quarantine.append({"image_id": image.image_id, "file": file, "reason": str(error)})
         else:
             rows.used += planes
+    rows.unread["missing"] = missing.facts()
+    if missing.count and not rows.used:
+        raise PhenoloomError(
+            f"None of the files that {'the listing ' + source.listing if source.listing else annotations.path} names "
+            f"could be read; {missing.count} do not exist, the first is {missing.examples[0]}. Paths must be relative "
+            f"to {root.folder}"
+        )
     return annotations, rows
+
+
+def _size(file: str, root: Root, missing: Some) -> int:
+    """Return the bytes of a file; one that does not exist is counted, with the nearest that does."""
+    try:
+        return root.size(file)
+    except MissingFileError:
+        near = root.nearest(file) if len(missing.examples) < EXAMPLES else None
+        missing.add(f"{file!r} (there is {near!r})" if near else repr(file))
+        raise
 
 
 def _outline_rows(source: Source, outlines: Outlines, root: Root) -> tuple[Annotations, Rows]:
@@ -236,8 +264,10 @@ def _stack_files(image: Image, channels: Sequence[str]) -> list[str]:
     return [image.stack[place] for place in wanted]
 
 
-def _mask(image: Image, shared: list[str], masks: dict[tuple[str, ...], str], root: Root) -> str:
-    mask = masks.get(tuple(image.fields.get(name, "") for name in shared))
+def _mask(
+    image: Image, shared: list[str], masks: dict[tuple[str, ...], str], annotations: Annotations, root: Root
+) -> str:
+    mask = masks.get(tuple(annotations.normal_field(name, image.fields.get(name, "")) for name in shared))
     if mask is None:
         raise ImageError("there is no mask file for it")
     root.size(mask)
@@ -286,6 +316,8 @@ def _manifest(sheet: Path, annotations: Annotations, rows: Rows, made_by: Proven
             "wells": len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
             "shards": dict(sorted(shards.items())),
             "unlabelled": sum(row["label"] is None for row in rows.used),
+            "table": annotations.facts,
+            "unread": rows.unread,
             "images_without_table_row": _some(rows.unannotated),
             "table_rows_without_image": _some([annotations.key(row) for row in lost]),
         },

@@ -37,6 +37,24 @@ def test_folders_that_do_not_fit_are_not_opened(tmp_path: Path) -> None:
     assert [path for path, _ in walk(root, Pattern("a/{image}.tif"))] == ["a/1.tif"]
 
 
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path: Path) -> None:
+    root = write(tmp_path, "a/b/1.tif", "c/2.tif")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
+    (tmp_path / "to_c").symlink_to(tmp_path / "c")
+    assert [path for path, _ in walk(root, Pattern("{**}/{image}.tif"))] == ["a/b/1.tif", "c/2.tif", "to_c/2.tif"]
+
+
+def test_the_nearest_of_the_files_in_a_folder_has_the_same_name_in_another_case_or_with_another_extension(
+    tmp_path: Path,
+) -> None:
+    root = write(tmp_path, "a/X1.TIF", "a/x2.tiff", "a/sample_3.tif", "a/zzz.txt")
+    assert [root.nearest(f"a/{name}") for name in ("x1.tif", "x2.tif", "sample_03.tif", "qqqqqq.tif")] == [
+        "a/X1.TIF", "a/x2.tiff", "a/sample_3.tif", None,
+    ]  # fmt: skip
+    assert root.nearest("b/x.tif") is None
+
+
 @pytest.mark.parametrize("path", ["../x.tif", "/etc/passwd", "a/../../x.tif"])
 def test_a_path_out_of_the_root_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "listing.txt").write_text(f"{path}\n")

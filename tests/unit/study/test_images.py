@@ -9,7 +9,8 @@ from phenoloom.config.source import Source
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.study.annotations import Annotations
 from phenoloom.study.files import Root
-from phenoloom.study.images import Image, file_pattern, find_images, mask_files
+from phenoloom.study.images import Image, file_pattern, find_images
+from phenoloom.study.searches import mask_files
 
 
 def found_images(root: Path, *files: str, **source: Any) -> list[Image]:

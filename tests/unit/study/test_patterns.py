@@ -86,3 +86,67 @@ def test_a_malformed_pattern_is_refused_with_its_fault(text: str, complaint: str
 def test_every_path_matches_its_own_text_as_a_literal(folder: str, name: str) -> None:
     text = f"{folder}/{name}".replace("{", "{{").replace("}", "}}")
     assert Pattern(text).match(f"{folder}/{name}") == {}
+
+
+def test_text_that_is_not_kept_may_differ_each_time() -> None:
+    pattern = Pattern(r"{_}/{well}_{_}_{_:\d+}.tif")
+    assert pattern.match("x/A1_y_12.tif") == {"well": "A1"}
+    assert pattern.match("x/A1_y_z.tif") is None
+    assert pattern.fields == {"well"}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "fields"),
+    [
+        ("{plate}/{**}/{well}.tif", "P/A1.tif", {"plate": "P", "well": "A1"}),
+        ("{plate}/{**}/{well}.tif", "P/x/y/A1.tif", {"plate": "P", "well": "A1"}),
+        ("{**}/{plate}/{_}/{well}.tif", "x/y/P/z/A1.tif", {"plate": "P", "well": "A1"}),
+        ("{**}/{plate:P\\d}/{**}/{well}.tif", "x/P1/P2/A1.tif", {"plate": "P1", "well": "A1"}),
+        ("{**}/{**}/{well}.tif", "a/b/A1.tif", {"well": "A1"}),
+        ("{**}/{plate}/{plate}_{well}.tif", "x/P/P_1.tif", {"plate": "P", "well": "1"}),
+        ("{**}/{plate}/{_}/{well}.tif", "P/A1.tif", None),
+        ("{plate}/{**}/{well}.tif", "P/.hidden/A1.tif", None),
+        ("{plate}/{**}/{well}.tif", "P/x/A1.png", None),
+    ],
+)
+def test_any_number_of_folders_may_lie_between(text: str, path: str, fields: dict[str, str] | None) -> None:
+    assert Pattern(text).match(path) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{plate}/{**}", "ends in folders"),
+        ("x{**}/{well}.tif", "beside other text"),
+        ("{**:x}/{a}.tif", "field's name"),
+    ],
+)
+def test_folders_stand_alone_and_before_a_file(text: str, complaint: str) -> None:
+    with pytest.raises(PhenoloomError, match=complaint):
+        Pattern(text)
+
+
+PLAIN = st.text(st.sampled_from("abXY01 -é[](+$"), min_size=1, max_size=6)
+BETWEEN = st.text(st.sampled_from("_.{}"), min_size=1, max_size=3)
+
+
+@given(st.lists(st.lists(st.tuples(PLAIN, BETWEEN), min_size=1, max_size=3), min_size=1, max_size=4), st.data())
+def test_names_that_are_composed_of_fields_are_taken_apart_again(
+    folders: list[list[tuple[str, str]]], data: st.DataObject
+) -> None:
+    # Texts have none of the characters between them, so that there is one way to take a name apart.
+    values, pattern, path = {}, [], []
+    for depth, parts in enumerate(folders):
+        written, name = "", ""
+        for i, (value, between) in enumerate(parts):
+            field = f"f{depth}_{i}"
+            values[field] = value
+            written += f"{{{field}}}" + between.replace("{", "{{").replace("}", "}}")
+            name += value + between
+        pattern.append(written)
+        path.append(name)
+    place = data.draw(st.integers(0, len(path) - 1))
+    between = data.draw(st.lists(PLAIN, max_size=3))
+    extra = "/".join([*path[:place], *(f"{folder}~" for folder in between), *path[place:]])
+    assert Pattern("/".join(pattern)).match("/".join(path)) == values
+    assert Pattern("/".join([*pattern[:place], "{**}", *pattern[place:]])).match(extra) == values

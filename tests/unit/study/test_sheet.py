@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from tests.helpers.steps import run_sheet
 
 from phenoloom.artifacts.manifest import read_manifest
@@ -277,10 +279,150 @@ def test_two_rows_about_one_image_are_refused_unless_they_agree(study: Study) ->
         study.make(**source)
 
 
-def test_no_match_shows_the_pattern_and_three_files_that_are_there(study: Study) -> None:
-    study.files("a/1.tiff", "a/2.tiff", "b/3.tiff", "b/4.tiff")
-    with pytest.raises(PhenoloomError, match=r"'\{plate\}/\{well\}\.tif'.*'a/1.tiff', 'a/2.tiff', 'b/3.tiff'$"):
+def test_no_match_shows_the_nearest_file_and_where_it_stops_fitting(study: Study) -> None:
+    study.files("a/1.tiff", "a/2.tiff", "b/3.tiff", "Thumbs.db")
+    with pytest.raises(PhenoloomError, match=r"fits the pattern '\{plate\}/\{well\}\.tif'; the nearest is 'a/1.tiff': "
+                       r"'a/1' fits '\{plate\}/\{well\}', but there is '\.tiff' instead of '\.tif'$"):  # fmt: skip
         study.make(files="{plate}/{well}.tif", channels=["DNA"])
+
+
+def test_files_of_channels_that_are_not_named_are_counted_and_silent_if_they_are_meant(study: Study) -> None:
+    study.files(*(f"P/A{i}_{c}.tif" for i in range(1, 5) for c in ("dna", "act", "brightfield")), "P/A1_er.tif")
+    source = {"files": "{plate}/{well}_{channel}.tif", "channels": CHANNELS}
+    assert len(study.make(**source)) == 4
+    assert study.manifest["unread"]["channels"] == {
+        "brightfield": {"count": 4, "examples": [f"P/A{i}_brightfield.tif" for i in (1, 2, 3)]},
+        "er": {"count": 1, "examples": ["P/A1_er.tif"]},
+    }
+    study.make(**source, ignore_channels=["brightfield"], ignore_files=["{**}/{_}_er.tif"])
+    assert study.manifest["unread"]["channels"] == {}
+    assert study.manifest["unread"]["ignored"]["count"] == 5
+    assert len(study.make(**(source | {"files": "{plate}/{well}_{channel:[a-z]+}.tif"}),
+                          ignore_channels=["brightfield", "er"])) == 4  # fmt: skip
+
+
+def test_channels_in_folders_of_their_own_are_counted_too(study: Study) -> None:
+    study.files(*(f"P/{c}/A{i}.tif" for i in (1, 2) for c in ("dna", "act", "bf")), "Q/x/y.tif", "other/z.txt")
+    study.make(files="{plate:P}/{channel}/{well}.tif", channels=CHANNELS)
+    unread = study.manifest["unread"]
+    assert unread["channels"] == {"bf": {"count": 2, "examples": ["P/bf/A1.tif", "P/bf/A2.tif"]}}
+    assert unread["folders"] == {"count": 2, "examples": ["Q/", "other/"]}
+
+
+def test_files_that_nearly_fit_and_others_are_counted_by_kind(study: Study) -> None:
+    good = [f"A{i}_s1.tif" for i in range(1, 4)]
+    near = {"letter case": ["A1_S2.tif", "A4_s1.TIF"], "extension": ["A5_s1.png", "A5_s2.TIFF"],
+            "text of a field": ["A6_sX.tif"]}  # fmt: skip
+    others = ["._A1_s1.tif", "A1_s1.txt", "Thumbs.db", "notes.tif"]
+    study.files(*good, *(name for names in near.values() for name in names), *others, "m/A1_s1.png", "m/A2_s1.PNG")
+    study.files("m/A2_s1.png", "m/A3_s1.png").text("t.csv", "well,label\nA1,x\n")
+    sheet = study.make(
+        files=r"{well}_s{field:\d}.tif",
+        channels=["DNA"],
+        masks={"files": "m/{well}_s{field}.png"},
+        table={"path": "t.csv", "join": {"well": "well"}},
+    )
+    assert len(sheet) == 3
+    unread = study.manifest["unread"]
+    assert unread["near"] == {kind: {"count": len(names), "examples": names} for kind, names in near.items()}
+    assert unread["near_masks"] == {"letter case": {"count": 1, "examples": ["m/A2_s1.PNG"]}}
+    assert unread["others"] == {"count": len(others), "examples": others[:3]}
+    assert unread["folders"] == {"count": 1, "examples": ["m/"]}
+
+
+def test_lines_of_a_listing_that_nearly_fit_are_counted(study: Study) -> None:
+    study.files("P/a.tif").text("files.txt", "P/a.tif\nP/b.TIF\nP/readme.md\n")
+    study.make(files="{plate}/{image}.tif", listing="files.txt", channels=["DNA"])
+    assert study.manifest["unread"]["near"] == {"letter case": {"count": 1, "examples": ["P/b.TIF"]}}
+    assert study.manifest["unread"]["others"]["count"] == 1
+
+
+def test_only_unnamed_channels_are_an_error_that_names_them(study: Study) -> None:
+    study.files("A1_w1.tif", "A1_w2.tif")
+    with pytest.raises(PhenoloomError, match=r"have the channels 'w1', 'w2', for example 'A1_w1\.tif'"):
+        study.make(files="{well}_{channel}.tif", channels=CHANNELS)
+
+
+def test_a_mask_pattern_that_fits_nothing_shows_its_nearest_file(study: Study) -> None:
+    study.files("i/A1.tif", "m/A1_mask.png")
+    with pytest.raises(PhenoloomError, match=r"the nearest is 'm/A1_mask.png': 'm/A1_mask' fits .*'.png' instead of"):
+        study.make(files="i/{well}.tif", channels=["DNA"], masks={"files": "m/{well}_mask.tif"})
+
+
+def test_masks_join_wells_in_any_spelling(study: Study) -> None:
+    study.files("i/A1.tif", "i/B2.tif", "m/A01.png", "m/b - 2.png")
+    sheet = study.make(files="i/{well}.tif", channels=["DNA"], masks={"files": "m/{well}.png"})
+    assert sheet["mask"].to_dict() == {"A1": "m/A01.png", "B2": "m/b - 2.png"}
+
+
+def test_paths_of_a_table_without_a_file_are_counted_with_the_nearest_that_is_there(study: Study) -> None:
+    study.files("x/a.tif", "x/B.TIF", "x/c.tiff").text("t.csv", "path\nx/a.tif\nx/b.tif\nx/c.tif\ny/d.tif\nx/qqq.tif\n")
+    source = {"files": {"DNA": "path"}, "channels": ["DNA"], "table": {"path": "t.csv"}}
+    study.make(limit=1, **source)
+    assert [row["reason"] for row in study.manifest["quarantine"]] == [
+        "the file does not exist, but one in other upper and lower case does",
+        "the file does not exist, but one with the extension .tiff does",
+        "the file does not exist",
+        "the file does not exist, nor does its folder",
+    ]
+    assert study.manifest["unread"]["missing"] == {
+        "count": 4, "examples": ["'x/b.tif' (there is 'x/B.TIF')", "'x/c.tif' (there is 'x/c.tiff')", "'x/qqq.tif'"],
+    }  # fmt: skip
+    study.text("t.csv", "path\nx/b.tif\n")
+    with pytest.raises(PhenoloomError, match=r"1 do not exist, the first is 'x/b.tif' \(there is 'x/B.TIF'\)"):
+        study.make(limit=1, **source)
+
+
+def test_two_fields_are_the_well_and_two_are_the_plate(study: Study) -> None:
+    study.files(*(f"P_{run}/{row}/{column}.tif" for run in (1, 2) for row in "ab" for column in ("01", "02")))
+    study.text("t.csv", "Barcode,Well,label\nP-1,A - 01,x\nP-2,B2,y\n")
+    sheet = study.make(
+        files="{plate}_{run}/{row}/{column}.tif",
+        channels=["DNA"],
+        columns={"well": "{row}{column}", "plate": "{plate}-{run}"},
+        table={"path": "t.csv", "join": {"{plate}-{run}": "Barcode", "well": "Well"}},
+    )  # fmt: skip
+    assert sheet["image_id"].tolist() == [f"P-{run}/{well}" for run in (1, 2) for well in ("a01", "a02", "b01", "b02")]
+    assert sheet["label"].dropna().to_dict() == {"P-1/a01": "x", "P-2/b02": "y"}
+    assert sheet.loc["P-1/a01", ["row", "column"]].tolist() == ["A", "1"]
+
+
+def test_the_entry_of_columns_that_an_error_names_cures_it(study: Study) -> None:
+    study.files(*(f"r{run}/A{i}_{c}.tif" for run in (1, 2) for i in (1, 2) for c in ("dna", "act")))
+    study.text("t.csv", "run,well,label\n1,A1,x\n2,A1,y\n1,A2,x\n2,A2,y\n")
+    source = {
+        "files": "r{run}/{well}_{channel}.tif",
+        "channels": CHANNELS,
+        "table": {"path": "t.csv", "join": {"run": "run", "well": "well"}},
+    }
+    with pytest.raises(PhenoloomError, match="disagree on 'run'") as error:
+        study.make(**source)
+    cure = yaml.safe_load(re.findall(r"`columns: (.*?)`", str(error.value))[0])
+    assert cure == {"plate": "run"}
+    assert study.make(**source, columns=cure)["label"].to_dict() == {"1/A1": "x", "1/A2": "x", "2/A1": "y", "2/A2": "y"}
+
+
+@pytest.mark.parametrize(
+    ("files", "pattern", "ids"),
+    [
+        (["P_1/A1.tif", "P_2/A1.tif"], "{plate}_{run}/{well}.tif", ["P_1/A1", "P_2/A1"]),
+        (["A1_x_1.tif", "A1_y_1.tif"], "{well}_{part}_{field}.tif", ["A1/1_x", "A1/1_y"]),
+        (["A1_x.tif", "A1_y.tif"], "{well}_{part}.tif", ["A1/x", "A1/y"]),
+    ],
+)
+def test_two_files_of_one_image_are_told_apart_as_the_error_says(
+    study: Study, files: list[str], pattern: str, ids: list[str]
+) -> None:
+    study.files(*files)
+    with pytest.raises(PhenoloomError, match="Two files are image") as error:
+        study.make(files=pattern, channels=["DNA"])
+    cure = yaml.safe_load(re.findall(r"`columns: (.*?)`;", str(error.value).replace("; else", ";"))[0])
+    assert study.make(files=pattern, channels=["DNA"], columns=cure)["image_id"].tolist() == ids
+
+
+def test_an_image_field_beside_a_field_may_differ_between_channels(study: Study) -> None:
+    study.files("A1_1_k_dna.tif", "A1_1_l_act.tif")
+    assert study.make(files="{well}_{field}_{image}_{channel}.tif", channels=CHANNELS)["image_id"].tolist() == ["A1/1"]
 
 
 @pytest.mark.parametrize(
