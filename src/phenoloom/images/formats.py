@@ -6,7 +6,6 @@ other module changes. Formats are recognised by the first bytes of a file, not b
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import imagecodecs
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ImageError
+from .bmp import BMP_MAGIC, read_bmp
 from .choice import Choice
+from .foreign import HEAD, foreign, hollow
+from .pictures import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
 from .tiff import TIFF_MAGIC, read_tiff, tiff_axes
 from .tiff_pages import Axes
 
@@ -41,9 +41,8 @@ LIBRARY_ERRORS = (
 )
 """What tifffile, imagecodecs and Pillow raise on damaged files."""
 
-_HEAD = 8
-_PNG_COLOUR_TYPE = 25
-_PNG_PALETTE = 3
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -99,16 +98,20 @@ def file_axes(file: Path, choice: Choice | None = None) -> Axes:
 
 
 def _format_of(file: IO[bytes], name: str, choice: Choice) -> Format:
-    head = file.read(_HEAD)
+    head = file.read(HEAD)
     file.seek(0)
     if not head:
         raise ImageError(f"expected an image, found a file of zero bytes: {name}")
+    *others, last = (kind.name for kind in FORMATS)
+    expected = f"expected a {', '.join(others)} or {last} image"
     for kind in FORMATS:
         if head.startswith(kind.starts):
+            if elsewhere := hollow(name):
+                raise ImageError(f"{expected}, found {elsewhere}")
             _refuse_choice(kind, choice, name)
             return kind
-    *others, last = (kind.name for kind in FORMATS)
-    raise ImageError(f"expected a {', '.join(others)} or {last} image, found bytes {head!r} at the start of {name}")
+    found = foreign(head, name) or f"bytes {head[:_SHOWN]!r} at the start of {name}, which are those of no known format"
+    raise ImageError(f"{expected}, found {found}")
 
 
 def _refuse_choice(kind: Format, choice: Choice, name: str) -> None:
@@ -139,33 +142,10 @@ def _damage_as_image_error(file: Path) -> Iterator[None]:
         raise ImageError(f"expected a whole image, found a damaged or truncated file: {file.name} ({reason})") from None
 
 
-def _read_png(file: IO[bytes], _name: str, choice: Choice) -> tuple[NDArray[Any], Axes]:
-    data = file.read()
-    if choice.meaning != "intensities" and data[_PNG_COLOUR_TYPE] == _PNG_PALETTE:
-        return _picture(np.asarray(Image.open(io.BytesIO(data))))
-    pixels = imagecodecs.png_decode(data)
-    # Grey with alpha and RGB with alpha are the only PNGs of two and four samples.
-    return _picture(pixels, alpha=pixels.ndim == 3 and pixels.shape[-1] in (2, 4))
-
-
-def _read_with_pillow(file: IO[bytes], _name: str, choice: Choice) -> tuple[NDArray[Any], Axes]:
-    # Pillow, because libjpeg itself fills the missing half of a truncated JPEG with grey and says nothing.
-    image = Image.open(io.BytesIO(file.read()), formats=("JPEG", "BMP"))
-    if image.mode == "P" and choice.meaning == "intensities":
-        return _picture(np.asarray(image.convert("RGB")))
-    return _picture(np.asarray(image), alpha=image.mode == "RGBA")
-
-
-def _picture(pixels: NDArray[Any], alpha: bool = False) -> tuple[NDArray[Any], Axes]:
-    """Return (h, w) or (h, w, colours) as planes (colours, h, w) along one axis of colours; the last may be alpha."""
-    planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    return planes, [("SA" if alpha else "S", len(planes))]
-
-
 FORMATS = (
     Format("TIFF", TIFF_MAGIC, read_tiff, tiff_axes, several=True),
-    Format("PNG", (b"\x89PNG\r\n\x1a\n",), _read_png),
-    Format("JPEG", (b"\xff\xd8\xff",), _read_with_pillow),
-    Format("BMP", (b"BM",), _read_with_pillow),
+    Format("PNG", (PNG_MAGIC,), read_png),
+    Format("JPEG", (JPEG_MAGIC,), read_jpeg),
+    Format("BMP", (BMP_MAGIC,), read_bmp),
 )
 """All formats that can be read."""
