@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import tifffile
 
 from ..core.errors import ImageError
+from .choice import Choice
 
 Axes = list[tuple[str, int]]
 """Names and sizes of the axes that the planes of a file lie along, slowest first: C, Z, T, or what a file calls them.
@@ -113,13 +114,13 @@ def could_be_level(level: Pages, pages: Pages) -> bool:
     )
 
 
-def refuse_broken_chain(pages: Pages, tif: tifffile.TiffFile, name: str) -> None:
+def refuse_broken_chain(pages: Pages, tif: tifffile.TiffFile, name: str, choice: Choice) -> None:
     """Refuse a file that names a further page which it does not hold."""
     following = pages[-1]._nextifd() if pages and pages[-1].offset > 0 else 0
     if following and following not in {page.offset for page in pages}:
         raise ImageError(
             f"expected another page behind page {len(pages) - 1}, at byte {following:,}, found a truncated file of "
-            f"{tif.filehandle.size:,} bytes: {name}"
+            f"{tif.filehandle.size:,} bytes: {name}; if nothing is missing, say `{choice.section}.image: 0`"
         )
 
 

@@ -54,7 +54,7 @@ def chosen_pages(tif: tifffile.TiffFile, name: str, choice: Choice) -> tuple[Pag
     """
     pages = main_pages(tif)
     if choice.image is None:
-        refuse_broken_chain(pages, tif, name)
+        refuse_broken_chain(pages, tif, name, choice)
     full = [page for page in pages if is_full(page)]
     subs = [sub for page in pages for sub in sub_pages(tif, page)]
     images, by_products = _images(tif, pages, subs, name, choice)
@@ -161,7 +161,7 @@ def _refuse_unread(full: Pages, image: FileImage, by_products: Pages, name: str,
     order = "" if smaller else f", or say in `{choice.order_key}` {what_pages_are(choice)}"
     raise ImageError(
         f"expected {count} full-resolution page{'s' * (count != 1)}{along} by what the file says, "
-        f"found {len(unread)} more that nothing is said of in {name}: {listed(unread)}; "
+        f"found {len(unread)} more that nothing is said of in {name}: {'; '.join(map(listed, grouped(unread)))}; "
         f"say `{choice.section}.image: 0` to leave them out{order}"
     )
 

@@ -229,3 +229,57 @@ def test_a_file_that_is_cut_between_its_pages_is_truncated(tmp_path: Path) -> No
     with pytest.raises(ImageError, match=r"expected another page behind page 0, at byte \d+, found a truncated file"):
         read_image([file], 1)
     np.testing.assert_array_equal(read(file, 1, image=0), stack[:1])
+
+
+def record(fields: list[tuple[Any, ...]], values: dict[str, Any]) -> bytes:
+    """The bytes of a structure in which all other fields are zero."""
+    filled = np.zeros((), np.dtype([tuple(field) for field in fields]).newbyteorder("<"))
+    for name, value in values.items():
+        filled[name] = value
+    return filled.tobytes()
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_a_zeiss_stack_has_channels_and_focal_planes_and_its_thumbnails_are_left_out(
+    tmp_path: Path, compression: str | None
+) -> None:
+    stack = ramp(2, 3, 16, 16)
+    sizes = {"DimensionX": 16, "DimensionY": 16, "DimensionZ": 2, "DimensionChannels": 3, "DimensionTime": 1}
+    fields = tifffile.TIFF.CZ_LSMINFO
+    known = {"MagicNumber": 67127628, "StructureSize": np.dtype(fields).itemsize, "ScanType": 0}
+    info = record(fields, known | sizes)
+    with tifffile.TiffWriter(tmp_path / "a.lsm") as writer:
+        for number, planes in enumerate(stack):
+            tags = [(34412, 1, len(info), info, True)] if number == 0 else []
+            options: dict[str, Any] = {"planarconfig": "separate", "metadata": None, "compression": compression, **GREY}
+            writer.write(planes, **options, extratags=tags)
+            writer.write(planes[:, ::4, ::4], **options, subfiletype=1)
+    file = tmp_path / "a.lsm"
+    assert file_axes(file) == [("Z", 2), ("C", 3)]
+    with pytest.raises(ImageError, match="found 2 along Z x 3 along C"):
+        read(file, 6)
+    np.testing.assert_array_equal(read(file, 3, planes=Planes(z="last")), stack[1])
+
+
+def test_an_olympus_stack_has_the_axes_of_its_header(tmp_path: Path) -> None:
+    stack, names = ramp(2, 3, 16, 16), [(b"X", 16), (b"Y", 16), (b"Z", 3), (b"Ch", 2)]
+    dimensions = np.zeros(10, tifffile.TIFF.MM_HEADER[9][1])
+    for number, (name, size) in enumerate(names):
+        dimensions[number]["Name"], dimensions[number]["Size"] = name, size
+    header = record(tifffile.TIFF.MM_HEADER, {"Dimensions": dimensions})
+    tags = [(34361, 1, len(header), header, True), (34362, 12, 8, (0.0,) * 8, True)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for number, page in enumerate(stack.reshape(-1, 16, 16)):
+            writer.write(page, **GREY, metadata=None, extratags=tags if number == 0 else [])
+    assert file_axes(tmp_path / "a.tif") == [("C", 2), ("Z", 3)]
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", 2, planes=Planes(z="first")), stack[:, 0])
+
+
+def test_planes_that_follow_the_only_page_of_an_imagej_file_are_named_though_no_axis_is(tmp_path: Path) -> None:
+    stack, file = ramp(5, 16, 16), tmp_path / "a.tif"
+    write_described(file, stack[:1], "ImageJ=1.53c\nimages=5\n")
+    np.testing.assert_array_equal(read(file, 1), stack[:1])
+    with file.open("ab") as opened:
+        opened.write(stack[1:].tobytes())
+    with pytest.raises(ImageError, match="one page for 5 planes"):
+        read(file, 1)
