@@ -38,7 +38,7 @@ def ome_images(xml: str, pages: Pages, file_name: str) -> tuple[list[FileImage],
         metadata describe in contradiction to the pages has a `problem`.
     """
     try:
-        root = ElementTree.fromstring(xml.strip().rstrip("\0"))
+        root = ElementTree.fromstring(xml.strip("\ufeff\0 \t\r\n"))
     except (ElementTree.ParseError, ValueError):
         return [], "broken XML"
     own = _OwnFile(root, file_name)

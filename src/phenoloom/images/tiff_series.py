@@ -58,12 +58,19 @@ def chosen_pages(tif: tifffile.TiffFile, name: str, choice: Choice) -> tuple[Pag
     full = [page for page in pages if is_full(page)]
     subs = [sub for page in pages for sub in sub_pages(tif, page)]
     images, by_products = _images(tif, pages, subs, name, choice)
+    if not images:
+        raise _no_full_page(pages, name)
     image = _image(images, name, choice)
     if choice.image is None:
         _refuse_unread([*full, *filter(is_full, subs)], image, by_products, name, choice)
     if not image.pages:
-        raise ImageError(f"expected at least one full-resolution page, found none in {name}")
+        raise _no_full_page(pages, name)
     return _level(image, name, choice), _plane_axes(image, name, choice)
+
+
+def _no_full_page(pages: Pages, name: str) -> ImageError:
+    marked = f" among {len(pages)} that are marked as reduced copies or transparency masks" if pages else ""
+    return ImageError(f"expected at least one full-resolution page, found none{marked} in {name}")
 
 
 def _images(
@@ -99,8 +106,6 @@ def _as_pyramid(images: list[FileImage]) -> list[FileImage]:
 
 def _image(images: list[FileImage], name: str, choice: Choice) -> FileImage:
     """Return the chosen image of a file; refuse several without a choice, and one that contradicts its metadata."""
-    if not images:
-        raise ImageError(f"expected at least one full-resolution page, found none in {name}")
     key = f"`{choice.section}.image`"
     if choice.image is None:
         candidates = [image for image in images if image.pages or image.problem]

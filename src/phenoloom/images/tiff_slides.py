@@ -115,6 +115,7 @@ def _scn(tif: tifffile.TiffFile, pages: Pages) -> Slide | None:
         if series.kind != "scn":
             return None
         levels = [[pages[page.index] for page in level.pages if page is not None] for level in series.levels]
+        levels = [level for level in levels if len(level) == len(levels[0])]
         axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis in "CZ" and n > 1]
         if macros[number : number + 1] == [True]:
             by_products += [page for level in levels for page in level]
