@@ -90,7 +90,7 @@ class ObjectStudy:
         (self.raw / name).parent.mkdir(parents=True, exist_ok=True)
         # Pixels differ between images, or equal images would share a fold.
         noise = np.random.default_rng(list(name.encode())).integers(0, 50, labels.shape)
-        write_tiff(self.raw / f"{name}.tif", (labels.astype(np.uint16) * 1000 + noise).astype(np.uint16))
+        write_tiff(self.raw / f"{name}.tif", ((labels > 0) * 3000 + noise).astype(np.uint16))
         (self.raw / f"{name}_mask.png").write_bytes(imagecodecs.png_encode(labels))
         return self
 
@@ -113,7 +113,7 @@ class ObjectStudy:
         view = folder.tiles if rules.study.tiles else folder.shapes
         for shard in shards:
             if rules.study.tiles:
-                run_convert(rules.convert(), folder.sheet, folder.tiles.manifest(shard), 1)
+                run_convert(rules.convert(), folder.sheet, folder.tiles.manifest(shard), 1, folder.objects_manifest)
             else:
                 self._contours(rules, shard)
         shards_made = [view.manifest(shard) for shard in shards]
@@ -139,7 +139,8 @@ class ObjectStudy:
 
     def _contours(self, rules: RuleSettings, shard: str) -> None:
         s, folder = rules.contours(), self.study
-        source = outline_source(s.source, None, s.root, s.masks, s.outlines)
+        objects = folder.objects_manifest if s.places else None
+        source = outline_source(s.source, None, s.root, s.masks, s.outlines, objects)
         policy = ContourPolicy(s.points, s.min_points, s.border, s.max_rejected_fraction)
         rows = shard_rows(folder.sheet, shard)
         extract_contours(source, rows, policy, folder.shapes.manifest(shard), 1, Provenance.of(s))

@@ -38,9 +38,11 @@ def run_objects(settings: ObjectsSettings, sheet: Path, manifest: Path) -> None:
     make_objects(source, sheet, manifest.with_suffix(".parquet"), manifest, Provenance.of(settings))
 
 
-def run_convert(settings: ConvertSettings, sheet: Path, manifest: Path, threads: int = 1) -> None:
+def run_convert(
+    settings: ConvertSettings, sheet: Path, manifest: Path, threads: int = 1, objects: Path | None = None
+) -> None:
     """Convert the shard that the manifest is called after."""
-    conversion = Conversion.of(settings)
+    conversion = Conversion.of(settings, objects=objects)
     convert_shard(conversion, sheet, manifest.stem, manifest, Provenance.of(settings), threads)
 
 

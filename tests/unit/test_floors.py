@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "study": {"core", "config", "artifacts", "images"},
     "splits": {"core", "config", "artifacts"},
     "objectives": {"nets", "augment", "config", "core"},
-    "tiles": {"images", "study.shards", "artifacts", "config", "core"},
+    "tiles": {"images", "study.shards", "study.points", "artifacts", "config", "core"},
     "shapes": {"tiles.store", "images", "study", "artifacts", "config", "core"},
     # The domains prepare and augment batches of their kind of items.
     "data": {"tiles.store", "shapes.store", "augment", "nets.cyclic_form", "artifacts", "config", "core"},

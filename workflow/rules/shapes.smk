@@ -19,10 +19,10 @@ rule contours:
     params:
         settings=settings_of("contours"),
         sheet=SHEET,
-        tiles=input_options_of("contours"),
+        given=input_options_of("contours"),
     shell:
         "phenoloom contours --settings {params.settings:q} --sheet {params.sheet:q} --shard {wildcards.shard} "
-        "{params.tiles:q} --threads {threads} --output {output.manifest:q} 2> {log:q}"
+        "{params.given:q} --threads {threads} --output {output.manifest:q} 2> {log:q}"
 
 
 rule distances:

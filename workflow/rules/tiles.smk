@@ -21,6 +21,7 @@ rule convert:
     params:
         settings=settings_of("convert"),
         sheet=SHEET,
+        objects=input_options_of("convert"),
     shell:
-        "phenoloom convert {resources.staging} --settings {params.settings:q} --sheet {params.sheet:q} --shard {wildcards.shard} "
-        "--threads {threads} --output {output.manifest:q} 2> {log:q}"
+        "phenoloom convert {resources.staging} --settings {params.settings:q} --sheet {params.sheet:q} "
+        "{params.objects:q} --shard {wildcards.shard} --threads {threads} --output {output.manifest:q} 2> {log:q}"

@@ -50,10 +50,9 @@ class Inputs:
         if rule == "pretrain":
             return self._other_studies(wildcards["model"])
         files = self.of(rule, wildcards)
-        if rule == "contours":
-            return [text for path in files.get("tiles", []) for text in ("--tiles", str(path))]
-        if rule == "index":
-            return [text for path in files.get("objects", []) for text in ("--objects", str(path))]
+        if rule in {"convert", "contours", "index"}:
+            named = [(name, path) for name in ("tiles", "objects") for path in files.get(name, [])]
+            return [text for name, path in named for text in (f"--{name}", str(path))]
         if rule not in {"embed", "transfer_embed"}:
             return []
         options: list[str] = []
@@ -96,14 +95,14 @@ class Inputs:
         return {"sheet": [self.folder.sheet_manifest], "raw": raw}
 
     def convert(self, shard: str) -> Files:
-        """Wait for the sheet, which says which images a shard has."""
-        return {"sheet": [self.folder.sheet_manifest]}
+        """Wait for the sheet, which says which images a shard has, and for the places of objects."""
+        return {"sheet": [self.folder.sheet_manifest], **self._places()}
 
     def contours(self, shard: str) -> Files:
-        """Wait for the masks of tiles; without tiles for the sheet, which lists mask files or points."""
+        """Wait for the masks of tiles; without tiles for the sheet, which lists mask files or points of outlines."""
         if self._study.tiles:
             return {"tiles": [self.folder.tiles.manifest(shard)]}
-        return {"sheet": [self.folder.sheet_manifest]}
+        return {"sheet": [self.folder.sheet_manifest], **self._places()}
 
     def distances(self, shard: str) -> Files:
         """Wait for the contours of the shard."""
@@ -247,6 +246,10 @@ class Inputs:
 
     def _objects(self) -> Files:
         return {"objects": [self.folder.objects_manifest]} if self._study.source.object_rows else {}
+
+    def _places(self) -> Files:
+        # Numbers of objects are joined later, so that a changed label is no reason to read images again.
+        return self._objects() if self._study.source.places_objects else {}
 
     def _view(self, representation: str) -> str:
         return view_of(self._study.representations[representation], self._study, self.settings.config_dir)

@@ -18,10 +18,11 @@ from ..study.sheet import make_sheet
 from .files import files, table
 from .folds import folds, labels
 from .images import images
+from .objects import objects
 from .outlines import outlines
 from .subject import Finding, Subject, counted
 
-CHECKS: tuple[Callable[[Subject], Finding], ...] = (files, table, images, outlines, labels, folds)
+CHECKS: tuple[Callable[[Subject], Finding], ...] = (files, table, objects, images, outlines, labels, folds)
 """What is looked at, in the order of the page. A check reads little: all together take seconds a study."""
 
 
@@ -78,7 +79,7 @@ def _findings(settings: RuleSettings) -> list[Finding]:
         rejected, made_by = sheet.max_rejected_fraction, Provenance.of(sheet)
         make_sheet(source, sheet.shards, rejected, paths.sheet, paths.sheet_manifest, made_by)
         subject = Subject(settings.name, settings, paths.sheet, read_manifest(paths.sheet_manifest))
-        return [_tried(one, subject) for one in CHECKS]
+        return _once([_tried(one, subject) for one in CHECKS])
 
 
 def _tried(one: Callable[[Subject], Finding], subject: Subject) -> Finding:
@@ -87,6 +88,15 @@ def _tried(one: Callable[[Subject], Finding], subject: Subject) -> Finding:
         return one(subject)
     except PhenoloomError as error:
         return Finding(one.__name__, problems=[str(error)])
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """Return findings without problems that were found before: one table may stop several checks."""
+    known: set[str] = set()
+    for finding in findings:
+        finding.problems[:] = [problem for problem in finding.problems if problem not in known]
+        known.update(finding.problems)
+    return findings
 
 
 def _page(finding: Finding) -> list[str]:

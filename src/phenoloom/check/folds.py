@@ -21,9 +21,11 @@ _UNKNOWN = "not known yet: each object is a group (folds.group: object), and the
 
 
 def labels(subject: Subject) -> Finding:
-    """Say how many images each class has, in how many groups."""
-    noun = "outline" if subject.study.source.outlines else "image"
-    rows = _rows(subject.table).to_pandas()
+    """Say how many images, or objects with a row in the table of objects, each class has, in how many groups."""
+    source = subject.study.source
+    noun = "outline" if source.outlines else "object" if source.labels_objects else "image"
+    table = subject.labelled if source.labels_objects else subject.table
+    rows = _rows(table).to_pandas()
     rows["group"] = _group_of(rows, subject.study)
     each = _labels_of(rows)
     if each.empty:
@@ -46,9 +48,9 @@ def folds(subject: Subject) -> Finding:
     """Say how the images would be split, or why they cannot be.
 
     Objects are not known yet, so each image stands for the objects in it: groups of images, wells and plates are the
-    same for both.
+    same for both. A table of objects names them, and each of its rows stands for one.
     """
-    study, table = subject.study, _rows(subject.table)
+    study, table = subject.study, _rows(subject.labelled)
     if table.num_rows > MOST_UNITS:
         return Finding("folds", [f"not looked at: there are more than {MOST_UNITS:,} rows"])
     design = SplitDesign(study.classify.unit, study.folds, study.seed)
@@ -82,7 +84,7 @@ def _labels_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(table: pa.Table) -> pa.Table:
     """Return the columns that decide the split; an image stands for its objects."""
-    table = table.append_column("id", table["image_id"])
+    table = table if "id" in table.column_names else table.append_column("id", table["image_id"])
     return table.select([name for name in COLUMNS if name in table.column_names])
 
 
@@ -96,7 +98,7 @@ def _group_of(rows: pd.DataFrame, study: Study) -> pd.Series:
 def _objects_matter(study: Study) -> bool:
     """Return whether an image may hold several groups: where each object is one."""
     one = study.source.outlines or (study.source.masks and study.source.masks.objects == "one")
-    return study.folds.group == "object" and not one
+    return study.folds.group == "object" and not one and not study.source.object_rows
 
 
 def _some(texts: list[str]) -> str:

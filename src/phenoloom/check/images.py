@@ -77,7 +77,7 @@ def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64]) -> list[int
 def _look(subject: Subject) -> Look | None:
     rows = subject.table
     if subject.study.tiles:
-        return _looks_at_pixels(Conversion.of(subject.settings.convert()), rows)
+        return _looks_at_pixels(Conversion.of(subject.settings.convert(), objects=subject.objects), rows)
     settings = subject.settings.contours() if subject.study.shapes else None
     if settings is None or settings.source != "masks":
         return None
@@ -88,6 +88,7 @@ def _look(subject: Subject) -> Look | None:
 def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
     """Return what reads images and their masks; all must have the pixel type of the first that can be read."""
     known: list[np.dtype[Any]] = []
+    points = conversion.points()
 
     def look(number: int) -> Seen:
         row = rows.slice(number, 1).to_pylist()[0]
@@ -99,7 +100,8 @@ def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
             seen.pixels = f"{image.dtype.name}, {counted(channels, 'channel')}, {height} x {width} px"
             labels = conversion.labels(row, image)
             seen.objects = None if labels is None else len(objects(labels))
-            windows = conversion.windows(image, labels, seen.left_out)
+            there = points.of(row["image_id"]) if points else None
+            windows = conversion.windows(image, labels, there, seen.left_out)
             seen.kept = sum(window.left_out is None for window in windows)
             seen.sides_px = [window.side_px for window in windows if window.left_out != LeftOut.AT_IMAGE_BORDER]
         except ImageError as error:
@@ -192,7 +194,10 @@ def _nothing(seen: dict[int, Seen], subject: Subject) -> list[str]:
     used = [one for one in seen.values() if not one.reason]
     if not used or any(one.kept for one in used):
         return []
-    noun, keys = ("tile", "source.masks and tiles") if subject.study.tiles else ("contour", "source.masks and shapes")
+    section = "points" if subject.study.source.points else "masks"
+    noun, keys = (
+        ("tile", f"source.{section} and tiles") if subject.study.tiles else ("contour", "source.masks and shapes")
+    )
     left_out = sum((one.left_out for one in used), Counter[str]())
     why = ", ".join(f"{count:,} x {reason}" for reason, count in left_out.most_common())
     return [

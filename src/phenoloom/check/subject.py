@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..artifacts.manifest import Quarantine
+from ..artifacts.manifest import Quarantine, read_manifest
+from ..artifacts.provenance import Provenance
 from ..config import RuleSettings
 from ..config.study import Study
+from ..study.objects import make_objects
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,30 @@ class Subject:
     def table(self) -> pa.Table:
         """The rows of the sheet."""
         return pq.read_table(self.sheet)
+
+    @cached_property
+    def objects(self) -> Path | None:
+        """The manifest of the table of objects, made beside the sheet; None where the study has none."""
+        if self.study.source.object_rows is None:
+            return None
+        settings, manifest = self.settings.objects(), self.sheet.with_name("objects.json")
+        source = settings.source.model_copy(update={"root": settings.root})
+        make_objects(source, self.sheet, manifest.with_suffix(".parquet"), manifest, Provenance.of(settings))
+        return manifest
+
+    @cached_property
+    def labelled(self) -> pa.Table:
+        """What has labels and groups of its own, with the columns of the sheet: images, or the rows of objects."""
+        if self.objects is None:
+            return self.table
+        rows, facts = pq.read_table(self.objects.with_suffix(".parquet")), read_manifest(self.objects)
+        found = self.table.take(pc.index_in(rows["image_id"], value_set=self.table["image_id"].combine_chunks()))
+        for name, used in (("label", facts["labels"]), ("group", facts["groups"])):
+            if used:
+                place = found.schema.get_field_index(name)
+                found = found.set_column(place, rows.schema.field(name), rows[name])
+        names = pc.binary_join_element_wise(rows["image_id"], pc.cast(rows["line"], pa.string()), "#")
+        return found.append_column("id", names)
 
 
 @dataclass(frozen=True)

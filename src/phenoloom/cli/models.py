@@ -29,6 +29,7 @@ _MODEL = Argument("--model", type=Path, required=True, help="folder with model.y
     Argument("--objects", choices=["labels", "components", "one"], help="what an object is in a mask file"),
     Argument("--outlines", help="file of outlines in the folder, for a model of shapes"),
     Argument("--outlines-format", choices=["blocks", "table"], default="blocks", help="form of that file"),
+    Argument("--points", help="table of points in the folder (columns image, x, y in px), for a model around points"),
     Argument("--columns", nargs="+", default=[], metavar="WORD=FIELD", help="e.g. field=site"),
     Argument("--pixel-size-um", type=float, help="where it differs from that of the model's images"),
     Argument("--name", help="what the columns of vectors are called; default: the model's name"),
@@ -53,6 +54,7 @@ def apply(a: argparse.Namespace) -> None:
         _pairs(a.columns),
         a.pixel_size_um,
         a.max_rejected_fraction,
+        a.points,
     )
     applied = apply_model(a.model, new, a.output, name=a.name, threads=a.threads, scratch=a.scratch)
     print_result(applied, a.output)

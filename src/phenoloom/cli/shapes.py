@@ -10,6 +10,7 @@ from .command import SHARD, THREADS, optional_path, path, rule
 @rule(
     path("--sheet"),
     optional_path("--tiles"),
+    optional_path("--objects"),
     SHARD,
     THREADS,
 )
@@ -22,7 +23,7 @@ def contours(a: argparse.Namespace) -> None:
     from ..study.shards import shard_rows
 
     s = ContoursSettings.parse(a.settings)
-    source = outline_source(s.source, a.tiles, s.root, s.masks, s.outlines)
+    source = outline_source(s.source, a.tiles, s.root, s.masks, s.outlines, a.objects if s.places else None)
     policy = ContourPolicy.of(s)
     extract_contours(source, shard_rows(a.sheet, a.shard), policy, a.output, a.threads, Provenance.of(s))
 

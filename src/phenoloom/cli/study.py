@@ -33,6 +33,7 @@ def sheet(a: argparse.Namespace) -> None:
 
 @rule(
     path("--sheet"),
+    optional_path("--objects"),
     SHARD,
     THREADS,
     scratch("where the store is written before it is moved to its place"),
@@ -47,7 +48,7 @@ def convert(a: argparse.Namespace) -> None:
     from ..tiles.tiler import Conversion
 
     settings = ConvertSettings.parse(a.settings)
-    conversion = Conversion.of(settings)
+    conversion = Conversion.of(settings, objects=a.objects)
     folder = scratch_folder(a.scratch)
     with staged_output(a.output, folder, raw_bytes(a.sheet, a.shard) if folder else 0) as output:
         convert_shard(conversion, a.sheet, a.shard, output, Provenance.of(settings), a.threads)

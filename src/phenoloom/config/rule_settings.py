@@ -106,7 +106,7 @@ class ObjectsSettings(Settings):
 
 
 class ConvertSettings(Settings):
-    """Settings of `convert`: how images become tiles."""
+    """Settings of `convert`: how images become tiles; `places`: whether the table of objects says where they are."""
 
     root: str
     channels: list[str]
@@ -117,6 +117,7 @@ class ConvertSettings(Settings):
     planes: Planes | None = None
     image: ImageInFile | None = None
     level: int | None = None
+    places: bool = False
 
 
 class IndexSettings(Settings):
@@ -126,7 +127,14 @@ class IndexSettings(Settings):
 
 
 class ContoursSettings(Settings):
-    """Settings of `contours`; `source` names the input: masks in the tile store, mask files, or outlines as points."""
+    """Settings of `contours`.
+
+    Attributes:
+        source: The input: masks in the tile store, mask files, or outlines as points.
+        points: Points of a contour.
+        min_points: Distinct points that an outline needs.
+        places: Whether the table of objects has points in the objects of mask files.
+    """
 
     source: Literal["tiles", "masks", "outlines"]
     root: str | None
@@ -136,6 +144,7 @@ class ContoursSettings(Settings):
     min_points: int
     border: Literal["keep", "drop"]
     max_rejected_fraction: float
+    places: bool = False
 
 
 class DistancesSettings(Settings):

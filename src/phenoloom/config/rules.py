@@ -154,6 +154,7 @@ class RuleSettings:
             planes=self.study.source.planes,
             image=self.study.source.image,
             level=self.study.source.level,
+            places=self.study.source.places_objects,
         )
 
     def index(self) -> IndexSettings:
@@ -171,6 +172,7 @@ class RuleSettings:
             root=None if kind == "tiles" else self._root(),
             masks=source.masks if kind == "masks" else None,
             outlines=source.outlines,
+            places=kind == "masks" and source.places_objects,
             max_rejected_fraction=self.study.max_rejected_fraction,
             **shapes.model_dump(include={"points", "min_points", "border"}),
         )

@@ -101,7 +101,8 @@ class ObjectRows(Section):
     join: dict[str, str] = Field(
         min_length=1,
         description="what names the image -> column of the table: fields of the file pattern, `plate`, `well` and "
-        "`field`, or `image` for a column with the image's id, path or file name",
+        "`field`, or `image` for a column with the image's id, path or file name; either may be several, like "
+        "`{row}{column}`",
     )
     zero_pad: dict[str, int] = Field(
         default_factory=dict, description="column -> width that its ids are padded to with leading zeros before joining"
@@ -119,9 +120,9 @@ class ObjectRows(Section):
 
     @property
     def columns(self) -> list[str]:
-        """Return the columns of the table that are used, each once."""
+        """Return the columns of the table that say what an object is, each once; `join` has others."""
         named = [self.object, self.x, self.y, self.label, self.group]
-        return list(dict.fromkeys([*self.join.values(), *(name for name in named if name is not None)]))
+        return list(dict.fromkeys(name for name in named if name is not None))
 
 
 class ObjectLabels(ObjectRows):
@@ -235,6 +236,11 @@ class Source(Section):
     def object_rows(self) -> ObjectLabels | Points | None:
         """Return the table with a row for each object, if there is one."""
         return self.objects or self.points
+
+    @property
+    def places_objects(self) -> bool:
+        """Return whether the table of objects says where they are: points in objects, or points that are objects."""
+        return self.object_rows is not None and self.object_rows.x is not None
 
     @property
     def labels_objects(self) -> bool:

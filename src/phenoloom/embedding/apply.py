@@ -29,6 +29,7 @@ from ..shapes.contours import ContourPolicy, extract_contours
 from ..shapes.sources import outline_source
 from ..splits.split import NEW
 from ..study.index import IndexFiles, make_index
+from ..study.objects import make_objects
 from ..study.shards import shard_rows
 from ..study.sheet import make_sheet
 from ..tiles.convert import convert_shard
@@ -135,9 +136,13 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     raw = steps.sheet.source.model_copy(update={"root": steps.sheet.root})
     rejected, made_by = steps.sheet.max_rejected_fraction, Provenance.of(steps.sheet)
     make_sheet(raw, steps.sheet.shards, rejected, sheet, paths.sheet_manifest, made_by)
-    if steps.convert and steps.conversion:
+    objects = None
+    if steps.objects:
+        objects, o = paths.objects_manifest, steps.objects
+        make_objects(o.source.model_copy(update={"root": o.root}), sheet, paths.objects, objects, Provenance.of(o))
+    if steps.convert and (conversion := steps.conversion(objects)):
         tiles = paths.tiles.manifest(SHARD)
-        convert_shard(steps.conversion, sheet, SHARD, tiles, Provenance.of(steps.convert), threads)
+        convert_shard(conversion, sheet, SHARD, tiles, Provenance.of(steps.convert), threads)
     if steps.contours:
         shapes = paths.shapes.manifest(SHARD)
         s = steps.contours
@@ -149,7 +154,7 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
     rows = [path for path in (tiles, shapes) if path][:1]
     settings = IndexSettings(algorithm=ALGORITHM["index"], study=study, shapes=steps.contours is not None)
     files = IndexFiles(index, quarantine, manifest)
-    make_index(sheet, rows, files, Provenance.of(settings), outlines=settings.shapes)
+    make_index(sheet, rows, files, Provenance.of(settings), objects, settings.shapes)
     counted = read_manifest(manifest)
     found, lost = counted["found"]["images"], len({row["image_id"] for row in counted["quarantine"]})
     return _Made(study, tiles, shapes, index, quarantine, counted["expected"]["images"], found, lost)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config.rule_settings import ALGORITHM, ContoursSettings, ConvertSettings, SheetSettings
-from ..config.source import Masks, Outlines, Source
+from ..config.rule_settings import ALGORITHM, ContoursSettings, ConvertSettings, ObjectsSettings, SheetSettings
+from ..config.source import Masks, Outlines, Points, Source
 from ..core.errors import PhenoloomError
 from ..images.reader import Reader
 from ..models.preprocessing import Preparation
@@ -35,6 +35,8 @@ class NewImages:
         columns: What the words plate, well, field and image are called in the patterns.
         pixel_size_um: Size of a pixel in µm.
         max_rejected_fraction: Share of bad images above which the run stops.
+        points: Table of points, for a model of windows around points: columns `image` (id, path or file name), `x` and
+            `y` in px.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class NewImages:
     columns: Mapping[str, str] = field(default_factory=dict)
     pixel_size_um: float | None = None
     max_rejected_fraction: float = 0.1
+    points: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,19 +61,24 @@ class Steps:
         convert: Settings of `convert`; None where no pixels are needed.
         contours: Settings of `contours`; None where no shapes are needed.
         reader: Reader of the images; None where no pixels are needed.
+        objects: Settings of `objects`; None where the model needs no points.
     """
 
     sheet: SheetSettings
     convert: ConvertSettings | None
     contours: ContoursSettings | None
     reader: Reader | None = None
+    objects: ObjectsSettings | None = None
 
-    @property
-    def conversion(self) -> Conversion | None:
-        """The conversion of the images to tiles; None where no pixels are needed."""
+    def conversion(self, objects: Path | None) -> Conversion | None:
+        """Return the conversion of the images to tiles, or None where no pixels are needed.
+
+        Args:
+            objects: Manifest of the table of points; None where the model needs none.
+        """
         if self.convert is None or self.reader is None:
             return None
-        return Conversion.of(self.convert, self.reader)
+        return Conversion.of(self.convert, self.reader, objects)
 
 
 def steps_for(made: Preparation, new: NewImages, study: str) -> Steps:
@@ -109,12 +117,13 @@ def _with_tiles(trained: ConvertSettings, made: Preparation, new: NewImages, stu
         raise PhenoloomError("The model looks at pixels, which `--outlines` lack; give images")
     pattern = Pattern(new.files or ANY_IMAGE)
     named, in_file, select = _channels(trained.channels, new.channels, CHANNEL in pattern.fields, pattern.text)
-    masks = _masks(trained.masks, new)
+    masks, points = _masks(trained.masks, new), _points(trained, new)
     convert = trained.model_copy(
         update={
             "study": study,
             "root": str(new.folder),
             "masks": masks,
+            "places": points is not None,
             "max_rejected_fraction": new.max_rejected_fraction,
         }
     )
@@ -135,7 +144,11 @@ def _with_tiles(trained: ConvertSettings, made: Preparation, new: NewImages, stu
     reader = Reader(
         in_file, convert.planes, convert.image, convert.level, select, made.dtype if contours is None else None
     )
-    return Steps(_sheet(new, study, source), _of_pixel_size(convert, new.pixel_size_um), contours, reader)
+    sheet, objects = _sheet(new, study, source), None
+    if points is not None:
+        placed = source.model_copy(update={"points": points})
+        objects = ObjectsSettings(algorithm=ALGORITHM["objects"], study=study, root=sheet.root, source=placed)
+    return Steps(sheet, _of_pixel_size(convert, new.pixel_size_um), contours, reader, objects)
 
 
 def _of_outlines(trained: ContoursSettings, outlines: Outlines, new: NewImages, study: str) -> Steps:
@@ -158,7 +171,9 @@ def _of_masks(made: Preparation, trained: ContoursSettings, new: NewImages, stud
 
 
 def _contours(trained: ContoursSettings, new: NewImages, study: str, update: dict[str, Any]) -> ContoursSettings:
+    # Points in objects give labels, which new images have not.
     common = {"study": study, "root": str(new.folder), "max_rejected_fraction": new.max_rejected_fraction}
+    common["places"] = False
     return trained.model_copy(update={**common, **update})
 
 
@@ -184,12 +199,25 @@ def _objects(new: NewImages) -> dict[str, Any]:
     return {"objects": new.objects} if new.objects else {}
 
 
+def _points(trained: ConvertSettings, new: NewImages) -> Points | None:
+    """Return the table of points, which a model of windows around points needs and no other can use."""
+    around = trained.places and trained.masks is None
+    if around and not new.points:
+        raise PhenoloomError(
+            f"The model was trained on windows around points (`source.points`), and {new.folder} was given without "
+            "any; give `--points TABLE`, a table there with columns `image` (id, path or file name), `x` and `y` in px"
+        )
+    if new.points and not around:
+        raise PhenoloomError("The model was trained on tiles that need no points; leave out `--points`")
+    return Points(path=new.points, join={"image": "image"}, x="x", y="y") if new.points else None
+
+
 def _masks(trained: Masks | None, new: NewImages) -> Masks | None:
     if new.masks:
         if trained is None:
             raise PhenoloomError(
-                "The model was trained on tiles of a grid, without masks; leave out `--masks`, which would change "
-                "which tiles count as empty"
+                "The model was trained on tiles without masks, of a grid or around points; leave out `--masks`, which "
+                "would change which tiles count as empty"
             )
         return trained.model_copy(update={"files": new.masks, **_objects(new)})
     if trained is not None and trained.files is not None:

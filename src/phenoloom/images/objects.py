@@ -23,6 +23,11 @@ class LeftOut(StrEnum):
     AT_BORDER = "object touches the border"
     TOO_FEW_POINTS = "outline with fewer than min_points distinct points"
     NO_AREA = "outline that encloses no area"
+    OUTSIDE = "point outside of the image"
+    ON_BACKGROUND = "point on the background of the mask"
+    IN_NO_KEPT_OBJECT = "point in an object that was left out"
+    WINDOW_AT_BORDER = "window of a point that reaches over the image border"
+    NO_POINTS = "image without points"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from ..artifacts.manifest import (
@@ -30,6 +31,7 @@ from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
 from ..images.objects import LeftOut
+from ..study.points import Lost, LostPoints
 from .polygons import Floats, perimeters, signed_areas, standard_contours, without_repeats
 from .sources import Batch, OutlineSource
 from .store import CONVENTIONS, TABLE, ArrayWriter, write_table
@@ -84,13 +86,15 @@ def extract_contours(
     tables: list[pa.Table] = []
     rejected: Rejected = Counter()
     quarantine: Quarantine = []
-    objects = 0
+    lost, objects = LostPoints(), 0
     total, parts = source.batches(rows, threads)
     for batch in progress(parts, total, f"contours of shard {manifest.stem}", "batch"):
         objects += len(batch.polygons) + batch.rejected.total()
         quarantine += batch.quarantine
         rejected += batch.rejected
         contours, table = accepted(policy, batch, rejected)
+        lost.add(batch.lost)
+        lost.add(_points_without(batch, table))
         writer.append(contours)
         tables.append(table)
     where = f"Contours of shard {manifest.stem}"
@@ -107,7 +111,12 @@ def extract_contours(
             quarantine=quarantine,
             arrays=writer.arrays(),
             content=xxhash.xxh3_128_hexdigest(content.encode()),
-            facts={"source": source.kind, "rejected_by_image": by_image(rejected), **source.facts()},
+            facts={
+                "source": source.kind,
+                "rejected_by_image": by_image(rejected),
+                "points": lost.stated(),
+                **source.facts(),
+            },
         ),
     )
 
@@ -136,7 +145,8 @@ def accepted(policy: ContourPolicy, batch: Batch, rejected: Rejected) -> tuple[F
     flat[keep] = np.abs(signed_areas(some)) <= _LEAST_AREA * perimeters(some) ** 2
     drop(flat, LeftOut.NO_AREA)
     contours, centres, scales = standard_contours(polygons.select(keep), policy.points)
-    columns = {name: pa.array(values).filter(pa.array(keep)) for name, values in batch.columns.items()}
+    columns = {"points": pa.nulls(int(keep.sum()))}
+    columns |= {name: pa.array(values).filter(pa.array(keep)) for name, values in batch.columns.items()}
     columns |= {
         "scale": pa.array(scales.astype(np.float32)),
         "centre_y": pa.array(centres[:, 1].astype(np.float32)),
@@ -144,3 +154,12 @@ def accepted(policy: ContourPolicy, batch: Batch, rejected: Rejected) -> tuple[F
         "vertices": pa.array(polygons.counts[keep]),
     }
     return contours, pa.table([columns[f.name].cast(f.type) for f in TABLE], schema=TABLE)
+
+
+def _points_without(batch: Batch, kept: pa.Table) -> Lost:
+    """Return the rows of the table of objects whose points lie in an object without a contour."""
+    if "points" not in batch.columns:
+        return {}
+    rows, found = (pc.list_flatten(points) for points in (pa.array(batch.columns["points"]), kept["points"]))
+    lost = rows.filter(pc.invert(pc.is_in(rows, value_set=found))).to_pylist()
+    return {str(LeftOut.IN_NO_KEPT_OBJECT): sorted(lost)} if lost else {}

@@ -23,6 +23,7 @@ from ..images.labels import read_labels
 from ..images.objects import LeftOut, of_run_lengths
 from ..study.files import Root
 from ..study.outline_files import read_outlines
+from ..study.points import LocatedPoints, Lost, PointTable
 from ..tiles.store import TileStore
 from .polygons import Polygons, concatenate
 from .tracing import Traced, trace_labels, trace_masks
@@ -44,15 +45,18 @@ class Batch:
 
     Attributes:
         polygons: The outlines, in px of the image.
-        columns: Their columns of the store's table, by name: `id, image_id, object, components, holes, border, digest`.
+        columns: Their columns of the store's table, by name: `id, image_id, object, components, holes, border, digest`,
+            and `points` where the study has points in objects: rows of the table of objects.
         rejected: Counts of objects that have no outline, by reason and image.
         quarantine: Images that could not be used.
+        lost: Rows of the table of objects whose points lie in none of these objects, by reason.
     """
 
     polygons: Polygons
     columns: dict[str, Sequence[Any] | NDArray[Any]]
     rejected: Rejected = field(default_factory=Counter)
     quarantine: Quarantine = field(default_factory=list)
+    lost: Lost = field(default_factory=dict)
 
 
 Batches = tuple[int, Iterator[Batch]]
@@ -78,7 +82,12 @@ class OutlineSource(Protocol):
 
 
 def outline_source(
-    kind: SourceKind, tiles: Path | None, root: str | None, masks: Masks | None, outlines: Outlines | None
+    kind: SourceKind,
+    tiles: Path | None,
+    root: str | None,
+    masks: Masks | None,
+    outlines: Outlines | None,
+    objects: Path | None = None,
 ) -> OutlineSource:
     """Return the source of a kind.
 
@@ -88,6 +97,7 @@ def outline_source(
         root: Folder of the raw data; for `masks` and `outlines`.
         masks: How mask files are read; for `masks`.
         outlines: File of points and its format; for `outlines`.
+        objects: Manifest of the table of objects, if it has points in the objects of masks.
 
     Raises:
         PhenoloomError: What the source needs was not given.
@@ -95,7 +105,7 @@ def outline_source(
     if kind == "tiles" and tiles is not None:
         return TileMasks(tiles)
     if kind == "masks" and root is not None and masks is not None:
-        return MaskFiles(Root(root), masks)
+        return MaskFiles(Root(root), masks, objects)
     if kind == "outlines" and root is not None and outlines is not None:
         return PointFile(Root(root), outlines)
     needed = {"tiles": "the manifest of the tiles", "masks": "`root` and `masks`", "outlines": "`root` and `outlines`"}
@@ -137,10 +147,11 @@ class TileMasks:
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The mask files that the sheet names, one an image."""
+    """The mask files that the sheet names, one an image, and the table of objects with points in them."""
 
     root: Root
     masks: Masks
+    objects: Path | None = None
     kind: Literal["masks"] = "masks"
 
     def batches(self, rows: pa.Table, threads: int) -> Batches:
@@ -150,19 +161,23 @@ class MaskFiles:
                 "The sheet names no mask files, so there are no outlines; give `source.masks.files` in the study, or "
                 "add `tiles`, whose conversion segments objects by threshold"
             )
-        return rows.num_rows, parallel_map(self._image, rows.select(["image_id", "mask"]).to_pylist(), threads)
+        points = None
+        if self.objects is not None and rows.num_rows:
+            points = PointTable(self.objects.with_suffix(".parquet"), rows["shard"][0].as_py())
+        images = rows.select(["image_id", "mask"]).to_pylist()
+        return rows.num_rows, parallel_map(lambda row: self._image(row, points), images, threads)
 
     def facts(self) -> dict[str, Any]:
         """Return nothing: the settings say it all."""
         return {}
 
-    def _image(self, row: dict[str, Any]) -> Batch:
+    def _image(self, row: dict[str, Any], points: PointTable | None) -> Batch:
         try:
-            return self._outlines(row)
+            return self._outlines(row, points)
         except ImageError as error:
             return _unusable(row["image_id"], row["mask"] or "", str(error))
 
-    def _outlines(self, row: dict[str, Any]) -> Batch:
+    def _outlines(self, row: dict[str, Any], points: PointTable | None) -> Batch:
         if row["mask"] is None:
             raise ImageError("there is no mask file for it")
         labels = read_labels(self.root.path(row["mask"]), self.masks)
@@ -185,7 +200,12 @@ class MaskFiles:
             "object": traced.objects[large],
             "digest": [digest.hexdigest()] * n,
         }
-        return Batch(traced.polygons.select(large), columns, rejected)
+        batch = Batch(traced.polygons.select(large), columns, rejected)
+        if points is not None:
+            located = LocatedPoints(points.of(row["image_id"]), labels)
+            columns["points"] = pa.array(located.rows_of(traced.objects[large].tolist()), pa.list_(pa.int64()))
+            batch.lost.update(located.lost)
+        return batch
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ TABLE = pa.schema(
         ("border", pa.bool_()),
         ("vertices", pa.int32()),
         ("digest", pa.string()),
+        ("points", pa.list_(pa.int64())),
     ]
 )
 

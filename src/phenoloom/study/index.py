@@ -23,7 +23,7 @@ from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
 from ..images.objects import LeftOut
 from .losses import Losses
-from .object_labels import LabelledObjects
+from .object_labels import ROWS_OF_POINTS, LabelledObjects
 
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
 QUARANTINE = ("stage", "image_id", "file", "reason")
@@ -94,8 +94,10 @@ def make_index(
     images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
     arrays = _merged_arrays(ordered, manifests)
-    labelled, losses = LabelledObjects(objects) if objects else None, Losses(images)
-    joined = _Joined(images, labelled, losses, outlines)
+    labelled = LabelledObjects(objects) if objects else None
+    if labelled and labelled.gives_labels:
+        images = _without_labels(images)
+    joined = _Joined(images, labelled, losses := Losses(images), outlines)
     totals = _write_rows(joined, dict(zip(ordered, manifests, strict=True)), files.index)
     sheet_manifest = read_manifest(sheet.with_suffix(".json"))
     rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
@@ -173,8 +175,14 @@ def _write_rows(joined: _Joined, shards: Mapping[Path, Stated], index: Path) -> 
     return totals
 
 
+def _without_labels(images: pa.Table) -> pa.Table:
+    place = images.schema.get_field_index("label")
+    return images.set_column(place, images.schema.field(place), pa.nulls(len(images), images.schema.field(place).type))
+
+
 def _kept(rows: pa.Table, outlines: bool) -> pa.Table:
     """Return the rows with a tile, and on request those of objects that are only too large for one."""
+    rows = rows.drop_columns([name for name in (ROWS_OF_POINTS,) if name in rows.column_names])
     if "left_out" not in rows.column_names:
         return rows
     kept = pc.is_null(rows["left_out"])

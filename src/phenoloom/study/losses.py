@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..images.objects import LeftOut, fitting_side
 
 QUARANTINED = "image that cannot be used"
-OF_IMAGES = frozenset({QUARANTINED, LeftOut.NO_OBJECTS, LeftOut.EMPTY_MASK})
+OF_IMAGES = frozenset({QUARANTINED, LeftOut.NO_OBJECTS, LeftOut.NO_POINTS, LeftOut.EMPTY_MASK})
 """Reasons that are counted in images; all others are counted in objects, or in tiles of a grid."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,13 +12,34 @@ from numpy.typing import NDArray
 from ..config.source import ObjectRows, Source
 from ..core.errors import PhenoloomError
 from .images import file_pattern
-from .tables import nearest
+from .tables import nearest, no_column
+from .templates import Kind, Place, place_of
 from .wells import same_well
 
 IMAGE = "image"
 WORDS = ("plate", "well", "field")
 
-Keys = list[str | None]
+
+def join_columns(settings: ObjectRows, columns: Sequence[str], section: str) -> dict[str, Place]:
+    """Return the columns of the table that each entry of `join` names: one, or several as `{row}{column}`.
+
+    Args:
+        settings: Section of the table.
+        columns: Columns that it has.
+        section: Name of the section.
+
+    Raises:
+        PhenoloomError: A column is not there.
+    """
+
+    def unknown(name: str) -> PhenoloomError:
+        return no_column(name, list(columns), f"The table {settings.path}")
+
+    def kind_of(name: str) -> Kind | None:
+        return "column" if name in columns else None
+
+    key = f"source.{section}.join"
+    return {name: place_of(text, key, kind_of, unknown) for name, text in settings.join.items()}
 
 
 def images_of(rows: pd.DataFrame, settings: ObjectRows, source: Source, sheet: pd.DataFrame) -> NDArray[np.int64]:
@@ -34,20 +55,21 @@ def images_of(rows: pd.DataFrame, settings: ObjectRows, source: Source, sheet: p
         PhenoloomError: A name in `join` is unknown, or the rows do not say which of two images they mean.
     """
     named = _Images(source, sheet)
-    known = {name: named.texts(name) for name in settings.join if name != IMAGE}
-    theirs = [_normal(rows[column], named.is_well(name)) for name, column in settings.join.items() if name != IMAGE]
-    own = list(known.values())
-    found = np.full(len(rows), -1)
-    if IMAGE not in settings.join:
+    places = join_columns(settings, list(rows.columns), named.section)
+    cells = {name: _texts(place, lambda column: rows[column]) for name, place in places.items()}
+    by_name = cells.pop(IMAGE, None)
+    own = [_normal(named.texts(name), named.is_well(name)) for name in cells]
+    theirs = [_normal(column, named.is_well(name)) for name, column in cells.items()]
+    if by_name is None:
         return _match(_joined(own), _joined(theirs), named, settings)
-    column = rows[settings.join[IMAGE]]
-    # A path or a name may end where a mask's or another channel's does, so each spelling is tried until one fits.
+    found = np.full(len(rows), -1)
+    # A path or a name may be that of the mask or of any channel, with its ending or without: the first that fits.
     for spelling in named.spellings():
         todo = np.flatnonzero(found < 0)
         if not len(todo):
             break
-        cells = [part.iloc[todo] for part in (*theirs, column)]
-        found[todo] = _match(_joined([*own, spelling]), _joined(cells), named, settings)
+        parts = [part.iloc[todo] for part in (*theirs, by_name)]
+        found[todo] = _match(_joined([*own, spelling]), _joined(parts), named, settings)
     return found
 
 
@@ -55,7 +77,7 @@ class _Images:
     """What is known of the images of a sheet."""
 
     def __init__(self, source: Source, sheet: pd.DataFrame) -> None:
-        self.source, self.sheet = source, sheet
+        self.source, self.sheet, self.section = source, sheet, "objects" if source.objects else "points"
         pattern = file_pattern(source)
         self.fields: list[dict[str, str]] | None = None
         if pattern is not None:
@@ -68,20 +90,25 @@ class _Images:
         return "well" in (name, *(word for word, field in self.source.columns.items() if field == name))
 
     def texts(self, name: str) -> pd.Series[str]:
-        """Return what a field of the pattern or a word is for each image; null where it is unknown."""
+        """Return what fields of the pattern or a word, or several as `{row}{column}`, are for each image."""
         fields = sorted({field for image in self.fields or () for field in image})
-        if name in fields:
-            texts = pd.Series([image.get(name) for image in self.fields or ()], dtype=object)
-        elif name in WORDS and self.sheet[name].notna().any():
-            texts = self.sheet[name]
-        else:
-            section = "objects" if self.source.objects else "points"
-            words = [word for word in WORDS if self.sheet[word].notna().any()]
-            raise PhenoloomError(
-                f"`source.{section}.join` names {name!r}, which is neither a field of the file pattern nor known of "
-                f"the images; {nearest(name, [*dict.fromkeys([*fields, *words]), IMAGE])}"
+        words = [word for word in WORDS if self.sheet[word].notna().any()]
+
+        def unknown(part: str) -> PhenoloomError:
+            return PhenoloomError(
+                f"`source.{self.section}.join` names {part!r}, which is neither a field of the file pattern nor known "
+                f"of the images; {nearest(part, [*dict.fromkeys([*fields, *words]), IMAGE])}"
             )
-        return _normal(texts, self.is_well(name))
+
+        def kind_of(part: str) -> Kind | None:
+            return "field" if part in fields or part in words else None
+
+        def value(part: str) -> pd.Series[str]:
+            if part in fields:
+                return pd.Series([image.get(part) for image in self.fields or ()], dtype=object)
+            return self.sheet[part]
+
+        return _texts(place_of(name, f"source.{self.section}.join", kind_of, unknown), value)
 
     def spellings(self) -> Iterator[pd.Series[str]]:
         """Yield the ways to name an image, from the surest: its id, its paths, its names; null where it has none."""
@@ -113,12 +140,22 @@ def _normal(cells: pd.Series[str], well: bool) -> pd.Series[str]:
     return cells.map(spelling)
 
 
+def _texts(place: Place, value: Callable[[str], pd.Series[str]]) -> pd.Series[str]:
+    """Return the text of a place for each row; null where a part of it is."""
+    parts = [(literal, value(name) if kind else None) for literal, kind, name in place.parts]
+    there = [part for _, part in parts if part is not None]
+    whole = pd.Series("", there[0].index, dtype=object)
+    for literal, part in parts:
+        whole = whole + literal + ("" if part is None else part.fillna(""))
+    return whole.where(~np.any([part.isna() for part in there], axis=0), None)
+
+
 def _joined(parts: Sequence[pd.Series[str]]) -> pd.Series[str]:
     """Return one key a row; null where a part is null."""
-    whole = parts[0].reset_index(drop=True)
+    whole = parts[0].fillna("").reset_index(drop=True)
     for part in parts[1:]:
-        whole = whole + "\0" + part.reset_index(drop=True)
-    return whole
+        whole = whole + "\0" + part.fillna("").reset_index(drop=True)
+    return whole.where(~np.any([part.isna() for part in parts], axis=0), None)
 
 
 def _match(own: pd.Series[str], theirs: pd.Series[str], named: _Images, settings: ObjectRows) -> NDArray[np.int64]:

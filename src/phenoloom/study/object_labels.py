@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..artifacts.manifest import read_manifest
 from ..core.errors import PhenoloomError
+from ..images.objects import LeftOut
 
 EXAMPLES = 10
 
@@ -57,26 +58,30 @@ class LabelledObjects:
         self._lost: dict[str, _Some] = {}
         self._torn = _Some()
 
+    @property
+    def gives_labels(self) -> bool:
+        """Return whether labels are those of objects, so that those of images are not used."""
+        return bool(self._made["labels"])
+
     def join(self, rows: pa.Table, shard: str, quarantined: Set[str], lost: Mapping[str, Any]) -> pa.Table:
         """Return the rows of a shard with the labels and groups of objects, where the table has them.
 
         Args:
-            rows: Rows with `id, image_id, object, label, group`, and `points` where objects are found by points.
+            rows: Rows with `id, image_id, object, label, group`, and `points` where the table has points in objects.
             shard: Name of the shard.
             quarantined: Images of the shard that could not be used.
             lost: What the shard's manifest states about points in no object: reason -> count and first rows.
         """
         given = pq.read_table(self._table, filters=[("shard", "=", shard)])
-        by_point = self._made["by_point"]
-        at = _rows_with_points(given, rows) if by_point else _rows_with_numbers(given, rows)
-        self._count(given, at, quarantined, lost if by_point else None)
+        at = _rows_with_points(given, rows) if self._made["by_point"] else _rows_with_numbers(given, rows)
+        self._count(given, at, quarantined, lost if self._made["places"] else None)
         source = self._choose(given, at, rows)
         index = pa.array(source, mask=source < 0)
         for name, used in (("label", self._made["labels"]), ("group", self._made["groups"])):
             if used:
                 place = rows.schema.get_field_index(name)
                 rows = rows.set_column(place, given.schema.field(name), given[name].combine_chunks().take(index))
-        return rows.drop_columns([ROWS_OF_POINTS]) if by_point else rows
+        return rows
 
     def finish(self) -> dict[str, Any]:
         """Return what the manifest of the index states about the table.
@@ -84,9 +89,10 @@ class LabelledObjects:
         Raises:
             PhenoloomError: Most rows have no object.
         """
-        count = sum(some.count for some in self._lost.values())
-        if count > self._matched:
-            raise self._wrong_join(count)
+        # A row for an object that the study leaves out is no mistake.
+        strange = {why: some for why, some in self._lost.items() if why != LeftOut.IN_NO_KEPT_OBJECT}
+        if sum(some.count for some in strange.values()) > self._matched:
+            raise self._wrong_join(strange)
         return {
             **{name: self._made[name] for name in ("section", "table", "rows_without_image", "unusable_rows")},
             "rows": self._made["expected"]["rows"],
@@ -129,12 +135,12 @@ class LabelledObjects:
         self._torn.add(len(torn), rows["id"].take(pa.array(torn[:EXAMPLES])).to_pylist())
         return source
 
-    def _wrong_join(self, count: int) -> PhenoloomError:
-        reason, some = max(self._lost.items(), key=lambda item: item[1].count)
-        section = self._made["section"]
+    def _wrong_join(self, strange: Mapping[str, _Some]) -> PhenoloomError:
+        reason, some = max(strange.items(), key=lambda item: item[1].count)
+        count, section = sum(each.count for each in strange.values()), self._made["section"]
         advice = (
             f"correct `source.{section}.object` and `join`: numbers are the values of the mask files"
-            if not (self._made["by_point"] or section == "points")
+            if not self._made["places"]
             else f"correct `source.{section}.x` and `y`, which are in px from the top left corner of the image (not in "
             "µm), and `join`"
         )
@@ -156,6 +162,10 @@ def _rows_with_numbers(given: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
 def _rows_with_points(given: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
     """Return the position of the object in which the point of each row lies; -1 for none."""
     points = rows[ROWS_OF_POINTS].combine_chunks()
+    if points.null_count:
+        raise PhenoloomError(
+            "The tiles or contours were made without the points of the table of objects; rerun `convert` or `contours`"
+        )
     owner = pd.Series(pc.list_parent_indices(points).to_numpy(), index=pc.list_flatten(points).to_numpy())
     return np.asarray(pd.Series(given["line"].to_numpy()).map(owner).fillna(-1), np.int64)
 

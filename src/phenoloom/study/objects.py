@@ -22,7 +22,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from .annotations import clean, labels_in, refuse_unknown_classes
 from .files import Root
-from .object_join import images_of
+from .object_join import images_of, join_columns
 from .tables import read_table, require_columns
 
 EXAMPLES = 10
@@ -95,6 +95,7 @@ def make_objects(source: Source, sheet: Path, table: Path, manifest: Path, made_
                 "section": given.section,
                 "table": given.settings.path,
                 "by_point": given.settings.by_point,
+                "places": given.source.places_objects,
                 "labels": given.settings.label is not None,
                 "groups": given.settings.group is not None,
                 "rows_without_image": given.some(np.flatnonzero(at < 0)),
@@ -124,7 +125,8 @@ class _Given:
         """Return a text that names a row, by its image and its number or point."""
         settings = self.settings
         places = [settings.object] if settings.object else [settings.x, settings.y]
-        names = dict.fromkeys([*settings.join.values(), *(name for name in places if name)])
+        shown = {*settings.columns} - {*places}
+        names = [name for name in self.cells if name not in shown]
         return ", ".join(f"{name} {self.cells[name].iloc[row]!r}" for name in names)
 
     def some(self, rows: Rows) -> dict[str, Any]:
@@ -187,10 +189,12 @@ def _read(source: Source) -> _Given:
     section, where = "objects" if source.objects else "points", f"The table {settings.path}"
     path = Root(source.root).path(settings.path)
     table = read_table(path, settings.header, list_separator=source.label_separator)
-    require_columns(table, [*settings.columns, *settings.zero_pad], where)
+    joined = [place.names("column") for place in join_columns(settings, list(table.columns), section).values()]
+    used = list(dict.fromkeys([*(name for names in joined for name in names), *settings.columns]))
+    require_columns(table, [*used, *settings.zero_pad], where)
     if table.empty:
         raise PhenoloomError(f"{where} has no rows; give `source.{section}` a table with a row for each object")
-    cells = table[settings.columns].astype(object).reset_index(drop=True)
+    cells = table[used].astype(object).reset_index(drop=True)
     cells = cells.where(cells.notna(), None).apply(_cleaned)
     for name, width in settings.zero_pad.items():
         if name in cells:

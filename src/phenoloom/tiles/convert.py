@@ -32,6 +32,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..core.progress import progress
+from ..study.points import LostPoints
 from ..study.shards import shard_rows
 from .measure import ChannelStatistics
 from .shard_file import Layout, better_shuffle
@@ -74,7 +75,8 @@ def convert_shard(
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
         TileTable(temporary) as table,
     ):
-        tiler, written = Tiler(conversion, sample.dtype, store), _Written(store, table, len(conversion.channels))
+        tiler = Tiler(conversion, sample.dtype, store, conversion.points(shard))
+        written = _Written(store, table, len(conversion.channels))
         tiled = parallel_map(tiler.tile, rows, threads)
         for row, image in zip(rows, progress(tiled, len(rows), f"convert {shard}", "images"), strict=True):
             written.add(row, image)
@@ -99,6 +101,7 @@ def convert_shard(
                 "dtype": sample.dtype.name,
                 "statistics": facts["statistics"],
                 "rejected_by_image": by_image(written.by_image),
+                **({"points": written.lost.stated()} if conversion.objects else {}),
             },
         ),
     )
@@ -114,6 +117,7 @@ class _Written:
     quarantine: Quarantine = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
     by_image: Rejected = field(default_factory=Counter)
+    lost: LostPoints = field(default_factory=LostPoints)
 
     def __post_init__(self) -> None:
         self.statistics = ChannelStatistics(self.channels)
@@ -125,6 +129,7 @@ class _Written:
                 {"image_id": row["image_id"], "file": "; ".join(row["files"]), "reason": image.reason}
             )
         self.rejected.update(image.rejected)
+        self.lost.add(image.lost)
         for reason in image.rejected.keys() - IN_TABLE:
             self.by_image[reason, row["image_id"]] += image.rejected[reason]
         self.store.extend(image.encoded)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ImageError
 from ..images.objects import LeftOut, objects
+from ..study.points import Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,34 @@ def object_windows(
     columns = (y, x, table.label, table.area_px, table.touches_border, height, width)
     rows = zip(*(column.tolist() for column in columns), reasons, strict=True)
     return [Window(*row) for row, speck in zip(rows, small.tolist(), strict=True) if not speck]
+
+
+def point_windows(
+    points: Points, shape: tuple[int, int], size: int, keep_border: bool, rejected: Counter[str]
+) -> list[Window]:
+    """Return windows centred on points, in their order.
+
+    A window that reaches over the border of the image gets no tile unless these are kept, and is returned all the same,
+    with the reason. A point outside of the image has none.
+
+    Args:
+        points: The points.
+        shape: Height and width of the image in px.
+        size: Side of the window in px.
+        keep_border: Whether to keep windows that reach over the border of the image.
+        rejected: Counts of what has no tile, by reason; they are added to.
+    """
+    if len(points) == 0:
+        rejected[LeftOut.NO_POINTS] += 1
+    there = points.inside(*shape)
+    y, x = ((2 * pixels[there] + 1 - size) // 2 for pixels in points.pixels())
+    over = (np.minimum(y, x) < 0) | (y + size > shape[0]) | (x + size > shape[1])
+    for reason, which in ((LeftOut.OUTSIDE, ~there), (LeftOut.WINDOW_AT_BORDER, over & (not keep_border))):
+        if count := int(np.count_nonzero(which)):
+            rejected[reason] += count
+    at_border = None if keep_border else LeftOut.WINDOW_AT_BORDER
+    rows = zip(y.tolist(), x.tolist(), points.number[there].tolist(), over.tolist(), strict=True)
+    return [Window(y, x, number, border=b, left_out=at_border if b else None) for y, x, number, b in rows]
 
 
 def inside(image: NDArray[Any], window: Window, size: int) -> NDArray[Any]:

@@ -35,14 +35,16 @@ SCHEMA = pa.schema(
         ("position", pa.int64()),
         ("left_out", pa.string()),
         ("runs", pa.list_(pa.int32())),
+        ("points", pa.list_(pa.int64())),
     ]
 )
 """`position` is the place of the tile in the store; -1 for an object without a tile, for the reason in `left_out`.
 
-What is measured on pixels is null there. `runs` is the mask of an object that is larger than a tile.
+What is measured on pixels is null there. `runs` is the mask of an object that is larger than a tile. `points` are the
+rows of the table of objects whose points lie in the object; null where the study has no such table.
 """
 
-IN_TABLE = frozenset({LeftOut.AT_IMAGE_BORDER, LeftOut.TOO_LARGE})
+IN_TABLE = frozenset({LeftOut.AT_IMAGE_BORDER, LeftOut.WINDOW_AT_BORDER, LeftOut.TOO_LARGE})
 """Reasons for which an object without a tile has a row all the same; of other reasons there are only counts."""
 
 ROWS_HELD = 8192
@@ -97,6 +99,7 @@ class TileTable:
             "position": position,
             "left_out": [window.left_out for window in windows],
             "runs": _spread(image.runs, large, "runs"),
+            "points": image.points or pa.nulls(len(windows), SCHEMA.field("points").type),
         }
         self._batches.append(pa.RecordBatch.from_pydict(columns, SCHEMA))
         self._tiles += int(tiled.sum())

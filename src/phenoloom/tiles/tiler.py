@@ -21,7 +21,8 @@ from ..images.objects import LeftOut, run_lengths
 from ..images.reader import ImageFiles, Reader
 from ..images.segment import segment
 from ..images.threshold import foreground_threshold
-from .crop import Window, crop, grid_windows, inside, object_windows
+from ..study.points import LocatedPoints, Lost, Points, PointTable
+from .crop import Window, crop, grid_windows, inside, object_windows, point_windows
 from .measure import Measurements, Measurer, image_digest
 from .store import TileWriter
 
@@ -38,6 +39,7 @@ class Conversion:
         masks: Where objects come from; None: the study has no objects.
         pixel_size_um: Side of a pixel in µm, where it is known.
         max_rejected_fraction: Fraction of images that may be unusable.
+        objects: Manifest of the table of objects, where it says where they are; None: it does not, or there is none.
     """
 
     root: Path
@@ -47,10 +49,25 @@ class Conversion:
     masks: Masks | None = None
     pixel_size_um: float | None = None
     max_rejected_fraction: float = 0.0
+    objects: Path | None = None
 
     @classmethod
-    def of(cls, settings: ConvertSettings, reader: Reader | None = None) -> Conversion:
-        """Return the conversion that the settings of `convert` state, with another reader where one is given."""
+    def of(cls, settings: ConvertSettings, reader: Reader | None = None, objects: Path | None = None) -> Conversion:
+        """Return the conversion that settings state.
+
+        Args:
+            settings: Settings of `convert`.
+            reader: Reader of the images, if it is not that of the settings.
+            objects: Manifest of the table of objects, for settings with `places`.
+
+        Raises:
+            PhenoloomError: The settings need a table of objects, and none is given.
+        """
+        if settings.places and objects is None:
+            raise PhenoloomError(
+                "The table of objects says where objects are (columns `x` and `y`), so its manifest must be given with "
+                "`--objects`"
+            )
         return cls(
             root=Path(settings.root),
             channels=settings.channels,
@@ -59,7 +76,12 @@ class Conversion:
             masks=settings.masks,
             pixel_size_um=settings.pixel_size_um,
             max_rejected_fraction=settings.max_rejected_fraction,
+            objects=objects if settings.places else None,
         )
+
+    def points(self, shard: str | None = None) -> PointTable | None:
+        """Return the points of a shard, or of all; None where the study has none."""
+        return None if self.objects is None else PointTable(self.objects.with_suffix(".parquet"), shard)
 
     def read(self, row: dict[str, Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
         """Read the image of a row of the sheet as (c, h, w).
@@ -113,16 +135,26 @@ class Conversion:
             )
         return labels
 
-    def windows(self, image: NDArray[Any], labels: Labels | None, rejected: Counter[str]) -> list[Window]:
-        """Return the windows of an image (c, h, w), also of objects that get no tile (`Window.left_out`).
+    def windows(
+        self, image: NDArray[Any], labels: Labels | None, points: Points | None, rejected: Counter[str]
+    ) -> list[Window]:
+        """Return the windows of an image, also of objects that get no tile (`Window.left_out`).
 
-        Counts of objects without a tile are added to `rejected`, by reason.
+        Args:
+            image: The image (c, h, w).
+            labels: Its objects; None where the study has no masks.
+            points: Its points; None where the study has none.
+            rejected: Counts of objects without a tile, by reason; they are added to.
         """
         tiles, masks = self.tiles, self.masks
         if tiles.mode == "grid":
             return grid_windows(image.shape[1], image.shape[2], tiles.size, tiles.stride or tiles.size)
+        if points is not None and masks is None:
+            return point_windows(points, image.shape[1:], tiles.size, tiles.border == "keep", rejected)
         if labels is None or masks is None:
-            raise PhenoloomError("`tiles.mode: objects` needs `source.masks`; `masks: {}` segments the first channel")
+            raise PhenoloomError(
+                "`tiles.mode: objects` needs `source.masks` or `source.points`; `masks: {}` segments the first channel"
+            )
         return object_windows(labels, tiles.size, masks.min_area_px, tiles.border == "keep", rejected)
 
 
@@ -139,6 +171,8 @@ class TiledImage:
         foreground: Fraction of each tile that is foreground.
         measured: Measurements of the tiles.
         rejected: Counts of objects and tiles left out, by reason.
+        points: For each of `windows`, rows of the table of objects whose points lie in its object; empty without them.
+        lost: Rows of that table whose points lie in no object, by reason.
     """
 
     reason: str = ""
@@ -149,6 +183,8 @@ class TiledImage:
     foreground: list[float] = field(default_factory=list)
     measured: Measurements | None = None
     rejected: Counter[str] = field(default_factory=Counter)
+    points: list[list[int]] = field(default_factory=list)
+    lost: Lost = field(default_factory=dict)
 
 
 class Tiler:
@@ -158,26 +194,38 @@ class Tiler:
         conversion: How images become tiles.
         dtype: Pixel type that all images of the study have.
         encoder: Compresses tiles.
+        points: Points of the images; None where the study has none.
     """
 
-    def __init__(self, conversion: Conversion, dtype: np.dtype[Any], encoder: TileWriter) -> None:
-        self.conversion, self.dtype, self.encoder = conversion, dtype, encoder
+    def __init__(
+        self, conversion: Conversion, dtype: np.dtype[Any], encoder: TileWriter, points: PointTable | None = None
+    ) -> None:
+        self.conversion, self.dtype, self.encoder, self.points = conversion, dtype, encoder, points
         self.foreground_channel = conversion.foreground_channel
 
     def tile(self, row: dict[str, Any]) -> TiledImage:
         """Return the tiles of the image in a row of the sheet, or the reason why it cannot be used."""
         try:
             image = self.conversion.read(row, self.dtype)
-            return self._tiles(image, self.conversion.labels(row, image))
+            labels = self.conversion.labels(row, image)
+            points = self.points.of(row["image_id"]) if self.points else None
+            result = self._tiles(image, labels, points)
         except ImageError as error:
             return TiledImage(reason=str(error))
+        if points is not None and labels is None:
+            result.lost = points.outside(*image.shape[1:])
+        elif points is not None and labels is not None:
+            located = LocatedPoints(points, labels)
+            result.points = located.rows_of([window.object for window in result.windows])
+            result.lost = located.lost
+        return result
 
-    def _tiles(self, image: NDArray[Any], labels: Labels | None) -> TiledImage:
+    def _tiles(self, image: NDArray[Any], labels: Labels | None, points: Points | None) -> TiledImage:
         tiles, result, measurer = self.conversion.tiles, TiledImage(), Measurer()
         plane = image[self.foreground_channel]
         # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
         above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
-        for window in self.conversion.windows(image, labels, result.rejected):
+        for window in self.conversion.windows(image, labels, points, result.rejected):
             if window.left_out is not None:
                 result.windows.append(window)
                 if labels is not None and window.left_out == LeftOut.TOO_LARGE:

@@ -239,3 +239,35 @@ def test_all_studies_are_looked_at_and_the_bad_ones_named(mine: Checked) -> None
 def test_raw_data_that_is_simulated_needs_no_folder(mine: Checked) -> None:
     printed = mine.check({**FIELDS, "simulate": {"plates": 1}})
     assert "mine: valid; its raw data is simulated when it runs" in printed
+
+
+def test_a_table_of_objects_is_joined_and_its_labels_and_folds_are_said(mine: Checked) -> None:
+    write_wells(mine)
+    rows = [f"A{well:02d},{n},{n},40,{'ab'[n]},{well}\n" for well in range(1, 9) for n in (0, 1)]
+    text = "Well,site,n,x,type,patient\n" + "".join(rows) + "H12,0,1,40,a,9\nA01,0,,40,a,1\n"
+    (mine.raw / "cells.csv").write_text(text)
+    points = {
+        "path": "cells.csv",
+        "join": {"well": "Well", "field": "site"},
+        "object": "n",
+        "x": "x",
+        "y": "x",
+        "label": "type",
+        "group": "patient",
+    }
+    source = {name: FIELDS[name] for name in ("files", "channels")}
+    printed = mine.check({**source, "points": points}, folds={"count": 2, "group": "group"})
+    assert "objects  16 of 18 rows of cells.csv belong to an image\n" in printed
+    assert "1 row without an image: row 17 (site '0', Well 'H12', n '1')\n" in printed
+    assert "1 row without a usable number or point: row 18" in printed
+    assert "8 images, 8 tiles" in printed
+    assert "labels   2 classes of objects: a 8 in 8 groups, b 8 in 8 groups" in printed
+    assert "folds    2 folds of 4 groups" in printed
+
+
+def test_a_table_of_objects_that_fits_no_image_is_said_once(mine: Checked) -> None:
+    write_wells(mine)
+    (mine.raw / "cells.csv").write_text("Well,x,y,type\nP12,1,1,a\n")
+    objects = {"path": "cells.csv", "join": {"well": "Well"}, "x": "x", "y": "y", "label": "type"}
+    printed = mine.check({**FIELDS, "objects": objects}, status=1)
+    assert printed.count("None of the 1 rows of cells.csv belongs to an image") == 1

@@ -57,7 +57,7 @@ def test_points_find_objects_in_masks_of_any_kind(masks: dict[str, Any]) -> None
     source = Source(files="{image}.tif", masks=masks, objects={**ROWS, "x": "X", "y": "Y", "group": "patient"})
     assert source.objects is not None
     assert source.objects.by_point
-    assert source.objects.columns == ["Image", "X", "Y", "patient"]
+    assert source.objects.columns == ["X", "Y", "patient"]
     assert not source.labels_objects
 
 

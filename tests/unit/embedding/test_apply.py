@@ -15,7 +15,7 @@ import tifffile
 import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
-from tests.helpers.steps import run_convert, run_index, run_sheet
+from tests.helpers.steps import run_convert, run_index, run_objects, run_sheet
 from tests.helpers.training import task_of
 
 from phenoloom.artifacts.layout import CARD
@@ -95,18 +95,21 @@ def finish(folder: Path, raw: Path, study: Study, model: ImageModel | ShapeModel
     settings = RuleSettings("mine", study, Config(data_root=str(raw.parent)), Path("config"))
     sheet, index, folds = (folder / f"{name}.parquet" for name in ("sheet", "index", "folds"))
     run_sheet(settings.sheet(), sheet)
+    objects = folder / "objects.json" if study.source.points else None
+    if objects:
+        run_objects(settings.objects(), sheet, objects)
     shards = [f"{number:04d}" for number in range(study.shards)]
     tiles, shapes = ([folder / view / f"{shard}.json" for shard in shards] for view in ("tiles", "shapes"))
     for shard, tile, shape in zip(shards, tiles, shapes, strict=True):
         if study.tiles:
-            run_convert(settings.convert(), sheet, tile)
+            run_convert(settings.convert(), sheet, tile, 1, objects)
         if study.shapes:
             c = settings.contours()
             source = outline_source(c.source, tile if study.tiles else None, c.root, c.masks, c.outlines)
             policy = ContourPolicy.of(c)
             extract_contours(source, shard_rows(sheet, shard), policy, shape, 1, Provenance.of(c))
     rows = tiles if study.tiles else shapes
-    run_index(settings.index(), sheet, rows, index)
+    run_index(settings.index(), sheet, rows, index, objects)
     split = settings.folds()
     design = SplitDesign(split.unit, split.folds, split.seed)
     make_folds(design, index, folds, folds.with_suffix(".json"), Provenance.of(split))
@@ -191,6 +194,19 @@ def test_a_studys_own_files_get_the_vectors_that_the_study_has(objects: Finished
 def test_a_grid_of_pages_gets_the_same_tiles_and_vectors(grid: Finished, tmp_path: Path) -> None:
     apply_model(grid.model, NewImages(grid.raw, ALL_TOGETHER), tmp_path / "new.parquet", name="fresh")
     same(grid, pd.read_parquet(tmp_path / "new.parquet"), prefix="fresh_")
+
+
+def test_windows_around_points_are_made_around_new_points(tmp_path: Path) -> None:
+    write_images(tmp_path / "raw", by_channel=False)
+    names = [path.relative_to(tmp_path / "raw") for path in sorted((tmp_path / "raw").glob("P*/*.tif"))]
+    rows = [f"{name},{20 + 13 * i},{30 + 11 * i}" for name in names for i in range(3)]
+    (tmp_path / "raw" / "points.csv").write_text("\n".join(["image,x,y", *rows]))
+    points = {"path": "points.csv", "join": {"image": "image"}, "x": "x", "y": "y"}
+    source = {"files": ALL_TOGETHER, "channels": ["DNA", "actin"], "points": points}
+    study = study_of(tmp_path / "raw", source=source, tiles={"mode": "objects", "size": 40, "border": "keep"})
+    around = finish(tmp_path, tmp_path / "raw", study, TILES)
+    apply_model(around.model, NewImages(around.raw, ALL_TOGETHER, points="points.csv"), tmp_path / "new.parquet")
+    same(around, pd.read_parquet(tmp_path / "new.parquet"))
 
 
 def test_pages_in_another_order_and_surplus_ones_are_taken_by_name(grid: Finished, tmp_path: Path) -> None:
@@ -321,7 +337,7 @@ def test_an_encoder_of_other_studies_sees_new_images_as_the_whole_study(grid: Fi
         ("grid", {"files": ALL_TOGETHER, "channels": ("DNA=0", "actin=1")}, "no such field"),
         ("grid", {"files": ALL_TOGETHER, "channels": ("DNA", "DNA")}, "names 'DNA' twice"),
         ("grid", {"files": ALL_TOGETHER, "channels": ("DNA", "actin", "RNA")}, "expected 3 channels, found 2 pages"),
-        ("grid", {"files": ALL_TOGETHER, "masks": "masks/{plate}_{well}_{field}.tif"}, "without masks; leave out"),
+        ("grid", {"files": ALL_TOGETHER, "masks": "masks/{plate}_{well}_{field}.tif"}, "leave out `--masks`"),
         ("grid", {"files": ALL_TOGETHER, "pixel_size_um": 0.5}, "does not know the pixel size"),
         ("grid", {"outlines": "x.txt"}, "looks at pixels"),
         ("grid", {"files": ALL_TOGETHER, "columns": {"label": "well"}}, "but not label"),

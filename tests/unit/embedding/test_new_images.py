@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.helpers.studies import StudyOnDisk
 
-from phenoloom.config.source import Masks
+from phenoloom.config.source import Masks, Points
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.embedding.new_images import NewImages, Steps, steps_for
 from phenoloom.models.preprocessing import Preparation, preparation_of
@@ -97,6 +97,30 @@ def test_what_a_model_cannot_use_is_refused(
 ) -> None:
     with pytest.raises(PhenoloomError, match=sentence):
         steps(prepared[kind], **changes)
+
+
+def test_a_model_of_windows_around_points_needs_points_and_no_other_does(prepared: dict[str, Preparation]) -> None:
+    convert = prepared["tiles"].convert
+    assert convert is not None
+    around = Preparation(convert=convert.model_copy(update={"masks": None, "places": True}), dtype="uint16")
+    with pytest.raises(PhenoloomError, match=r"trained on windows around points .* give `--points TABLE`"):
+        steps(around)
+    found = steps(around, points="cells.csv")
+    assert found.convert is not None
+    assert found.convert.places
+    assert found.objects is not None
+    assert found.objects.source.points == Points(path="cells.csv", join={"image": "image"}, x="x", y="y")
+    with pytest.raises(PhenoloomError, match="tiles that need no points; leave out `--points`"):
+        steps(prepared["tiles"], points="cells.csv")
+
+
+def test_points_that_labelled_objects_are_not_asked_for_again(prepared: dict[str, Preparation]) -> None:
+    convert = prepared["tiles"].convert
+    assert convert is not None
+    found = steps(Preparation(convert=convert.model_copy(update={"places": True}), dtype="uint16"))
+    assert found.convert is not None
+    assert not found.convert.places
+    assert found.objects is None
 
 
 def test_a_model_that_states_nothing_is_refused() -> None:

@@ -3,10 +3,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.helpers.object_studies import CONTOURS_ALONE, ObjectStudy
+from tests.helpers.object_studies import CONTOURS_ALONE, ObjectStudy, changed, squares
+from tests.helpers.steps import run_index, run_objects
 
+from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.core.errors import PhenoloomError
+from phenoloom.images.reader import ImageFiles, Reader
 from phenoloom.study.object_labels import NO_SUCH_NUMBER
 
 HEADER = "Plate,Well,Site,ObjectNumber,phenotype,patient\n"
@@ -30,6 +34,15 @@ def test_objects_have_the_labels_and_groups_of_their_rows(study: ObjectStudy, vi
     }  # fmt: skip
     assert study.stated["objects_without_row"] == 4
     assert (study.stated["rows"], study.stated["rows_with_object"]) == (4, 4)
+
+
+@pytest.mark.parametrize("separator", [None, ";"])
+def test_a_shard_without_rows_has_no_labels(study: ObjectStudy, separator: str | None) -> None:
+    study.table(f"{HEADER}P1,A1,1,2,round,Ada\n")
+    source = {"objects": {"group": "patient"}, "label_separator": separator}
+    index = study.make({"shards": 2, "source": source})
+    assert index["shard"].nunique() == 2
+    assert index["label"].dropna().explode().to_dict() == {"P1/A01/1#0002": "round"}
 
 
 def test_labels_of_objects_replace_those_of_images_and_groups_stay_where_the_table_has_none(
@@ -126,6 +139,15 @@ def test_a_name_that_two_images_have_is_refused_until_another_column_tells_them_
     assert study.stated["rows_without_image"]["count"] == 1
 
 
+def test_several_columns_or_fields_make_one_key(study: ObjectStudy) -> None:
+    study.table("Run,Row,Col,ObjectNumber,phenotype\nP1,A,1,3,a\nP1,A,02,2,b\nP1,,2,1,b\n")
+    join = {"plate": None, "field": None, "well": "{Row}{Col}", "{plate}_s{field}": "{Run}_s1"}
+    index = study.make({"source": {"objects": {"join": join}}})
+    assert index["label"].dropna().to_dict() == {"P1/A01/1#0003": "a", "P1/A02/1#0002": "b"}
+    example = "row 3 (Row None, Col '2', Run 'P1', ObjectNumber '1')"
+    assert study.stated["rows_without_image"] == {"count": 1, "examples": [example]}
+
+
 def test_an_unknown_name_in_join_is_refused_with_the_nearest(study: ObjectStudy) -> None:
     study.table("a,ObjectNumber,phenotype\nx,1,a\n")
     join = {"plate": None, "well": None, "field": None, "wel": "a"}
@@ -146,3 +168,130 @@ def test_an_image_whose_objects_differ_is_no_unit_of_one_label(study: ObjectStud
     study.table(f"{HEADER}P1,A1,1,1,a,\nP1,A1,1,2,b,\n")
     with pytest.raises(PhenoloomError, match=r"'P1/A01/1' has conflicting labels \(a, b\); each image needs one label"):
         study.folds({"classify": {"unit": "image"}})
+
+
+BY_POINT = {"object": None, "x": "X", "y": "Y"}
+POINT_HEADER = "Well,X,Y,phenotype\n"
+POINT_JOIN = {"plate": None, "field": None, "well": "Well"}
+
+
+def by_point(**more: object) -> dict[str, object]:
+    """A change to the study: objects are found by points."""
+    return {"source": {"objects": {**BY_POINT, "join": POINT_JOIN}, **more}}
+
+
+@pytest.mark.parametrize(
+    ("views", "masks"),
+    [({}, {}), ({}, {"files": None, "smoothing_px": 0.5}), ({}, {"objects": "components"}), (CONTOURS_ALONE, {})],
+    ids=["tiles", "segmentation", "components", "contours"],
+)
+def test_objects_are_found_by_points_in_them(
+    study: ObjectStudy, views: dict[str, object], masks: dict[str, object]
+) -> None:
+    # Objects 1 and 4, the background, and a pixel outside of the image.
+    study.table(f"{POINT_HEADER}A1,10,12,a\nA1,45.2,50,b\nA2,12,9,b\nA2,30,30,a\nA2,64,3,a\n")
+    index = study.make(views | by_point(masks=masks))
+    found = {tuple(sorted(rows)): label for label, rows in index.groupby("label").groups.items()}
+    assert found == {("P1/A01/1#0001",): "a", ("P1/A01/1#0004", "P1/A02/1#0001"): "b"}
+    assert study.stated["rows_without_object"] == {
+        "point on the background of the mask": {"count": 1, "examples": ["row 4 (image 'P1/A02/1', x 30, y 30)"]},
+        "point outside of the image": {"count": 1, "examples": ["row 5 (image 'P1/A02/1', x 64, y 3)"]},
+    }
+    assert "points" not in index
+
+
+@pytest.mark.parametrize("views", [{}, CONTOURS_ALONE], ids=["tiles", "contours"])
+def test_points_in_an_object_that_is_left_out_are_no_wrong_join(study: ObjectStudy, views: dict[str, object]) -> None:
+    labels = squares()
+    labels[0:8, 60:64] = 9
+    study.image("P1/A01_s1", labels).table(f"{POINT_HEADER}A1,62,2,a\nA1,63,2,a\nA1,10,12,a\n")
+    index = study.make(views | by_point())
+    assert index["label"].dropna().to_dict() == {"P1/A01/1#0001": "a"}
+    stated = study.stated
+    assert stated["rows_with_object"] + sum(some["count"] for some in stated["rows_without_object"].values()) == 3
+
+
+def test_points_of_which_most_lie_in_no_object_are_refused(study: ObjectStudy) -> None:
+    study.table(f"{POINT_HEADER}A1,100,120,a\nA1,450,500,b\nA2,12,9,b\n")
+    with pytest.raises(PhenoloomError, match=r"Only 1 of 3 rows .* outside of the image.* are in px .*not in\s+µm"):
+        study.make(by_point())
+
+
+def test_two_points_in_one_object_are_one_row_or_a_contradiction(study: ObjectStudy) -> None:
+    study.table(f"{POINT_HEADER}A1,10,12,a\nA1,11,12,a\nA1,45,45,a\nA1,46,46,b\n")
+    assert study.make(by_point())["label"].dropna().to_dict() == {"P1/A01/1#0001": "a"}
+    assert study.stated["contradictory_objects"] == {"count": 1, "examples": ["P1/A01/1#0004"]}
+
+
+def test_an_image_is_read_once_however_many_of_its_objects_have_rows(
+    study: ObjectStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.table(POINT_HEADER + "".join(f"A{w},{x},{y},a\n" for w in (1, 2) for x in (9, 41) for y in (9, 41)))
+    reads: Counter[str] = Counter()
+    read = Reader.read
+
+    def counted(reader: Reader, image: ImageFiles) -> np.ndarray:
+        reads[Path(image.files[0]).name] += 1
+        return read(reader, image)
+
+    monkeypatch.setattr(Reader, "read", counted)
+    assert study.make(by_point())["label"].notna().all()
+    # The first image of the study is read once more, for the type of its pixels.
+    assert reads == {"A01_s1.tif": 2, "A02_s1.tif": 1}
+
+
+POINTS = {
+    "tiles": {"border": "keep"},
+    "source": {
+        "objects": None,
+        "masks": None,
+        "points": {"path": "cells.csv", "join": {"well": "Well"}, "x": "X", "y": "Y", "label": "phenotype"},
+    },
+}
+
+
+def test_points_are_objects_where_there_are_no_masks(study: ObjectStudy) -> None:
+    study.table(f"{POINT_HEADER}A1,20,30,a\nA2,2,3,b\nA1,40.6,10,\nA2,64,1,a\nA2,nan,1,a\n")
+    index = study.make(POINTS)
+    assert index["label"].to_dict() == {"P1/A01/1#0001": "a", "P1/A01/1#0003": None, "P1/A02/1#0002": "b"}
+    # A tile of 16 px around pixel (20, 30) begins 8 px before it.
+    assert index[["x", "y"]].to_numpy().tolist() == [[12, 22], [33, 2], [-6, -5]]
+    assert index["border"].tolist() == [False, False, True]
+    stated = study.stated
+    assert list(stated["rows_without_object"]) == ["point outside of the image"]
+    assert stated["unusable_rows"]["count"] == 1
+    dropped = study.make(changed(POINTS, {"tiles": {"border": "drop"}}))
+    assert dropped["object"].tolist() == [1, 3]
+    assert read_manifest(study.study.index_manifest)["rejected"] == {
+        "point outside of the image": 1,
+        "window of a point that reaches over the image border": 1,
+    }
+
+
+def test_points_have_the_numbers_of_a_column_which_are_unique_in_an_image(study: ObjectStudy) -> None:
+    numbered = changed(POINTS, {"source": {"points": {"object": "n"}}})
+    study.table("Well,X,Y,n,phenotype\nA1,20,30,0,a\nA1,30,30,12,a\nA2,20,30,0,b\n")
+    assert study.make(numbered)["id"].tolist() == ["P1/A01/1#0000", "P1/A01/1#0012", "P1/A02/1#0000"]
+    study.table("Well,X,Y,n,phenotype\nA1,20,30,7,a\nA2,30,30,7,a\nA2,20,30,7,b\n")
+    with pytest.raises(PhenoloomError, match=r"Rows 2 and 3 of cells.csv are one point: .*n '7'; numbers must be"):
+        study.make(numbered)
+
+
+def test_folds_split_points_and_an_image_without_any_is_counted(study: ObjectStudy) -> None:
+    study.image("P1/A03_s1").table(
+        POINT_HEADER + "".join(f"A{w},{20 + w},{y},{'ab'[y % 2]}\n" for w in (1, 2) for y in range(20, 30))
+    )
+    folds = study.folds(POINTS)
+    assert len(folds) == 20
+    assert Counter(folds["label"]) == {"a": 10, "b": 10}
+    assert read_manifest(study.study.index_manifest)["rejected"] == {"image without points": 1}
+
+
+def test_tiles_that_were_made_without_the_points_are_made_again(study: ObjectStudy) -> None:
+    study.table("Well,X,Y,ObjectNumber,phenotype\nA1,10,12,1,a\n")
+    study.make({"source": {"objects": {"join": POINT_JOIN}}})
+    rules = study.rules(by_point())
+    run_objects(rules.objects(), study.study.sheet, study.study.objects_manifest)
+    shards = study.study.tiles.manifests()
+    with pytest.raises(PhenoloomError, match="were made without the points of the table of objects; rerun `convert`"):
+        run_index(rules.index(), study.study.sheet, shards, study.study.index, study.study.objects_manifest)
