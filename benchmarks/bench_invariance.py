@@ -21,13 +21,18 @@ from phenoloom.config.model import ShapeModel
 from phenoloom.embedding.invariance import CHANGES, Moved, invariance
 from phenoloom.models.checkpoint import initial_objective, load_objective, read_card
 from phenoloom.objectives import Objective
-from phenoloom.shapes.fourier import distance_spectrum, efd, fourier
+from phenoloom.shapes.fourier import distance_spectrum, efd, fourier, published_efd
 from phenoloom.shapes.polygons import Polygons, standard_contours
 from phenoloom.shapes.store import ContourStore
 
 Ways = dict[str, Callable[[NDArray[Any]], NDArray[Any]]]
 POINTS = 64
-DESCRIPTORS: Ways = {"distance spectrum": distance_spectrum, "fourier": fourier, "elliptic fourier": efd}
+DESCRIPTORS: Ways = {
+    "distance spectrum": distance_spectrum,
+    "fourier": fourier,
+    "elliptic fourier": efd,
+    "as published": published_efd,
+}
 
 
 def made_up(count: int) -> NDArray[np.float64]:

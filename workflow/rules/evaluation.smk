@@ -48,6 +48,31 @@ rule transfer:
         "--source-folds {input.source_folds:q} --threads {threads} --output {output:q} 2> {log:q}"
 
 
+rule audit:
+    input:
+        unpack(inputs_of("audit", "index")),
+    output:
+        FOLDER.audit,
+    log:
+        log_of("audit"),
+    benchmark:
+        benchmark_of("audit")
+    group:
+        "evaluate"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: get_probe_threads
+    resources:
+        mem_mb=memory(1500, 20, INDEX),
+        runtime=grows(60, 1, INDEX),
+    params:
+        settings=settings_of("audit"),
+        folds=FOLDS,
+    shell:
+        "phenoloom audit --settings {params.settings:q} --index {input.index:q} --folds {params.folds:q} "
+        "--threads {threads} --output {output:q} 2> {log:q}"
+
+
 rule compare:
     input:
         unpack(inputs_of("compare")),
@@ -68,5 +93,5 @@ rule compare:
     params:
         settings=settings_of("compare"),
     shell:
-        "phenoloom compare --settings {params.settings:q} --scores {input:q} --comparisons {output.comparisons:q} "
+        "phenoloom compare --settings {params.settings:q} --scores {input.scores:q} --audit {input.audit:q} --comparisons {output.comparisons:q} "
         "--output {output.scores:q} 2> {log:q}"

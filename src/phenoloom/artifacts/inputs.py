@@ -183,9 +183,14 @@ class Inputs:
         """Wait for the vectors of a representation, and for the folds."""
         return {"embeddings": self.embeddings(representation), "folds": [self.folder.folds_manifest]}
 
+    def audit(self) -> Files:
+        """Wait for the folds; the index is read with them."""
+        return {"index": [self.folder.index], "folds": [self.folder.folds_manifest]}
+
     def compare(self) -> Files:
-        """Wait for the scores of each representation."""
-        return {"scores": [self.folder.representation_scores(name) for name in self._study.representations]}
+        """Wait for the scores of each representation, and of positions and plates."""
+        scores = [self.folder.representation_scores(name) for name in self._study.representations]
+        return {"scores": scores, "audit": [self.folder.audit]}
 
     def collect(self) -> Files:
         """Wait for all vectors, and for the folds."""

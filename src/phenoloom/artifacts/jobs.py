@@ -33,6 +33,7 @@ OUTPUTS: Mapping[str, Callable[..., Sequence[Path]]] = {
         folder.transfer(source).embeddings.table(representation, split)
     ],
     "transfer": lambda folder, source, representation: [folder.transfer(source).scores(representation)],
+    "audit": lambda folder: [folder.audit],
     "compare": lambda folder: [folder.scores, folder.comparisons],
     "collect": lambda folder: [folder.annotated_embeddings],
     "report": lambda folder: [folder.report],
@@ -118,6 +119,7 @@ def _wildcards(settings: RuleSettings) -> _Wildcards:
         yield "classify", {"representation": name}
     for source in study.transfer:
         yield from _of_transfer(source, study, settings.studies[source])
+    yield "audit", {}
     yield "compare", {}
     yield "collect", {}
     yield "report", {}

@@ -193,7 +193,8 @@ class StudyFolder:
         distances: stores of distance matrices, which have no tables.
         descriptors: tables of classical descriptors, which have neither stores nor manifests.
         embeddings: vectors of all representations.
-        scores: table of the scores of all representations.
+        audit: table of the scores of what could explain the labels besides the phenotype.
+        scores: table of the scores of all representations, and of the audit.
         comparisons: table of means and paired differences.
         annotated_embeddings: vectors of all representations as AnnData.
         report: page of the study.
@@ -213,6 +214,7 @@ class StudyFolder:
         self.tiles, self.shapes = ShardFolder(path / "tiles"), ShardFolder(path / "shapes")
         self.distances, self.descriptors = ShardFolder(path / "distances"), ShardFolder(path / "descriptors")
         self.embeddings = EmbeddingFolder(path / "embeddings")
+        self.audit = path / "audit.parquet"
         self.scores, self.comparisons = path / "scores.parquet", path / "comparisons.parquet"
         self.annotated_embeddings = path / "embeddings.h5ad"
         self.report, self.headline = path / "report" / "index.html", path / "report" / "headline.json"

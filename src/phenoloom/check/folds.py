@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from ..config.study import Study
 from ..core.errors import PhenoloomError
-from ..splits.folds import COLUMNS, SplitDesign, split_units
+from ..splits.design import SplitDesign
+from ..splits.folds import COLUMNS, split_units
 from ..splits.split import NEVER_TESTED
 from .subject import Finding, Subject, counted, listed
 
@@ -17,6 +18,7 @@ MOST_CLASSES = 12
 MOST_UNITS = 200_000
 """Rows that are split; splitting more takes longer than a check should."""
 
+_UNSCORED = "it will be embedded and reported without scores"
 _UNKNOWN = "not known yet: each object is a group (folds.group: object), and the objects are found in conversion"
 
 
@@ -55,17 +57,19 @@ def folds(subject: Subject) -> Finding:
         return Finding("folds", [f"not looked at: there are more than {MOST_UNITS:,} rows"])
     design = SplitDesign(study.classify.unit, study.folds, study.seed)
     try:
-        units, counts = split_units(design, table, subject.name)
+        units, counts = split_units(design, table, subject.name, objects_known=_rows_are_objects(study))
     except PhenoloomError as error:
-        if _objects_matter(study) and _labels_of(table.to_pandas())["label"].nunique() > 1:
-            return Finding("folds", [_UNKNOWN])
+        if _objects_matter(study) and study.classify.unit in ("object", "tile"):
+            return Finding("folds", [_UNKNOWN, *_without_labels(table)])
         return Finding("folds", problems=[str(error)])
     if _objects_matter(study):
-        return Finding("folds", [_UNKNOWN])
+        return Finding("folds", [_UNKNOWN, *_without_labels(table)])
     tested = units[units["fold"] != NEVER_TESTED]
     groups = tested.groupby("fold")["group"].nunique().to_numpy()
     least = "" if groups.min() == groups.max() else f"{groups.min():,} to "
     lines = [f"{counted(len(groups), 'fold')} of {least}{counted(int(groups.max()), study.folds.group)}"]
+    if "unscored" in counts:
+        lines.append(f"{_UNSCORED}: {counts['unscored']}")
     if counts["dropped"]:
         lines.append(
             f"left out, in fewer than {counted(design.least_groups, 'group')}: {listed([*counts['dropped']], 10)}"
@@ -95,10 +99,20 @@ def _group_of(rows: pd.DataFrame, study: Study) -> pd.Series:
     return rows["well"].where(rows["plate"].isna(), rows["plate"].fillna("") + "/" + rows["well"])
 
 
+def _without_labels(table: pa.Table) -> list[str]:
+    """Return a line on a study without labels."""
+    return [f"{_UNSCORED}: no image has a label"] if _labels_of(table.to_pandas()).empty else []
+
+
 def _objects_matter(study: Study) -> bool:
     """Return whether an image may hold several groups: where each object is one."""
+    return study.folds.group == "object" and not _rows_are_objects(study)
+
+
+def _rows_are_objects(study: Study) -> bool:
+    """Return whether each row of the table is one object."""
     one = study.source.outlines or (study.source.masks and study.source.masks.objects == "one")
-    return study.folds.group == "object" and not one and not study.source.object_rows
+    return bool(one or study.source.object_rows)
 
 
 def _some(texts: list[str]) -> str:

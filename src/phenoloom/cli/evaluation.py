@@ -48,7 +48,25 @@ def transfer(a: argparse.Namespace) -> None:
 
 
 @rule(
+    path("--index"),
+    path("--folds"),
+    THREADS,
+)
+def audit(a: argparse.Namespace) -> None:
+    """Score what could explain the labels besides the phenotype: positions, plates and fields."""
+    from ..artifacts.provenance import Provenance
+    from ..config.rule_settings import AuditSettings
+    from ..evaluation.audit import audit
+    from ..evaluation.cross_validation import Evaluation
+
+    settings = AuditSettings.parse(a.settings)
+    evaluation = Evaluation("", settings.classify, settings.folds, settings.seed)
+    audit(evaluation, a.index, a.folds, a.output, Provenance.of(settings), a.threads)
+
+
+@rule(
     path("--comparisons"),
+    path("--audit"),
     paths("--scores"),
 )
 def compare(a: argparse.Namespace) -> None:
@@ -59,4 +77,4 @@ def compare(a: argparse.Namespace) -> None:
 
     settings = CompareSettings.parse(a.settings)
     compared = Compared(settings.representations, settings.families)
-    compare(compared, a.scores, a.output, a.comparisons, Provenance.of(settings))
+    compare(compared, a.scores, a.audit, a.output, a.comparisons, Provenance.of(settings))

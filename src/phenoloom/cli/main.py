@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     embedding.transfer_embed,
     evaluation.classify,
     evaluation.transfer,
+    evaluation.audit,
     evaluation.compare,
     embedding.collect,
     report.report,

@@ -12,7 +12,8 @@ def folds(a: argparse.Namespace) -> None:
     """Split the study's groups into folds."""
     from ..artifacts.provenance import Provenance
     from ..config.rule_settings import FoldsSettings
-    from ..splits.folds import SplitDesign, make_folds
+    from ..splits.design import SplitDesign
+    from ..splits.folds import make_folds
 
     settings = FoldsSettings.parse(a.settings)
     design = SplitDesign(settings.unit, settings.folds, settings.seed)

@@ -35,7 +35,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 ImageInFile = Annotated[int, Field(ge=0)] | str
 """Number from 0, or name, of an image among several in a file."""
 Unit = Literal["object", "tile", "image", "well"]
-Descriptor = Literal["regionprops", "efd", "fourier", "distance-spectrum", "intensity"]
+Descriptor = Literal["regionprops", "efd", "efd-published", "fourier", "distance-spectrum", "intensity"]
 
 
 class Section(BaseModel):

@@ -36,7 +36,7 @@ ALGORITHM: Mapping[str, int] = {
     "index": 2,
     "contours": 2,
     "distances": 1,
-    "describe": 2,
+    "describe": 3,
     "folds": 2,
     "tune": 2,
     "choose": 1,
@@ -44,10 +44,11 @@ ALGORITHM: Mapping[str, int] = {
     "embed": 3,
     "classify": 2,
     "transfer": 1,
-    "compare": 2,
+    "audit": 1,
+    "compare": 3,
     "collect": 1,
-    "report": 1,
-    "overview": 1,
+    "report": 2,
+    "overview": 2,
 }
 
 
@@ -230,6 +231,14 @@ class TransferSettings(Settings):
 
     source: str
     representation: str
+    folds: int
+    classify: Classify
+    seed: int
+
+
+class AuditSettings(Settings):
+    """Settings of `audit`: the probes of positions and plates."""
+
     folds: int
     classify: Classify
     seed: int

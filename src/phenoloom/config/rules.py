@@ -12,6 +12,7 @@ from .load import Lazy, load_model, load_study, view_of
 from .representation import Mixture, Representation, families
 from .rule_settings import (
     ALGORITHM,
+    AuditSettings,
     ClassifySettings,
     CollectSettings,
     CompareSettings,
@@ -275,6 +276,12 @@ class RuleSettings:
             folds=self.studies[source].folds.count,
             classify=self.study.classify,
             seed=self.study.seed,
+        )
+
+    def audit(self) -> AuditSettings:
+        """Return the settings of scoring positions, plates and fields."""
+        return AuditSettings(
+            **self._common("audit"), folds=self.study.folds.count, classify=self.study.classify, seed=self.study.seed
         )
 
     def compare(self) -> CompareSettings:

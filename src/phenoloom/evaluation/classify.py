@@ -18,7 +18,8 @@ def classify(
     """Score a representation on every fold and write a tidy table.
 
     Besides the probes of the study there are, for representations of shapes, `<probe>+scale` (log-scale appended to the
-    vector) and, as a check of the whole procedure, logistic regression on shuffled labels, which must be at chance.
+    vector) and, as a check of the whole procedure, logistic regression on shuffled labels, which must be at chance. A
+    study with labels that cannot be scored has a table without rows, which states why.
 
     Args:
         evaluation: What is scored, and how.
@@ -29,8 +30,11 @@ def classify(
         threads: Number of folds that are scored at once.
     """
     unit = evaluation.classify.unit
-    split = Split.read(folds, unit, evaluation.folds).tested()
-    vectors = FoldVectors.of(evaluation.representation, unit, tables, evaluation.folds)
-    scores = cross_validate(evaluation, LabelledStudy(made_by.study, split, vectors), None, threads)
+    split = Split.read(folds, unit, evaluation.folds)
     facts = {"folds": file_digest([folds]), **made_by.record(), "permutations": PERMUTATIONS}
-    write_scores(output, made_by.study, evaluation.representation, scores, facts)
+    if split.unscored:
+        write_scores(output, made_by.study, {}, facts | {"unscored": split.unscored})
+        return
+    vectors = FoldVectors.of(evaluation.representation, unit, tables, evaluation.folds)
+    scores = cross_validate(evaluation, LabelledStudy(made_by.study, split.tested(), vectors), None, threads)
+    write_scores(output, made_by.study, {evaluation.representation: scores}, facts)

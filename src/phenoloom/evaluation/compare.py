@@ -65,20 +65,28 @@ class Compared:
         return Compared([name for name in self.representations if name in present], families)
 
 
-def compare(compared: Compared, scores: list[Path], output: Path, comparisons: Path, made_by: Provenance) -> None:
+def compare(
+    compared: Compared, scores: list[Path], audit: Path, output: Path, comparisons: Path, made_by: Provenance
+) -> None:
     """Write all scores of a study, and their means and paired differences (`summarise`).
+
+    Scores of positions and plates come last. A study that cannot be scored has tables without rows, which state why.
 
     Args:
         compared: What is compared.
         scores: Table of scores of each representation, called like it.
+        audit: Table of scores of positions and plates.
         output: Table of all scores.
         comparisons: Table of means and differences.
         made_by: Provenance of both tables.
     """
-    table = _merge(compared, scores)
-    facts = table_metadata(made_by.record())
-    summary = summarise(made_by.study, compared, table).replace_schema_metadata(facts)
-    merged = pa.Table.from_pandas(table, SCHEMA, preserve_index=False).replace_schema_metadata(facts)
+    table, audited, unscored = _merge(compared, scores, audit)
+    facts = table_metadata(made_by.record() | ({"unscored": unscored} if unscored else {}))
+    every = Compared([*compared.representations, *audited], compared.families)
+    summary = summarise(made_by.study, every, table).replace_schema_metadata(facts)
+    merged = pa.Table.from_pandas(table.reset_index(drop=True), SCHEMA, preserve_index=False).replace_schema_metadata(
+        facts
+    )
     write_atomically(output, lambda file: pq.write_table(merged, file))
     write_atomically(comparisons, lambda file: pq.write_table(summary, file))
 
@@ -106,7 +114,8 @@ def summarise(study: str, compared: Compared, scores: pd.DataFrame) -> pa.Table:
     """
     tables = _tables(scores, compared)
     rows = [*_means(tables, compared), *_differences(tables, compared)]
-    columns = [[study] * len(rows), *(list(column) for column in zip(*rows, strict=True))]
+    by_column = zip(*rows, strict=True) if rows else [()] * (len(COMPARISONS) - 1)
+    columns = [[study] * len(rows), *(list(column) for column in by_column)]
     return pa.table(
         [pa.array(values, kind) for values, kind in zip(columns, COMPARISONS.types, strict=True)], schema=COMPARISONS
     )
@@ -121,22 +130,28 @@ def means_of(scores: pd.DataFrame, compared: Compared) -> pd.DataFrame:
     return pd.DataFrame(_means(_tables(scores, present), present), columns=COMPARISONS.names[1:])
 
 
-def _merge(compared: Compared, paths: list[Path]) -> pd.DataFrame:
-    """All rows in the order of the study's representations; refuses scores of different splits."""
+def _merge(compared: Compared, paths: list[Path], audit: Path) -> tuple[pd.DataFrame, list[str], str | None]:
+    """All rows in the order of the study's representations, the names that were audited, and why there are no scores.
+
+    Scores of different splits are refused.
+    """
     found = {path.stem: read_scores(path) for path in paths}
     if sorted(found) != sorted(compared.representations):
         raise PhenoloomError(
             f"Scores of {', '.join(sorted(compared.representations))} are expected, found {', '.join(sorted(found))}"
         )
-    splits = {name: facts["folds"] for name, (_, facts) in found.items()}
+    rows, facts = read_scores(audit)
     first = compared.representations[0]
-    for name in compared.representations:
-        if splits[name] != splits[first]:
+    named = {**{name: found[name][1] for name in compared.representations}, "the plate layout": facts}
+    for name, stated in named.items():
+        if stated["folds"] != found[first][1]["folds"]:
             raise PhenoloomError(
-                f"{name} and {first} were scored on different folds.parquet ({splits[name]}, {splits[first]}), so "
-                "their scores cannot be compared; rerun `classify` for both"
+                f"{name} and {first} were scored on different folds.parquet ({stated['folds']}, "
+                f"{found[first][1]['folds']}), so their scores cannot be compared; rerun `classify` and `audit`"
             )
-    return pd.concat([found[name][0] for name in compared.representations], ignore_index=True)
+    tables = [*(found[name][0] for name in compared.representations), rows]
+    audited = list(dict.fromkeys(rows["representation"]))
+    return pd.concat([table for table in tables if len(table)] or [rows]), audited, facts.get("unscored")
 
 
 def _means(tables: Tables, compared: Compared) -> Iterator[tuple[Any, ...]]:

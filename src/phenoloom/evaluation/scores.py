@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,23 +56,24 @@ class Score(NamedTuple):
 
 
 def write_scores(
-    path: Path, study: str, representation: str, folds: Sequence[Sequence[Score]], facts: dict[str, Any]
+    path: Path, study: str, scores: Mapping[str, Sequence[Sequence[Score]]], facts: dict[str, Any]
 ) -> None:
-    """Write the scores of a representation on every fold, in order, as a table with the columns of `SCHEMA`.
+    """Write scores as a table with the columns of `SCHEMA`.
 
     Args:
         path: The table.
         study: Study of the test units.
-        representation: Name of the representation.
-        folds: Scores of each fold.
-        facts: What the table states about itself in its metadata.
+        scores: Representation -> its scores on each fold; none where a study cannot be scored.
+        facts: What the table states about itself in its metadata; `unscored` says why there are no scores.
     """
     rows = [
-        (study, representation, s.probe, number, s.metric, s.true, s.predicted, float(s.value), int(s.support))
-        for number, scores in enumerate(folds)
-        for s in scores
+        (study, name, s.probe, number, s.metric, s.true, s.predicted, float(s.value), int(s.support))
+        for name, folds in scores.items()
+        for number, of_fold in enumerate(folds)
+        for s in of_fold
     ]
-    columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)]
+    by_column = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
+    columns = [pa.array(values, kind) for values, kind in zip(by_column, SCHEMA.types, strict=True)]
     table = pa.table(columns, schema=SCHEMA.with_metadata(table_metadata(facts)))
     write_atomically(path, lambda file: pq.write_table(table, file))
 

@@ -62,7 +62,8 @@ def transfer(
     """Score a representation of the source on the target and write a tidy table with the folds of the source.
 
     Classes that only one of them has, or that one has too few of for its folds, are left out on both sides, and so are
-    groups of the target with an image that the source has too; both are counted in the metadata of the schema.
+    groups of the target with an image that the source has too; both are counted in the metadata of the schema. Where
+    one of the studies has labels that cannot be scored, the table has no rows and states why.
 
     Args:
         evaluation: What is scored, and how; its folds are those of the source.
@@ -72,18 +73,21 @@ def transfer(
         made_by: Provenance of the table.
         threads: Number of folds that are scored at once.
     """
-    here = Split.read(source.folds, evaluation.classify.unit, evaluation.folds).tested()
+    fitted = Split.read(source.folds, evaluation.classify.unit, evaluation.folds)
     every = Split.read(target.folds, evaluation.classify.unit)
-    there = every.tested()
+    common = {"folds": file_digest([source.folds, target.folds]), **made_by.record(), "source": source.name}
+    for name, split in ((source.name, fitted), (target.name, every)):
+        if split.unscored:
+            write_scores(output, target.name, {}, common | {"unscored": f"in {name} {split.unscored}"})
+            return
+    here, there = fitted.tested(), every.tested()
     shared = _shared_classes(source.name, here, target.name, there)
     train, test = here.among(shared), there.among(shared)
     copied = _copied(test, every, source, target)
     test = test.without(copied)
     facts = {
-        "folds": file_digest([source.folds, target.folds]),
-        **made_by.record(),
+        **common,
         "permutations": PERMUTATIONS,
-        "source": source.name,
         "copies": int(copied.sum()),
         "left_out": _left_out(here, there, shared),
         "unlabelled": there.facts["unlabelled"],
@@ -92,7 +96,7 @@ def transfer(
     }
     sides = source.labelled(train, evaluation), target.labelled(test, evaluation)
     scores = cross_validate(evaluation, *sides, threads)
-    write_scores(output, target.name, evaluation.representation, scores, facts)
+    write_scores(output, target.name, {evaluation.representation: scores}, facts)
 
 
 def _shared_classes(source: str, here: Split, target: str, there: Split) -> list[str]:

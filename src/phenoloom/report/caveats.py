@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..config.rule_settings import ReportSettings
+from .audit import as_caveat, layout_finding
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .object_caveats import object_caveats
 from .results import Results
@@ -26,6 +27,9 @@ def caveats(settings: ReportSettings, results: Results, scoreboard: Scoreboard |
     """
     found = [*supervision_caveats(results.models), *precision_caveats(results.models)]
     if scoreboard is not None:
+        finding = layout_finding(scoreboard, results.fold_facts.get("classes", {}))
+        if finding and finding.matters:
+            found.insert(0, as_caveat(finding, scoreboard))
         found += _of_models(scoreboard)
         found += _of_controls(scoreboard, results)
         found += _of_units(scoreboard, results)
@@ -51,9 +55,7 @@ def _of_models(scoreboard: Scoreboard) -> Iterator[str]:
             if difference is None:
                 continue
             shown = signed(difference.value, difference.sd)
-            spreads = {"folds": difference.sd} | ({"seeds": difference.sd_seeds} if difference.seeds > 1 else {})
-            # The sd of a single fold is NaN, and shows nothing.
-            within = [over for over, sd in spreads.items() if not difference.value > sd]
+            within = difference.within
             if difference.value <= 0:
                 yield f"{name} is no better than {role} ({other}): paired difference in macro-F1 {shown}."
             elif within:
@@ -108,7 +110,8 @@ def _of_data(results: Results) -> Iterator[str]:
             f"{amount(len(dropped), 'class', 'classes')} with too few groups for the folds "
             f"{'was' if len(dropped) == 1 else 'were'} dropped: {shown}. No score says anything about them."
         )
-    if unlabelled := results.fold_facts.get("unlabelled"):
+    unlabelled = results.fold_facts.get("unlabelled")
+    if unlabelled and "unscored" not in results.fold_facts:
         yield f"{amount(unlabelled, 'unit')} without a label: embedded, but not used to train or score probes."
     if merged := results.fold_facts.get("merged_duplicates"):
         yield f"{amount(merged, 'group')} merged with others because they contain identical images."

@@ -12,6 +12,7 @@ from ..artifacts.layout import ResultsFolder
 from .headline import read_headline
 from .numbers import MISSING, amount, count, plus_minus, score
 from .render import render
+from .scoreboard import KIND_NAMES
 from .seeds import over_seeds
 from .table import Cell, Column, PageTable, number, text
 
@@ -38,6 +39,7 @@ def make_overview(studies: Mapping[str, str], results: Path, output: Path) -> No
         Column("classes", True),
         Column("best representation"),
         Column("macro-F1", True, "mean ± sd over test folds"),
+        Column("best learned", True, "macro-F1 of the best trained encoder, mean ± sd over test folds"),
         Column("best descriptors", True, "macro-F1 of the best classical descriptors, mean ± sd over test folds"),
         Column("dummy", True, "macro-F1 of always answering the commonest class"),
     ]
@@ -47,28 +49,37 @@ def make_overview(studies: Mapping[str, str], results: Path, output: Path) -> No
 
 def _row(title: str, address: str, headline: dict[str, Any] | None) -> list[Cell]:
     facts = headline or {}
-    best, descriptors, dummy = (facts.get(key) or {} for key in ("best", "descriptors", "dummy"))
+    best, learned, descriptors, dummy = (facts.get(key) or {} for key in ("best", "learned", "descriptors", "dummy"))
     return [
         Cell(title, link=address if headline else ""),
         text(facts.get("licence", "no report yet")),
         number(count(facts.get("images")), facts.get("images")),
         number(count(facts.get("objects")), facts.get("objects")),
         number(count(facts.get("classes")), facts.get("classes")),
-        Cell(best.get("name", MISSING), strong=bool(best), note=_seeds(best)),
+        Cell(best.get("name", "no scores" if facts.get("unscored") else MISSING), strong=bool(best), note=_note(facts)),
         number(
             plus_minus(best.get("value"), best.get("sd")),
             best.get("value"),
             strong=bool(best),
             note=over_seeds(best.get("sd_seeds", math.nan)),
         ),
-        _descriptors(descriptors),
+        _rival(learned),
+        _rival(descriptors),
         number(score(dummy.get("value")), dummy.get("value")),
     ]
 
 
-def _descriptors(entry: dict[str, Any]) -> Cell:
-    return number(plus_minus(entry.get("value"), entry.get("sd")), entry.get("value"), note=entry.get("name", ""))
+def _rival(entry: dict[str, Any]) -> Cell:
+    within = "within the spread of the best" if entry.get("within_spread") and entry.get("to_best") else ""
+    note = ", ".join(filter(None, (entry.get("name", ""), within)))
+    return number(plus_minus(entry.get("value"), entry.get("sd")), entry.get("value"), note=note)
 
 
-def _seeds(entry: dict[str, Any]) -> str:
-    return amount(entry["seeds"], "seed") if "seeds" in entry else ""
+def _note(facts: dict[str, Any]) -> str:
+    """Return the kind of the best representation, its seeds, and what tells the label as well without images."""
+    best, audit = facts.get("best"), facts.get("audit") or {}
+    if not best:
+        return str(facts.get("unscored") or "")
+    seeds = amount(best["seeds"], "seed") if "seeds" in best else ""
+    layout = f"but {audit['name']} {score(audit['value'])}" if audit.get("reaches_best") else ""
+    return ", ".join(filter(None, (KIND_NAMES[best["kind"]], seeds, layout)))

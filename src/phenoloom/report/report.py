@@ -15,7 +15,7 @@ from .scoreboard import Scoreboard
 from .sections import data, errors, maps, models, provenance, resources, scores, shapes, transfer
 from .sections.base import PageSection, ReportData
 from .sections.study_facts import study_facts
-from .summary import summary
+from .summary import summary, without_scores
 
 SECTIONS: tuple[Callable[[ReportData], PageSection | None], ...] = (
     data.section,
@@ -45,7 +45,7 @@ def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, 
     folder = StudyFolder(study_folder)
     results = Results(folder, benchmarks)
     scoreboard = None
-    if results.scores is not None and results.comparisons is not None:
+    if results.scores is not None and len(results.scores) and results.comparisons is not None:
         scoreboard = Scoreboard(results.scores, results.comparisons, settings.representations, settings.families)
     found = ReportData(settings, results, scoreboard)
     write_headline(output.with_name(folder.headline.name), settings, results, scoreboard)
@@ -53,7 +53,7 @@ def make_report(settings: ReportSettings, study_folder: Path, benchmarks: Path, 
         "study.html.j2",
         output,
         settings=settings,
-        summary=summary(scoreboard, results.fold_facts) if scoreboard else "This study has no scores yet.",
+        summary=summary(scoreboard, results.fold_facts) if scoreboard else without_scores(results.fold_facts),
         caveats=caveats(settings, results, scoreboard),
         facts=study_facts(results),
         sections=[section for make in SECTIONS if (section := make(found)) is not None],

@@ -10,9 +10,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ..evaluation.audit import AUDITED
 from .seeds import SeedFamilies
 
-Kind = Literal["descriptors", "learned", "transductive", "untrained"]
+Kind = Literal["descriptors", "published", "learned", "transductive", "untrained"]
+
+PUBLISHED = "efd-published"
+"""Descriptors as published, which a sound form stands beside: shown, but not ranked."""
 
 DUMMY = "dummy"
 SHUFFLED = "logistic-shuffled"
@@ -40,12 +44,14 @@ PROBE_HEADS = {
 PROBE_ORDER = ["logistic", "logistic+scale", "knn", "forest", "forest+scale", SHUFFLED, DUMMY]
 KIND_NAMES: dict[Kind, str] = {
     "descriptors": "classical descriptors",
+    "published": "as published, not ranked",
     "learned": "learned",
     "transductive": "learned, transductive",
     "untrained": "untrained encoder",
 }
 
-_BY_TRAINING: tuple[Kind, ...] = ("descriptors", "untrained", "learned", "transductive")
+RANKED: tuple[Kind, ...] = ("descriptors", "learned", "transductive", "untrained")
+_BY_TRAINING: tuple[Kind, ...] = ("published", "descriptors", "untrained", "learned", "transductive")
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,32 @@ class Mean:
     sd_seeds: float = math.nan
     seeds: int = 1
 
+    @property
+    def within(self) -> list[str]:
+        """What a difference is within one standard deviation of zero over: `folds`, `seeds`, both or nothing.
+
+        The sd of a single fold is NaN, and shows nothing.
+        """
+        spreads = {"folds": self.sd} | ({"seeds": self.sd_seeds} if self.seeds > 1 else {})
+        return [over for over, sd in spreads.items() if not abs(self.value) > sd]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The score of probes that are told where a unit lies and see no image.
+
+    Attributes:
+        name: what they are told, in short: "position only".
+        told: the same in words.
+        probe: the probe that scores best.
+        mean: its score.
+    """
+
+    name: str
+    told: str
+    probe: str
+    mean: Mean
+
 
 def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
     """Return the kind of a representation; a concatenated one is of the kind of its most trained part.
@@ -78,7 +110,7 @@ def kind_of(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> Kind:
         kinds = {kind_of(entries[part], entries) for part in entry["concatenate"]}
         return next(kind for kind in reversed(_BY_TRAINING) if kind in kinds)
     if entry.get("descriptors"):
-        return "descriptors"
+        return "published" if entry["descriptors"] == PUBLISHED else "descriptors"
     if entry.get("untrained"):
         return "untrained"
     return "transductive" if entry.get("transductive") else "learned"
@@ -102,7 +134,7 @@ class Scoreboard:
         families: seed of each member, by family of trainings.
 
     Attributes:
-        scores: table of scores, in tidy form.
+        scores: scores of representations, in tidy form.
         entries: entry of each representation in the settings of the study, by name.
         families: the families of trainings.
         names: representations with scores in the order of the study, each family once.
@@ -115,12 +147,13 @@ class Scoreboard:
         representations: dict[str, dict[str, Any]],
         families: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
-        self.scores = scores
+        audited = scores["representation"].isin(AUDITED)
+        self.scores, self._audit = scores[~audited], scores[audited]
         self.entries = representations
         self.families = SeedFamilies(families or {})
         self._means = _by_key(comparisons, "mean", ["representation", "probe", "metric"])
         self._differences = _by_key(comparisons, "difference", ["representation", "other", "probe", "metric"])
-        present = set(scores["representation"])
+        present = set(self.scores["representation"])
         self.names = self.families.merged(name for name in representations if name in present)
 
     @cached_property
@@ -219,16 +252,41 @@ class Scoreboard:
         return int(max(rows.groupby("representation")["value"].sum(), default=0))
 
     def ranked(self, *kinds: Kind) -> list[str]:
-        """Return the scored representations of these kinds (by default of all), best mean with the main probe first."""
+        """Return the scored representations of these kinds, best mean with the main probe first.
+
+        By default of all that are ranked: descriptors in a form as published are not.
+        """
         means = {name: mean.value for name in self.names if (mean := self.mean(name)) and not math.isnan(mean.value)}
-        chosen = [name for name in means if not kinds or self.kind(name) in kinds]
+        chosen = [name for name in means if self.kind(name) in (kinds or RANKED)]
         return sorted(chosen, key=lambda name: -means[name])
+
+    def rivals(self) -> list[tuple[str, str]]:
+        """Return the best representation of each kind other than the one that leads: its role in words, its name."""
+        roles: dict[str, tuple[Kind, ...]] = {
+            "descriptors": ("descriptors",),
+            "learned representation": ("learned", "transductive"),
+            "untrained encoder": ("untrained",),
+        }
+        leader = self.ranked()[:1]
+        best = {role: self.ranked(*kinds)[:1] for role, kinds in roles.items()}
+        return [(role, names[0]) for role, names in best.items() if names and names != leader]
 
     def best_probe(self, name: str) -> str:
         """Return the classifier with the best mean on a representation."""
         means = {probe: self.mean(name, probe) for probe in self.classifiers}
         scored = {probe: mean.value for probe, mean in means.items() if mean}
         return max(scored, key=lambda probe: scored[probe]) if scored else self.main_probe
+
+    def audited(self, metric: str = MAIN_METRIC) -> list[Audited]:
+        """Return the scores of what saw no image (positions, plates, fields), each with its best probe, best first."""
+        found = []
+        for name in AUDITED:
+            probes = [p for p in PROBE_ORDER if p != DUMMY and p in set(self._audit["probe"])]
+            means = {probe: mean for probe in probes if (mean := self.mean(name, probe, metric))}
+            if means:
+                best = max(means, key=lambda probe: means[probe].value)
+                found.append(Audited(name, AUDITED[name], best, means[best]))
+        return sorted(found, key=lambda one: -one.mean.value)
 
     def untrained_twin(self, name: str) -> str | None:
         """Return the untrained encoder of the same model; None if the study does not score it."""

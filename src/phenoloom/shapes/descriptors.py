@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .fourier import EFD_NAMES, FOURIER_NAMES, SPECTRUM_NAMES, distance_spectrum, efd, fourier
+from .fourier import (
+    EFD_NAMES,
+    FOURIER_NAMES,
+    PUBLISHED_EFD_NAMES,
+    SPECTRUM_NAMES,
+    distance_spectrum,
+    efd,
+    fourier,
+    published_efd,
+)
 from .polygons import Floats
 from .region_properties import REGION_NAMES, region_properties
 
@@ -35,6 +44,7 @@ class DescriptorSet:
 DESCRIPTORS: dict[str, DescriptorSet] = {
     "regionprops": DescriptorSet(REGION_NAMES, region_properties),
     "efd": DescriptorSet(EFD_NAMES, efd),
+    "efd-published": DescriptorSet(PUBLISHED_EFD_NAMES, published_efd),
     "fourier": DescriptorSet(FOURIER_NAMES, fourier),
     "distance-spectrum": DescriptorSet(SPECTRUM_NAMES, distance_spectrum),
 }

@@ -16,8 +16,19 @@ SPECTRUM_POINTS = 64
 SPECTRUM_FREQUENCIES = 12
 
 # b1 = c1 = 0 in every normalised series, and a1 is 1 or -1.
-EFD_NAMES = tuple(
+PUBLISHED_EFD_NAMES = tuple(
     f"{letter}{k}" for k in range(1, EFD_ORDER + 1) for letter in "abcd" if f"{letter}{k}" not in {"b1", "c1"}
+)
+# The major axis of the first ellipse is 1, and the others are measured from it.
+EFD_NAMES = (
+    "minor_1",
+    *(f"{axis}_{k}" for axis in ("major", "minor") for k in range(2, EFD_ORDER + 1)),
+    *(
+        f"{angle}_{part}_{k}"
+        for angle in ("tilt", "start")
+        for k in range(2, EFD_ORDER + 1)
+        for part in ("cosine", "sine")
+    ),
 )
 _ORDERS = tuple(k for k in range(-HARMONICS, HARMONICS + 1) if k not in (0, 1))
 FOURIER_NAMES = (
@@ -30,16 +41,48 @@ SPECTRUM_NAMES = tuple(
 
 
 def efd(contours: NDArray[np.floating[Any]]) -> Floats:
+    """Return an invariant form of elliptic Fourier descriptors of contours (n, 55).
+
+    A closed contour is a sum of ellipses (Kuhl and Giardina 1982); harmonic k runs through its ellipse k times. In the
+    normalised series, where the first ellipse lies along x and starts at its tip, p = (a + d + i (c - b)) / 2 and
+    n = (a - d + i (c + b)) / 2 are its parts that turn with and against the outline. Half a turn of the first ellipse
+    gives another series of the same outline, in which the signs of every other harmonic change; no rule for choosing
+    between the two is free of jumps. Here are numbers that both have: the half axes |p| + |n| and |p| - |n| in units of
+    the first, and p n and p n* (the tilt of the ellipse, twice, and where on it the outline starts, twice), brought to
+    the size of one coefficient by dividing them by the root of their magnitude. A reflection conjugates both, so of
+    their imaginary parts the magnitude is taken, as in `fourier`. What is lost is the sign of whole harmonics.
+
+    They depend neither on place, scale, rotation and reflection, nor on start and direction of the contour.
+    """
+    a, b, c, d = np.moveaxis(_normalised(contours), 2, 0)
+    # a1 is 1 or -1 by half a turn in the plane.
+    turned = np.sign(a[:, :1])
+    p, n = turned * (a + d + 1j * (c - b)) / 2, turned * (a - d + 1j * (c + b)) / 2
+    major, minor = np.abs(p) + np.abs(n), np.abs(p) - np.abs(n)
+    products = np.stack([p * n, p * n.conj()], axis=1)[..., 1:]
+    size = np.abs(products)
+    angles = products / np.sqrt(np.where(size > 0, size, 1))
+    pairs = np.stack([angles.real, np.abs(angles.imag)], axis=3).reshape(len(p), 4 * (EFD_ORDER - 1))
+    return np.concatenate([minor[:, :1], major[:, 1:], minor[:, 1:], pairs], axis=1)
+
+
+def published_efd(contours: NDArray[np.floating[Any]]) -> Floats:
     """Return the elliptic Fourier coefficients a1, d1, a2, ... of contours (n, 38), without the constant b1 and c1.
 
     They are those of the package pyefd, normalised (Kuhl and Giardina 1982), so they compare with published baselines.
     They are invariant to scale, and to start and rotation but for half a turn of either, which for many shapes changes
-    the sign of every other harmonic: a known weakness of the method. The package takes one contour at a time.
+    the sign of every other harmonic: a known weakness of the method, which `efd` is free of.
     """
+    series = _normalised(contours)
+    return np.delete(series.reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
+
+
+def _normalised(contours: NDArray[np.floating[Any]]) -> Floats:
+    """Return the normalised coefficients of pyefd (n, order, 4); the package takes one contour at a time."""
     series = np.empty((len(contours), EFD_ORDER, 4))
     for coefficients, contour in zip(series, contours.astype(np.float64), strict=True):
         coefficients[:] = pyefd.elliptic_fourier_descriptors(contour, order=EFD_ORDER, normalize=True)
-    return np.delete(series.reshape(len(contours), 4 * EFD_ORDER), [1, 2], axis=1)
+    return series
 
 
 def fourier(contours: NDArray[np.floating[Any]]) -> Floats:

@@ -23,7 +23,7 @@ NEW = "new"
 """The role of rows that belong to no split of the encoder's study."""
 
 NEVER_TESTED = -1
-"""The fold of a unit without a label, or with a label that is too rare for the folds."""
+"""The fold of a unit without a label, or with a label that is too rare for the folds, in a study with scores."""
 
 Targets = npt.NDArray[Any]
 """Class codes int64 (units,), -1 for a unit without a class; or flags bool (units, classes) for several labels."""
@@ -81,6 +81,12 @@ class Split:
         """Kind of unit that is classified."""
         unit: Unit = self.facts["unit"]
         return unit
+
+    @property
+    def unscored(self) -> str | None:
+        """Why no unit can be classified, as a clause; None where some can. Its folds hold out groups all the same."""
+        reason: str | None = self.facts.get("unscored")
+        return reason
 
     @property
     def names(self) -> list[str]:

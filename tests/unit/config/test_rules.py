@@ -36,11 +36,11 @@ def test_an_encoder_that_never_saw_the_study_serves_all_of_its_folds() -> None:
     ("keys", "value", "again"),
     [
         (("title",), "Another title", {"report"}),
-        (("classify",), {"neighbours": 3}, {"classify"}),
+        (("classify",), {"neighbours": 3}, {"classify", "audit"}),
         (("source", "pixel_size_um"), 0.5, {"convert"}),
         (("tiles", "size"), 72, {"convert"}),
         (("shapes", "points"), 32, {"contours"}),
-        (("folds", "count"), 4, {"folds", "classify"}),
+        (("folds", "count"), 4, {"folds", "classify", "audit"}),
         (("models", "vqvae"), {"training": {"epochs": 3}}, {"pretrain"}),
         (("models", "vqvae"), {"training": {"devices": 2, "compile": True}}, set()),
         (("models", "vqvae"), {"training": {"balance": {"size_exponent": 1}}}, set()),
@@ -52,7 +52,18 @@ def test_a_key_reaches_the_rules_that_depend_on_it_and_no_others(
 ) -> None:
     def digests(study: dict[str, Any]) -> dict[str, str]:
         rules = RuleSettings("mine", load(config_dir, study), Config(), config_dir)
-        plain = ("sheet", "convert", "index", "contours", "distances", "describe", "folds", "compare", "report")
+        plain = (
+            "sheet",
+            "convert",
+            "index",
+            "contours",
+            "distances",
+            "describe",
+            "folds",
+            "audit",
+            "compare",
+            "report",
+        )
         found = {name: getattr(rules, name)().digest() for name in plain}
         found["pretrain"] = rules.pretrain("vqvae", "fold-0").digest()
         found["embed"] = rules.embed("vqvae", "fold-0").digest()

@@ -37,7 +37,8 @@ from phenoloom.embedding.representation import Encoder, Representation
 from phenoloom.models.checkpoint import read_card
 from phenoloom.shapes.contours import ContourPolicy, extract_contours
 from phenoloom.shapes.sources import outline_source
-from phenoloom.splits.folds import SplitDesign, make_folds
+from phenoloom.splits.design import SplitDesign
+from phenoloom.splits.folds import make_folds
 from phenoloom.study.shards import shard_rows
 from phenoloom.training.pretrain import pretrain
 

@@ -9,7 +9,7 @@ from tests.helpers.studies import made_by
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.evaluation.compare import Compared, compare, means_of
-from phenoloom.evaluation.scores import SCHEMA
+from phenoloom.evaluation.scores import SCHEMA, read_scores
 
 NAMES = ["one", "two", "three"]
 
@@ -23,11 +23,18 @@ def write_scores(path, values, probe="logistic", metric="macro_f1", folds="diges
     return path
 
 
+def write_audit(tmp_path, like, values=(), **choices):
+    """Scores of positions, on the folds that a table of scores has."""
+    path = write_scores(tmp_path / "position only.parquet", values, folds=read_scores(like)[1]["folds"], **choices)
+    return path.rename(tmp_path / "audit.parquet")
+
+
 def compared(tmp_path, files, names=None, families=None):
     names = names or [file.stem for file in files]
     # The settings reach the step as sorted JSON: no order of a mapping may matter.
     chosen = Compared(names, dict(sorted((families or {}).items())))
-    compare(chosen, files, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet", made_by("s"))
+    layout = tmp_path / "audit.parquet" if (tmp_path / "audit.parquet").exists() else write_audit(tmp_path, files[0])
+    compare(chosen, files, layout, tmp_path / "scores.parquet", tmp_path / "comparisons.parquet", made_by("s"))
     table = pq.read_table(tmp_path / "comparisons.parquet").to_pandas()
     return table.set_index(["kind", "representation", "other"]), pq.read_table(tmp_path / "scores.parquet").to_pandas()
 

@@ -8,7 +8,7 @@ from phenoloom.evaluation.scores import SCHEMA, Score, fold_scores, read_scores,
 
 def test_scores_are_one_row_each_in_the_order_of_the_folds_and_are_read_with_their_facts(tmp_path):
     folds = [[Score("knn", "f1", 0.5, 4, "a")], [Score("knn", "confusion", 2, 4, "a", "b"), Score("knn", "mcc", 1, 4)]]
-    write_scores(tmp_path / "s.parquet", "study", "rep", folds, {"folds": "digest"})
+    write_scores(tmp_path / "s.parquet", "study", {"rep": folds}, {"folds": "digest"})
     rows, facts = read_scores(tmp_path / "s.parquet")
     assert facts == {"folds": "digest"}
     assert rows.to_numpy().tolist() == [

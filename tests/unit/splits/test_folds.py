@@ -1,10 +1,11 @@
 import csv
+import re
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from phenoloom.artifacts.manifest import file_digest, read_manifest
@@ -13,7 +14,8 @@ from phenoloom.artifacts.provenance import Provenance
 from phenoloom.config.rule_settings import FoldsSettings
 from phenoloom.config.study import Folds
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.splits.folds import SplitDesign, make_folds
+from phenoloom.splits.design import SplitDesign
+from phenoloom.splits.folds import make_folds
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):
@@ -86,6 +88,9 @@ def test_no_group_and_no_image_content_sits_in_two_folds(tmp_path_factory, rows,
     assert (tested.groupby("well")["fold"].nunique() == 1).all()
     copies = tested[tested["digest"] != ""]
     assert (copies.groupby("digest")["fold"].nunique() <= 1).all()
+    if "unscored" in facts:
+        assert len(tested) == len(table)
+        return
     assert sum(facts["classes"].values()) == len(tested)
     assert len(table) == len(tested) + sum(facts["dropped"].values()) + facts["unlabelled"]
 
@@ -186,19 +191,127 @@ def test_images_without_a_well_cannot_be_grouped_by_well(tmp_path):
     assert "'i000' has no well" in refusal(tmp_path, objects("abab"), group="well")
 
 
-def test_a_study_without_labels_is_refused(tmp_path):
-    assert "no object has a label" in refusal(tmp_path, objects([None, None]))
+def test_a_study_without_labels_has_whole_groups_in_folds_of_equal_size_and_says_why_it_has_no_scores(tmp_path):
+    rows = objects([None] * 24, per_image=2, well=[f"W{n // 4}" for n in range(24)], plate=["p"] * 24)
+    frame, facts = folds_of(tmp_path, rows, group="well", count=3)
+    assert frame["label"].isna().all()
+    assert frame["fold"].value_counts().to_dict() == {0: 8, 1: 8, 2: 8}
+    assert (frame.groupby("group")["fold"].nunique() == 1).all()
+    assert facts["unscored"].startswith("no object has a label; to get scores, name the column of labels")
+    assert (facts["classes"], facts["dropped"], facts["unlabelled"]) == ({}, {}, 24)
+    assert read_manifest(tmp_path / "folds.json")["rejected"] == {}
+    assert read_manifest(tmp_path / "folds.json")["unscored"] == facts["unscored"]
+    others = folds_of(tmp_path, rows, group="well", count=3, seed=1)[0]["fold"]
+    assert (others != frame["fold"]).any()
 
 
-def test_a_study_of_one_class_is_refused_with_its_counts(tmp_path):
-    found = refusal(tmp_path, objects("aaaaaab"), count=3)
-    assert "needs two classes in at least 3 groups (object) each" in found
-    assert "a: 6 units in 6; b: 1 units in 1" in found
+@settings(max_examples=25, deadline=None)
+@given(grouped_rows(), st.integers(2, 4), st.sampled_from(["none", "one class"]), st.integers(0, 3))
+def test_whatever_a_study_without_scores_looks_like_every_unit_is_tested_once_beside_its_group(
+    tmp_path_factory, rows, count, labels, seed
+):
+    rows = [row | {"label": None if labels == "none" or row["label"] != "x" else "x", "digest": ""} for row in rows]
+    wells = len({row["well"] for row in rows})
+    assume(wells > 1)
+    frame, facts = folds_of(tmp_path_factory.mktemp("f"), rows, group="well", count=min(count, wells), seed=seed)
+    assert facts["unscored"]
+    assert set(frame["fold"]) == set(range(min(count, wells)))
+    assert (frame.groupby("group")["fold"].nunique() == 1).all()
+
+
+def test_a_study_of_one_class_is_embedded_and_names_it(tmp_path):
+    frame, facts = folds_of(tmp_path, objects("aaaaaa"), count=3)
+    assert (
+        facts["unscored"]
+        == "there is one class, 'a' (6 units in 6 groups (object)); scores need units of a second class"
+    )
+    assert frame["label"].tolist() == ["a"] * 6
+    assert frame["fold"].value_counts().to_dict() == {0: 2, 1: 2, 2: 2}
+
+
+def test_classes_that_no_folds_of_whole_groups_could_score_are_embedded_with_their_counts(tmp_path):
+    _, facts = folds_of(tmp_path, objects("aaaaaab"), count=3)
+    assert facts["unscored"] == (
+        "classification needs two classes in at least 3 groups (object) each, but found a: 6 units in 6; b: 1 units "
+        "in 1; scores need two classes in at least two groups (object) each"
+    )
+    rows = objects("aaaabbbb", per_image=4, well=["A1"] * 4 + ["B1"] * 4, plate=["p"] * 8)
+    found = folds_of(tmp_path, rows, group="well", count=2)[1]["unscored"]
+    assert "set folds.scheme to stratified-group-kfold, folds.group to object and folds.count to 2" in found
+
+
+def advised(message, design):
+    """The choices of a split after each piece of advice in a refusal."""
+    words = {"folds.count": "count", "folds.group": "group", "folds.scheme": "scheme", "classify.unit": "unit"}
+    found = []
+    for advice in message.split(", or "):
+        changes = re.findall(r"(folds\.\w+|classify\.unit) to ([\w-]+)", advice)
+        found.append(design | {words[key]: int(value) if value.isdigit() else value for key, value in changes})
+    return [choices for choices in found if choices != design]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from("abc-")), min_size=3, max_size=14),
+    st.sampled_from(["", "one class", "no labels"]),
+    st.integers(2, 6),
+    st.sampled_from(["object", "image", "plate"]),
+    st.sampled_from(["stratified-group-kfold", "leave-one-group-out"]),
+    st.sampled_from(["object", "image"]),
+)
+def test_the_advice_of_a_refusal_works_in_that_very_case(tmp_path_factory, cells, labels, count, group, scheme, unit):
+    rows = [
+        {
+            "id": f"i{plate}{image}#{n}",
+            "image_id": f"i{plate}{image}",
+            "plate": f"p{plate}",
+            "label": None if labels == "no labels" or label == "-" else "a" if labels == "one class" else label,
+            "digest": "",
+        }
+        for n, (plate, image, label) in enumerate(cells)
+    ]
+    design = {"count": count, "group": group, "scheme": scheme, "unit": unit}
+    refused = refused_with(tmp_path_factory, rows, design)
+    if refused is None or "add images" in refused:
+        return
+    better = advised(refused, design)
+    assert better, refused
+    for choices in better:
+        left = refused_with(tmp_path_factory, rows, choices)
+        # A unit that is torn by its groups, or has two labels, is no whole unit: what then follows is another question.
+        assert left is None or "whole units" in refused or "conflicting labels" in refused, (refused, left)
+
+
+def refused_with(tmp_path_factory, rows, design):
+    try:
+        folds_of(tmp_path_factory.mktemp("f"), rows, **design)
+    except PhenoloomError as error:
+        return str(error)
+    return None
+
+
+def test_one_slide_is_told_to_hold_out_objects(tmp_path):
+    found = refusal(tmp_path, objects([None] * 8, per_image=8), group="image", count=5)
+    assert found.endswith("folds.group = image gives 1: set folds.group to object (8 groups)")
+    assert "count to" not in found
+    folds_of(tmp_path, objects([None] * 8, per_image=8), group="object", count=5)
+
+
+def test_one_unit_of_many_objects_is_told_to_take_objects_as_units(tmp_path):
+    found = refusal(tmp_path, objects([None] * 4, per_image=4), unit="image", group="image", count=5)
+    assert "set classify.unit to object and folds.group to object and folds.count to 4 (4 objects)" in found
+
+
+def test_units_of_an_unlabelled_study_need_a_group(tmp_path):
+    rows = objects([None] * 6, per_image=2, plate=["p", "p", "q", "q", None, None])
+    found = refusal(tmp_path, rows, group="plate")
+    assert "Unit 'i002#0004' has no plate" in found
+    assert found.endswith("give every image a plate, or set folds.group to image or object")
 
 
 def test_fewer_groups_than_folds_are_refused_with_both_numbers(tmp_path):
     found = refusal(tmp_path, objects("abab", plate=["p", "p", "q", "q"]), group="plate", count=5)
-    assert "5 folds need at least 5 labelled groups, but folds.group = plate gives 2" in found
+    assert "5 folds need at least 5 labelled groups, but folds.group = plate gives 2; set folds.count to 2" in found
 
 
 def test_leave_one_group_out_tests_each_group_alone_and_names_the_count_to_set(tmp_path):

@@ -20,7 +20,8 @@ from phenoloom.config.rule_settings import ConvertSettings, IndexSettings, Sheet
 from phenoloom.config.source import Source
 from phenoloom.config.study import Folds, Tiles
 from phenoloom.core.errors import PhenoloomError
-from phenoloom.splits.folds import SplitDesign, make_folds
+from phenoloom.splits.design import SplitDesign
+from phenoloom.splits.folds import make_folds
 from phenoloom.tiles.store import TileStore
 
 

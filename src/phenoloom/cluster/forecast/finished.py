@@ -120,9 +120,9 @@ def embedding_gflop(rows: float, folder: StudyFolder, entry: Representation, spl
     return None if card is None else rows * model_cost(card.model, card.size).embedding / 1e9
 
 
-def _probed(folder: StudyFolder, representation: str) -> float | None:
-    """Return units times folds."""
-    if not folder.folds.exists() or not folder.representation_scores(representation).exists():
+def _probed(folder: StudyFolder, scores: Path) -> float | None:
+    """Return units times folds; None without scores."""
+    if not folder.folds.exists() or not _rows(scores):
         return None
     split = Split.read(folder.folds)
     return float(len(split.units) * len(split.names))
@@ -144,5 +144,6 @@ _WORK: Mapping[str, Work] = {
     "index": lambda folder, _: _rows(folder.index),
     "folds": lambda folder, _: _rows(folder.index),
     "pretrain": _trained,
-    "classify": _probed,
+    "classify": lambda folder, representation: _probed(folder, folder.representation_scores(representation)),
+    "audit": lambda folder, _: _probed(folder, folder.audit),
 }

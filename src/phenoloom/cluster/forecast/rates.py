@@ -79,6 +79,9 @@ DEFAULTS: Mapping[str, Rate] = {
     "classify": Rate(
         "rows x folds", 3.9, 1.7e-3, 5, "measured up to 7,514 rows x folds; forests grow faster than rows"
     ),
+    "audit": Rate(
+        "rows x folds", 3.0, 1.5e-3, 5, "taken as the probes of one representation: positions, plates, both and fields"
+    ),
     "collect": Rate("rows x vectors", 15.0, 5e-6, 5, "15 s for the map; writing taken as the embedding of descriptors"),
 }
 

@@ -93,6 +93,7 @@ class StudyCost:
             "sheet": size.images,
             "convert": size.bytes / 1e6,
             "classify": self._units() * study.folds.count * jobs,
+            "audit": self._units() * study.folds.count,
             "collect": self.rows * len(study.representations),
         }.get(rule, self.rows)
         rate = self._assumptions.rates.get("convert-grid" if rule == "convert" and grid else rule)

@@ -99,11 +99,15 @@ def score_dots(scoreboard: Scoreboard, sample: str) -> DotPlot:
             note = _note(scoreboard.families.with_seeds(name, KIND_NAMES[scoreboard.kind(name)]), mean)
             entries.append(_Entry(name, note, plus_minus(mean.value, mean.sd), mean, scoreboard.per_fold(name)))
     dummies = [mean.value for entry in entries if (mean := scoreboard.mean(entry.name, DUMMY))]
-    axis = _Axis([v for entry in entries for v in entry.folds.values()] + dummies)
+    layout = scoreboard.audited()[:1]
+    axis = _Axis([v for e in entries for v in e.folds.values()] + dummies + [one.mean.value for one in layout])
     references = [(axis(dummies[0]), f"majority dummy {score(dummies[0])}", "dummy")] if dummies else []
     descriptors = scoreboard.ranked("descriptors")
     if descriptors and (best := scoreboard.mean(descriptors[0])):
         references.append((axis(best.value), f"best descriptors {score(best.value)}", "best"))
+    for one in layout:
+        label = f"{one.name} {score(one.mean.value)} ({probe_name(one.probe)})"
+        references.append((axis(one.mean.value), label, "layout"))
     metric, probe = METRIC_NAMES["macro_f1"], probe_name(scoreboard.main_probe)
     seeds = (
         " (mean over seeds, if there are several)" if any(scoreboard.families.seeds(e.name) for e in entries) else ""

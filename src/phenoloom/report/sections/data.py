@@ -39,7 +39,7 @@ def section(data: ReportData) -> PageSection:
     }
     reasons = {
         "gallery": "No samples: this study has neither tiles nor contours.",
-        "classes": "No classes: the study is not split into folds.",
+        "classes": f"No classes: {results.fold_facts.get('unscored', 'the study is not split into folds')}.",
         "quarantine": "Quarantine is empty: every image could be read.",
         "rejected": "No object or tile was left out.",
     }
@@ -79,7 +79,7 @@ def classes(results: Results) -> PageTable | None:
     facts = results.fold_facts
     if results.split is None or not facts.get("classes"):
         return None
-    split = results.split.tested()
+    split, state = results.split.tested(), "not scored" if results.split.unscored else "scored"
     units = {label: split.among([label]) for label in split.classes}
     folds_with = {label: len(of.names) for label, of in units.items()}
     groups = {label: len(set(of.groups)) for label, of in units.items()}
@@ -89,7 +89,7 @@ def classes(results: Results) -> PageTable | None:
         share = support / total
         cells = [number(count(support), support), number(percent(share), share, shade=share)]
         cells += [number(count(by.get(label)), by.get(label)) for by in (groups, folds_with)]
-        rows.append([text(label), *cells, text("scored")])
+        rows.append([text(label), *cells, text(state)])
     for label, support in sorted(facts.get("dropped", {}).items(), key=lambda item: (-item[1], item[0])):
         blank = Cell("–", sort=-1.0)
         rows.append([text(label), number(count(support), support), blank, blank, blank, text("dropped", strong=True)])
@@ -97,7 +97,7 @@ def classes(results: Results) -> PageTable | None:
     columns = [
         Column("class"),
         Column(f"{unit}s", True, "units with this label"),
-        Column("share", True, "of the scored units"),
+        Column("share", True, "of the units with a label"),
         Column("groups", True, "groups with this class; a group never sits in two folds"),
         Column("folds", True, "folds that test this class"),
         Column("state"),

@@ -32,9 +32,11 @@ class Confusion:
     worst: PageTable | None
 
 
-def section(data: ReportData) -> PageSection:
-    """Return the section on errors by class."""
+def section(data: ReportData) -> PageSection | None:
+    """Return the section on errors by class, or None if the study cannot be scored."""
     board = data.scoreboard
+    if "unscored" in data.results.fold_facts:
+        return None
     content = {"per_class": per_class(board) if board else None, "confusions": confusions(board) if board else []}
     reasons = {
         "per_class": "No scores by class.",

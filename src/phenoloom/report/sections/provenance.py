@@ -84,6 +84,8 @@ def _stored(results: Results) -> Iterator[tuple[str, dict[str, Any]]]:
     for transfer in folder.transfers():
         yield from (("transfer_embed", _facts(path, path.parent.name)) for path in transfer.embeddings.tables())
         yield from (("transfer", _facts(path, path.stem)) for path in transfer.tables())
+    if folder.audit.exists():
+        yield "audit", parquet_facts(folder.audit)
     yield "compare", parquet_facts(folder.comparisons)
     if results.maps is not None:
         yield "collect", results.maps.provenance

@@ -12,6 +12,7 @@ from ..scoreboard import (
     MAIN_METRIC,
     METRIC_NAMES,
     PROBE_HEADS,
+    PROBE_ORDER,
     SHUFFLED,
     Mean,
     Scoreboard,
@@ -29,13 +30,15 @@ def section(data: ReportData) -> PageSection:
     """Return the section on scores."""
     board = data.scoreboard
     if board is None:
-        return PageSection("scores", "Scores", {}, ["No scores: `classify` and `compare` have not run."])
+        reason = data.results.fold_facts.get("unscored", "`classify` and `compare` have not run")
+        return PageSection("scores", "Scores", {}, [f"No scores: {reason}."])
     sample = sample_size(board, data.settings.unit)
     compared = pairs(board)
     content = {
         "sample": sample,
         "dots": score_dots(board, sample),
         "tables": [by_probe(board, metric) for metric in board.metrics],
+        "audit": without_images(board),
         "seeds": by_seed(board),
         "difference_dots": difference_dots(board, compared),
         "differences": differences(board, compared),
@@ -81,6 +84,21 @@ def by_probe(
             cells.append(_mean_cell(board.mean(name, probe, metric), note, strong=name == best[probe]))
         rows.append([head, *cells])
     return PageTable(_caption(metric, over), _probe_columns("representation", probes), rows)
+
+
+def without_images(board: Scoreboard) -> PageTable | None:
+    """Return the scores of probes that are told where a unit lies and see no image; None if nothing is known of it."""
+    audited = board.audited()
+    if not audited:
+        return None
+    probes = [p for p in PROBE_ORDER if any(board.mean(one.name, p) for one in audited)]
+    rows = [[Cell(one.name, note=one.told), *(_mean_cell(board.mean(one.name, p)) for p in probes)] for one in audited]
+    note = (
+        "Told only where a unit lies, on the same folds, with all probes whatever the study asks for. A representation "
+        "that scores no more than this may have learned the layout instead of the phenotype."
+    )
+    caption = f"What could explain the labels without any image: {METRIC_NAMES[MAIN_METRIC]}, mean ± sd over test folds"
+    return PageTable(caption, _probe_columns("known", probes), rows, note)
 
 
 def by_seed(board: Scoreboard) -> list[PageTable]:

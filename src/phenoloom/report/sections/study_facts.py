@@ -21,7 +21,8 @@ def study_facts(results: Results) -> list[tuple[str, str]]:
         found += [(f"{word}s", count(n)) for word in ("plate", "well") if (n := _distinct(source, word))]
     if results.split is not None:
         tested = results.split.tested()
-        found.append((f"{tested.unit}s scored", count(len(tested.units))))
+        if not tested.unscored:
+            found.append((f"{tested.unit}s scored", count(len(tested.units))))
         found.append(("groups", count(len(set(tested.groups)))))
     return found
 

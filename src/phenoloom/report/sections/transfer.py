@@ -43,8 +43,13 @@ def section(data: ReportData) -> PageSection | None:
         return None
     shown = transfers(data.results, data.settings, data.scoreboard)
     absent = sorted(set(sources) - {one.source for one in shown})
-    missing = [f"No scores of {name}: `transfer` has not run." for name in absent]
+    missing = [f"No scores of {name}: {_why_absent(data.results, name, sources[name])}." for name in absent]
     return PageSection("transfer", "Trained on another study", {"transfers": shown} if shown else {}, missing)
+
+
+def _why_absent(results: Results, name: str, source: TransferSource) -> str:
+    read = results.transferred(name, source.representations)
+    return str(read[1]["unscored"]) if read and "unscored" in read[1] else "`transfer` has not run"
 
 
 def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None) -> list[TransferContent]:
@@ -61,6 +66,8 @@ def transfers(results: Results, settings: ReportSettings, own: Scoreboard | None
         if read is None:
             continue
         scores, facts = read
+        if scores.empty:
+            continue
         present = set(scores["representation"])
         families = {family: members for family, members in settings.families.items() if present >= set(members)}
         means = means_of(scores, Compared(list(settings.representations), settings.families))

@@ -54,7 +54,7 @@ def put_scores(folder: Path, facts: dict[str, Any] = FACTS, missing: int = 0) ->
                 scores.append(Score(probe, "units_missing", missing, 20))
             scores.append(Score("logistic-shuffled", "macro_f1", 0.5, 20))
             folds.append(scores)
-        write_scores(folder / "transfer" / "elsewhere" / f"{name}.parquet", "made-up", name, folds, facts)
+        write_scores(folder / "transfer" / "elsewhere" / f"{name}.parquet", "made-up", {name: folds}, facts)
 
 
 @pytest.fixture(scope="module")
