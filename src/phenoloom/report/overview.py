@@ -79,7 +79,8 @@ def _note(facts: dict[str, Any]) -> str:
     """Return the kind of the best representation, its seeds, and what tells the label as well without images."""
     best, audit = facts.get("best"), facts.get("audit") or {}
     if not best:
-        return str(facts.get("unscored") or "")
+        # The page of the study says what to do about it.
+        return str(facts.get("unscored") or "").partition(";")[0]
     seeds = amount(best["seeds"], "seed") if "seeds" in best else ""
     layout = f"but {audit['name']} {score(audit['value'])}" if audit.get("reaches_best") else ""
     return ", ".join(filter(None, (KIND_NAMES[best["kind"]], seeds, layout)))

@@ -338,3 +338,15 @@ def test_scores_name_the_folds_and_the_settings_that_they_belong_to(tmp_path):
     facts = json.loads(pq.read_schema(tmp_path / "scores" / "rep.parquet").metadata[b"phenoloom"])
     assert facts["folds"] == file_digest([folds])
     assert facts["settings_sha256"] == made_by().settings_sha256
+
+
+def test_a_study_that_cannot_be_scored_has_a_table_without_rows_that_says_why(tmp_path):
+    ids, units, vectors = study()
+    folds = write_folds(tmp_path / "folds.parquet", {i: (group, None, fold) for i, (group, _, fold) in units.items()})
+    table = pq.read_table(folds)
+    facts = json.loads(table.schema.metadata[b"phenoloom"]) | {"unscored": "no object has a label", "classes": {}}
+    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps(facts)}), folds)
+    embedding = write_embedding(tmp_path / "rep" / "all.parquet", ids, vectors)
+    assert scores_of(tmp_path, folds, [embedding]).empty
+    stated = json.loads(pq.read_schema(tmp_path / "scores" / "rep.parquet").metadata[b"phenoloom"])
+    assert stated["unscored"] == "no object has a label"

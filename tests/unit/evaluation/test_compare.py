@@ -192,3 +192,35 @@ def test_means_are_those_of_the_representations_and_whole_families_that_have_sco
     found = means_of(scores, chosen).set_index("representation")
     assert found.index.tolist() == [*members, "net"]
     assert found.loc["net", "value"] == table.loc[("mean", "net", ""), "value"]
+
+
+def test_scores_without_images_come_last_and_are_compared_like_all_others(tmp_path):
+    files = [
+        write_scores(tmp_path / f"{name}.parquet", values)
+        for name, values in (("one", [0.5, 0.7]), ("two", [0.2, 0.4]))
+    ]
+    write_audit(tmp_path, files[0], [0.9, 0.9])
+    table, scores = compared(tmp_path, files, ["one", "two"])
+    assert list(dict.fromkeys(scores["representation"])) == ["one", "two", "position only"]
+    assert table.loc[("mean", "position only", ""), "value"] == pytest.approx(0.9)
+    assert table.loc[("difference", "one", "position only"), "value"] == pytest.approx(-0.3)
+
+
+def test_an_audit_of_other_folds_is_refused(tmp_path):
+    files = [write_scores(tmp_path / "one.parquet", [0.5, 0.7])]
+    write_scores(tmp_path / "audit.parquet", [0.9, 0.9], folds="another")
+    with pytest.raises(PhenoloomError, match="the plate layout and one were scored on different folds"):
+        compared(tmp_path, files, ["one"])
+
+
+def test_a_study_without_scores_has_tables_without_rows_that_say_why(tmp_path):
+    files = []
+    for name in (*NAMES, "audit"):
+        files.append(write_scores(tmp_path / f"{name}.parquet", []))
+        table = pq.read_table(files[-1])
+        facts = {b"phenoloom": json.dumps({"folds": "digest", "unscored": "no object has a label"})}
+        pq.write_table(table.replace_schema_metadata(facts), files[-1])
+    table, scores = compared(tmp_path, files[:-1])
+    assert len(table) == len(scores) == 0
+    for name in ("scores", "comparisons"):
+        assert read_scores(tmp_path / f"{name}.parquet")[1]["unscored"] == "no object has a label"

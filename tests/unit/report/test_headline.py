@@ -15,7 +15,7 @@ def test_the_headline_has_the_best_representation_the_best_descriptors_and_the_d
 ) -> None:
     facts = read_headline(study.results.folder.headline)
     assert facts is not None
-    best, descriptors = board.ranked("descriptors", "learned", "transductive")[0], board.ranked("descriptors")[0]
+    best, descriptors = board.ranked()[0], board.ranked("descriptors")[0]
     means = [board.mean(best), board.mean(descriptors), board.mean(best, DUMMY)]
     assert [facts[key]["value"] for key in ("best", "descriptors", "dummy")] == [mean and mean.value for mean in means]
     assert (facts["best"]["name"], facts["descriptors"]["name"]) == (best, descriptors)

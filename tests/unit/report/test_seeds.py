@@ -167,7 +167,7 @@ def test_the_overview_shows_the_seeds_of_the_best_representation(study: Reported
     make_overview(made_up.titles, results.folder.path.parent, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     sd = json.loads(results.folder.headline.read_text())["best"]["sd_seeds"]
-    assert f"<small>3{GAP}seeds</small>" in page
+    assert f"<small>learned, 3{GAP}seeds</small>" in page
     assert f"± {sd:.3f} over seeds" in page
 
 

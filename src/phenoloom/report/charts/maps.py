@@ -1,4 +1,4 @@
-"""Maps of embeddings: each vector as a point, coloured by label and by plate."""
+"""Maps of embeddings: each vector as a point, coloured by label, plate or what else is known of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ _OTHER_KEY = Markup('<svg class="key other" viewBox="-50 -50 100 100" aria-hidde
 
 
 def map_figures(maps: EmbeddingMaps, names: Sequence[str]) -> list[tuple[str, Figure]]:
-    """Draw the map of each representation that has one, coloured by label and by plate."""
-    categories = {word: _categories(maps.obs[word]) for word in ("label", "plate") if _known(maps.obs, word)}
+    """Draw the map of each representation that has one, coloured by label and plate.
+
+    Without labels it is coloured by the first two of plate, well and group that the study has.
+    """
+    words = ("label", "plate") if _known(maps.obs, "label") else ("plate", "well", "group")
+    categories = {word: _categories(maps.obs[word]) for word in [word for word in words if _known(maps.obs, word)][:2]}
     return [(name, _map_figure(maps, name, categories)) for name in names if name in maps.points]
 
 
