@@ -23,8 +23,9 @@ from ..core.errors import PhenoloomError
 from .assign import assign
 from .design import SplitDesign
 from .duplicates import merge_duplicates
-from .groups import group_rows, other_groupings, refuse_torn_units, refuse_ungrouped, units_or_refuse
+from .groups import group_rows, other_groupings, refuse_torn_units, refuse_ungrouped, refuse_without_wells
 from .split import NEVER_TESTED
+from .units import unit_ids
 
 COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest", "stack"]
 STATED = ("classes", "dropped", "merged_duplicates", "ungrouped", "unscored")
@@ -95,7 +96,8 @@ def split_units(
             groups.
     """
     rows, multi = _with_label_sets(table)
-    rows["unit"] = units_or_refuse(rows, design.unit, "classify.unit")
+    refuse_without_wells(rows, design)
+    rows["unit"] = unit_ids(rows, design.unit)
     groups, ungrouped = group_rows(rows, design.folds.group)
     refuse_ungrouped(rows, ungrouped & rows["label"].map(bool).to_numpy(bool), design)
     grouped = rows.assign(group=groups)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..config.base import Unit
 from ..core.errors import PhenoloomError
 from .design import SplitDesign
 from .duplicates import merge_duplicates
@@ -25,22 +24,18 @@ Groupings = Mapping[str, "pd.Series[str]"]
 """Kind of group -> the group of each unit, by the name of the unit."""
 
 
-def units_or_refuse(rows: pd.DataFrame, unit: Unit, key: str) -> pd.Series[str]:
-    """Return the unit of each row; refuse rows without one.
-
-    Args:
-        rows: Rows of the index.
-        unit: Kind of unit.
-        key: Key of the study that asks for this kind, for the message.
-    """
-    units = unit_ids(rows, unit)
-    if units.isna().any():
-        image = rows.loc[units.isna(), "image_id"].iloc[0]
+def refuse_without_wells(rows: pd.DataFrame, design: SplitDesign) -> None:
+    """Refuse rows without a well where units or groups are wells."""
+    keys = [
+        key for key, kind in (("classify.unit", design.unit), ("folds.group", design.folds.group)) if kind == "well"
+    ]
+    wells = unit_ids(rows, "well") if keys else rows["image_id"]
+    if wells.isna().any():
+        both, image = " and ".join(keys), rows.loc[wells.isna(), "image_id"].iloc[0]
         raise PhenoloomError(
-            f"Image {image!r} has no well, but {key} is well: give every image a well (`{{well}}` in source.files, or "
-            f"a column of the table, named in source.columns.well), or set {key} to image"
+            f"Image {image!r} has no well, but {both} {'is' if len(keys) == 1 else 'are'} well: give every image a well "
+            f"(`{{well}}` in source.files, or a column of the table, named in source.columns.well), or set {both} to image"
         )
-    return units
 
 
 def group_rows(rows: pd.DataFrame, kind: str) -> tuple[pd.Series[str], npt.NDArray[np.bool_]]:
@@ -98,7 +93,7 @@ def refuse_torn_units(rows: pd.DataFrame, groups: pd.Series[str], design: SplitD
 
 def _named(rows: pd.DataFrame, kind: str) -> pd.Series[str]:
     if kind == "well":
-        return units_or_refuse(rows, "well", "folds.group")
+        return unit_ids(rows, "well")
     groups = rows[{"object": "unit", "image": "image_id", "plate": "plate", "group": "group"}[kind]]
     if "stack" in rows and kind in ("object", "image"):
         # Planes of one stack show the same cells.

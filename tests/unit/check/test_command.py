@@ -202,7 +202,7 @@ def test_units_without_a_well_are_no_valid_study(mine: Checked) -> None:
     for name in range(4):
         write_tiff(mine.raw / f"{name}.tif", cells())
     printed = mine.check({**FIELDS, "files": "{image}.tif"}, status=1, classify={"unit": "well"})
-    assert "Image '0' has no well, but units or groups are wells" in printed
+    assert "Image '0' has no well, but classify.unit" in printed
 
 
 def test_too_few_groups_are_refused_in_the_words_of_folds(mine: Checked) -> None:

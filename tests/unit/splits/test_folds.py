@@ -188,7 +188,11 @@ def test_a_labelled_unit_without_a_group_is_refused_and_an_unlabelled_one_stands
 
 
 def test_images_without_a_well_cannot_be_grouped_by_well(tmp_path):
-    assert "'i000' has no well" in refusal(tmp_path, objects("abab"), group="well")
+    found = refusal(tmp_path, objects("abab"), group="well")
+    assert "'i000' has no well, but folds.group is well" in found
+    assert found.endswith("or set folds.group to image")
+    found = refusal(tmp_path, objects("abab"), group="well", unit="well")
+    assert found.endswith("or set classify.unit and folds.group to image")
 
 
 def test_a_study_without_labels_has_whole_groups_in_folds_of_equal_size_and_says_why_it_has_no_scores(tmp_path):
