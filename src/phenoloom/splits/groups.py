@@ -33,8 +33,9 @@ def refuse_without_wells(rows: pd.DataFrame, design: SplitDesign) -> None:
     if wells.isna().any():
         both, image = " and ".join(keys), rows.loc[wells.isna(), "image_id"].iloc[0]
         raise PhenoloomError(
-            f"Image {image!r} has no well, but {both} {'is' if len(keys) == 1 else 'are'} well: give every image a well "
-            f"(`{{well}}` in source.files, or a column of the table, named in source.columns.well), or set {both} to image"
+            f"Image {image!r} has no well, but {both} {'is' if len(keys) == 1 else 'are'} well: give every image a "
+            "well (`{well}` in source.files, or a column of the table, named in source.columns.well), or set "
+            f"{both} to image"
         )
 
 
