@@ -78,6 +78,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.masks.split_distance_px": (9.0, CONVERT),
     "source.masks.min_area_px": (61, CONVERT),
     "source.label_separator": (";", SHEET),
+    "source.ignore_channels": (["bf"], SHEET),
+    "source.ignore_files": (["{_}.png"], SHEET),
     "source.classes": ({"control": "untreated"}, SHEET),
     "source.image": ("overview", SHEET),
     "source.level": (1, SHEET),

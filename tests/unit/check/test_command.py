@@ -100,6 +100,27 @@ def test_images_left_out_are_counted_by_reason_with_examples(mine: Checked) -> N
     assert "mine: valid" in printed
 
 
+def test_files_that_are_not_read_are_counted_and_named(mine: Checked) -> None:
+    source = write_wells(mine)
+    for file in sorted(mine.raw.glob("*.tif")):
+        file.rename(file.with_name(f"{file.stem}_d0.tif"))
+        write_tiff(file.with_name(f"{file.stem}_bf.tif"), cells())
+    (mine.raw / "A01_7_d0.TIF").touch()
+    (mine.raw / "Thumbs.db").touch()
+    (mine.raw / "spare").mkdir()
+    (mine.raw / "table.csv").write_text((mine.raw / "table.csv").read_text() + "\nH11")
+    source |= {"files": "{well}_{field}_{channel}.tif", "channels": {"DNA": "d0"}}
+    printed = mine.check(source)
+    assert "channel 'bf' is not read: 16 files (A01_0_bf.tif, A01_1_bf.tif, A02_0_bf.tif)" in printed
+    assert "1 file not read, for `source.files` fits but for the letter case (A01_7_d0.TIF)" in printed
+    assert "1 other file: Thumbs.db" in printed
+    assert "1 folder not opened: spare/" in printed
+    assert "1 row with fewer cells than the header, read as empty (line 11)" in printed
+    printed = mine.check(source | {"ignore_channels": ["bf"], "ignore_files": ["{_}.TIF"]})
+    assert "not read" not in printed
+    assert "17 files ignored on purpose" in printed
+
+
 def test_files_of_no_known_format_are_no_valid_study(mine: Checked) -> None:
     source = write_wells(mine)
     for number, file in enumerate(sorted(mine.raw.glob("*.tif"))):

@@ -38,3 +38,19 @@ def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: a\n")
     with pytest.raises(PhenoloomError, match=r"There is no file .*mien\.yaml; did you mean 'mine'\?"):
         read_yaml(tmp_path / "mien.yaml")
+
+
+@pytest.mark.parametrize("text", [r'files: "{well:[A-H]\d\d}.tif"', r'files: "a\.tif"', r'files: "\xzz"', r'- "\s"'])
+def test_backslashes_in_double_quotes_are_refused_with_the_cure(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(PhenoloomError, match=r"study\.yaml is not valid YAML: .*line 1.* in single quotes"):
+        read_yaml(path)
+
+
+def test_other_mistakes_are_not_blamed_on_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(PhenoloomError) as error:
+        read_yaml(path)
+    assert "single quotes" not in str(error.value)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -61,6 +63,35 @@ def test_units_without_vectors_are_warned_about(study: ReportedStudy) -> None:
     scores = pd.concat([results.scores, row.assign(metric="units_missing", value=7.0)])
     board = Scoreboard(scores, results.comparisons, made_up.settings.representations)
     assert [w for w in caveats(made_up.settings, results, board) if f"{row['representation'].item()} 7" in w]
+
+
+def test_files_that_were_not_read_are_warned_about(tmp_path: Path) -> None:
+    folder, benchmarks = write_results(MadeUp(scores=False, models=False, maps=False), tmp_path)
+
+    def found(**facts: Any) -> str:
+        manifest = json.loads((folder / "sheet.json").read_text())
+        (folder / "sheet.json").write_text(json.dumps({**manifest, **facts}))
+        return " ".join(caveats(MadeUp().settings, read_results(folder, benchmarks), None)).replace("\xa0", " ")
+
+    unread = {
+        "channels": {"bf": {"count": 30, "examples": ["P1/A1_bf.tif"]}, "er": {"count": 2, "examples": ["x"]}},
+        "near": {"letter case": {"count": 1, "examples": ["P1/A1_dna.TIF"]}},
+        "near_masks": {"extension": {"count": 2, "examples": ["m/A1.tiff"]}},
+        "others": {"count": 9, "examples": ["Thumbs.db"]},
+    }
+    short = {"short_rows": {"count": 2, "examples": [3, 5]}}
+    text = found(unread=unread, table=short)
+    assert (
+        "32 files of 2 channels that the study does not name (bf and er) were not read, for example P1/A1_bf.tif."
+        in text
+    )
+    assert (
+        "3 files that nearly fit the study's file pattern (all but the letter case and extension) were not read, for "
+        "example P1/A1_dna.TIF." in text
+    )
+    assert "2 rows of the study's table with fewer cells than its header" in text
+    assert "Thumbs.db" not in text
+    assert "read" not in found(unread={"channels": {}, "near": {}, "ignored": {"count": 5, "examples": []}}, table={})
 
 
 def test_a_class_on_one_plate_only_is_warned_about(tmp_path: Path) -> None:
