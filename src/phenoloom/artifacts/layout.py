@@ -27,6 +27,23 @@ SHAPE_SUMMARY = ".shapes.npz"
 """Suffix of the shape space beside a table of vectors of contours."""
 
 
+_STEPS = {
+    **{name: name for name in ("sheet", "objects", "index", "folds")},
+    **dict.fromkeys(("scores", "comparisons"), "compare"),
+}
+_STEPS_OF_FOLDERS = {"tiles": "convert", "shapes": "contours", "descriptors": "describe", "scores": "classify"}
+
+
+def step_of(table: Path) -> str | None:
+    """Return the rule that writes a Parquet table of a study; None for a table of any other place."""
+    parents = [parent.name for parent in table.parents]
+    if parents[0] in _STEPS_OF_FOLDERS:
+        return _STEPS_OF_FOLDERS[parents[0]]
+    if "embeddings" in parents[1:2]:
+        return "transfer_embed" if "transfer" in parents[3:4] else "embed"
+    return "transfer" if "transfer" in parents[1:2] else _STEPS.get(table.stem)
+
+
 class ResultsFolder:
     """Folder of the results of all studies.
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..artifacts.manifest import Quarantine, read_manifest
+from ..artifacts.parquet import read_result
 from ..artifacts.provenance import Provenance
 from ..config import RuleSettings
 from ..config.study import Study
@@ -48,7 +48,7 @@ class Subject:
     @cached_property
     def table(self) -> pa.Table:
         """The rows of the sheet."""
-        return pq.read_table(self.sheet)
+        return read_result(self.sheet)
 
     @cached_property
     def objects(self) -> Path | None:
@@ -65,7 +65,7 @@ class Subject:
         """What has labels and groups of its own, with the columns of the sheet: images, or the rows of objects."""
         if self.objects is None:
             return self.table
-        rows, facts = pq.read_table(self.objects.with_suffix(".parquet")), read_manifest(self.objects)
+        rows, facts = read_result(self.objects.with_suffix(".parquet")), read_manifest(self.objects)
         found = self.table.take(pc.index_in(rows["image_id"], value_set=self.table["image_id"].combine_chunks()))
         for name, used in (("label", facts["labels"]), ("group", facts["groups"])):
             if used:

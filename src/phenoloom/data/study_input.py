@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from ..artifacts.parquet import read_result
 from ..artifacts.scratch import staged_stores
 
 
 def stores_in(folder: Path, index: Path) -> list[Path]:
     """Return the manifests of the stores in `folder` (`tiles` or `shapes` of a study) of the shards in the index."""
-    shards = pq.read_table(index, columns=["shard"])["shard"].unique().to_pylist()
+    shards = read_result(index, columns=["shard"])["shard"].unique().to_pylist()
     return [folder / f"{shard}.json" for shard in sorted(shards)]
 
 

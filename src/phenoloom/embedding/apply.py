@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..artifacts.layout import StudyFolder
 from ..artifacts.manifest import read_manifest
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..config.rule_settings import ALGORITHM, IndexSettings
 from ..core.atomic import write_atomically
@@ -77,9 +77,9 @@ class _Made:
 
     def rows(self) -> pd.DataFrame:
         """Return the rows of the index."""
-        there = pq.read_schema(self.index).names
+        there = read_result_schema(self.index).names
         wanted = [name for name in ("id", "shard", "position") if name in there]
-        rows: pd.DataFrame = pq.read_table(self.index, columns=wanted).to_pandas()
+        rows: pd.DataFrame = read_result(self.index, columns=wanted).to_pandas()
         return rows
 
 
@@ -162,8 +162,8 @@ def _make(steps: Steps, folder: Path, study: str, threads: int) -> _Made:
 
 def _write(output: Path, name: str, card: Card, made: _Made, encoded: Encoded) -> None:
     """Write the vectors of the rows that have one, as `new` rows without a group."""
-    there = [name for name in pq.read_schema(made.index).names if name in METADATA]
-    kept = pq.read_table(made.index, columns=there).filter(pa.array(encoded.found))
+    there = [name for name in read_result_schema(made.index).names if name in METADATA]
+    kept = read_result(made.index, columns=there).filter(pa.array(encoded.found))
     rows = kept.append_column("group", pa.nulls(len(kept), pa.string()))
     rows = rows.append_column("role", pa.array([NEW] * len(kept), pa.string()))
     trained = {"name": card.name, "study": card.study, "split": card.split, "settings_sha256": card.settings_sha256}

@@ -20,12 +20,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
@@ -112,7 +112,7 @@ def _by_representation(representations: Sequence[str], tables: Sequence[Path]) -
 def _refuse_full_disk(files: dict[str, list[Path]], rows: int, output: Path) -> None:
     """Refuse a disk without the space for the file: on a full disk HDF5 would end the process."""
     features = sum(
-        sum(not name.startswith(PREFIX) for name in pq.read_schema(path).names)
+        sum(not name.startswith(PREFIX) for name in read_result_schema(path).names)
         for paths in files.values()
         for path in paths
     )
@@ -163,7 +163,7 @@ def _aligned(name: str, path: Path, rows: pd.Index[str]) -> Floats:
 def _obs(paths: list[Path], split: Split, study: str) -> pd.DataFrame:
     """Metadata of every row that any file has, in the order of first appearance, which is that of the index."""
     wanted = [f"{PREFIX}{name}" for name in ("id", "image", "plate", "well", "field", "object", "label")]
-    tables = (pq.read_table(path, columns=wanted).to_pandas(ignore_metadata=True) for path in paths)
+    tables = (read_result(path, columns=wanted).to_pandas(ignore_metadata=True) for path in paths)
     rows = pd.DataFrame(columns=wanted)
     for table in tables:
         new = table[~table[wanted[0]].isin(rows[wanted[0]])]

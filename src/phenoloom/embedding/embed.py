@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..artifacts.layout import SHAPE_SUMMARY
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
@@ -73,7 +73,7 @@ def _read_index(path: Path, origin: Descriptors | Encoder | Concatenation) -> pa
     wanted = {*METADATA, *PLACE}
     if isinstance(origin, Descriptors) and origin.name == "intensity":
         wanted |= {*INTENSITY}
-    return pq.read_table(path, columns=[name for name in pq.read_schema(path).names if name in wanted])
+    return read_result(path, columns=[name for name in read_result_schema(path).names if name in wanted])
 
 
 def _frame(rows: pa.Table, names: Sequence[str]) -> pd.DataFrame:
@@ -142,14 +142,14 @@ def _described(origin: Descriptors, ids: pd.Series[str]) -> Features:
     parts: list[pd.DataFrame] = []
     names: list[str] | None = None
     for path in origin.tables:
-        columns = [name for name in pq.read_schema(path).names if name.startswith(prefix)]
+        columns = [name for name in read_result_schema(path).names if name.startswith(prefix)]
         if not columns or (names is not None and columns != names):
             raise PhenoloomError(
                 f"{path} must have the same `{prefix}*` columns as the other shards, found {columns or 'none'}; "
                 f"rerun the step `describe`"
             )
         names = columns
-        parts.append(pq.read_table(path, columns=["id", *columns]).to_pandas())
+        parts.append(read_result(path, columns=["id", *columns]).to_pandas())
     described = pd.concat(parts).set_index("id")
     positions = pd.Series(np.arange(len(described)), index=described.index).reindex(ids)
     found = positions.notna().to_numpy()

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..artifacts.parquet import table_facts, table_metadata
+from ..artifacts.parquet import read_result, table_facts, table_metadata
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
@@ -133,7 +133,7 @@ def read_embedding(path: Path, representation: str) -> Embedding:
         PhenoloomError: The table has no rows or no vectors of the representation, a value is not finite, or the parts
             that it states have another number of features than the vectors.
     """
-    table = pq.read_table(path)
+    table = read_result(path)
     names = [name for name in table.column_names if name.startswith(f"{representation}_")]
     if not names or not table.num_rows:
         raise PhenoloomError(

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..artifacts.parquet import table_facts, table_metadata
+from ..artifacts.parquet import read_result, table_facts, table_metadata
 from ..core.atomic import write_atomically
 from ..splits.split import Targets
 from . import metrics
@@ -80,7 +80,7 @@ def write_scores(
 
 def read_scores(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the rows of a table of scores, and the facts in its metadata."""
-    table = pq.read_table(path)
+    table = read_result(path)
     return table.to_pandas(ignore_metadata=True), table_facts(table.schema)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import file_digest
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..core.errors import PhenoloomError
 from ..splits.duplicates import digests_of, with_copies
@@ -50,9 +50,9 @@ class StudyTables:
 
     def rows(self) -> pd.DataFrame:
         """Return the rows of the index, with the columns of `COLUMNS` that it has."""
-        there = pq.read_schema(self.index).names
+        there = read_result_schema(self.index).names
         wanted = [name for name in COLUMNS if name in there]
-        rows: pd.DataFrame = pq.read_table(self.index, columns=wanted).to_pandas()
+        rows: pd.DataFrame = read_result(self.index, columns=wanted).to_pandas()
         return rows
 
 

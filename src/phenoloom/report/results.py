@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
 from ..artifacts.layout import SHAPE_SUMMARY, ModelFolder, StudyFolder
 from ..artifacts.manifest import read_manifest
-from ..artifacts.parquet import table_facts
-from ..core.errors import PhenoloomError
+from ..artifacts.parquet import read_result, read_result_schema, table_facts
 from ..splits.split import Split
 
 INDEX_COLUMNS = ("id", "plate", "well", "label", "shard", "position", "x", "y")
@@ -225,11 +222,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     """
     if not path.exists():
         return None
-    try:
-        present = columns and [name for name in pq.read_schema(path).names if name in columns]
-        table: pd.DataFrame = pq.read_table(path, columns=present).to_pandas()
-    except pa.ArrowInvalid as error:
-        raise PhenoloomError(f"{path} is not a Parquet table ({error}); delete it and rerun its step") from None
+    present = columns and [name for name in read_result_schema(path).names if name in columns]
+    table: pd.DataFrame = read_result(path, columns=present).to_pandas()
     return table
 
 
@@ -237,7 +231,7 @@ def parquet_facts(path: Path) -> dict[str, Any]:
     """Return the facts that a Parquet table states about itself; empty if it states none or does not exist."""
     if not path.exists():
         return {}
-    return table_facts(pq.read_schema(path))
+    return table_facts(read_result_schema(path))
 
 
 def _read_model(folder: ModelFolder) -> TrainedModel:

@@ -16,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import Quarantine, Rejected, read_manifest
+from ..artifacts.parquet import intact
 from ..config.source import Masks, Outlines
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
@@ -123,14 +124,16 @@ class TileMasks:
         """Return the outlines of all objects of the shard, also of those without a tile; see `OutlineSource`."""
         read_manifest(self.manifest)
         store = TileStore(self.manifest.with_suffix(".zarr"))
-        table = pq.ParquetFile(self.manifest.with_suffix(".parquet"))
+        with intact(path := self.manifest.with_suffix(".parquet")):
+            table = pq.ParquetFile(path)
         size = min(_MOST_TILES_A_BATCH, max(1, _PIXELS_A_BATCH // (store.shape[-1] * store.shape[-2])))
         lengths = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
         return sum(-(-length // size) for length in lengths), self._parts(store, table, size, threads)
 
     def _parts(self, store: TileStore, table: pq.ParquetFile, size: int, threads: int) -> Iterator[Batch]:
         for group in range(table.num_row_groups):
-            rows = table.read_row_group(group, columns=_TILE_COLUMNS)
+            with intact(self.manifest.with_suffix(".parquet")):
+                rows = table.read_row_group(group, columns=_TILE_COLUMNS)
             if (rows["object"].to_numpy() < 0).any():
                 raise PhenoloomError(
                     f"{self.manifest} holds tiles on a grid, which show no single object; set `tiles.mode: objects`, "

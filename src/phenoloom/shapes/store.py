@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle
 
 from ..artifacts.manifest import file_digest, read_manifest
+from ..artifacts.parquet import read_result
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 
@@ -153,12 +154,12 @@ class ContourStore:
     @property
     def ids(self) -> pa.ChunkedArray:
         """Ids of the contours, in the order of the store."""
-        return pq.read_table(self._table, columns=["id"])["id"]
+        return read_result(self._table, columns=["id"])["id"]
 
     @property
     def scales(self) -> NDArray[np.float32]:
         """Root mean square distance of each contour's points from its centroid, in px (contours,)."""
-        return np.asarray(pq.read_table(self._table, columns=["scale"])["scale"], np.float32)
+        return np.asarray(read_result(self._table, columns=["scale"])["scale"], np.float32)
 
     def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield the position of each block's first contour, and the block in px (at most `rows`, points, 2)."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..artifacts.manifest import Manifest, file_digest, write_manifest
-from ..artifacts.parquet import table_metadata
+from ..artifacts.parquet import read_result, read_result_schema, table_metadata
 from ..artifacts.provenance import Provenance
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
@@ -123,8 +123,8 @@ def split_units(
 
 
 def _read_index(path: Path) -> pa.Table:
-    known = pq.read_schema(path).names
-    return pq.read_table(path, columns=[name for name in COLUMNS if name in known])
+    known = read_result_schema(path).names
+    return read_result(path, columns=[name for name in COLUMNS if name in known])
 
 
 def _with_label_sets(table: pa.Table) -> tuple[pd.DataFrame, bool]:

@@ -11,9 +11,8 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 
-from ..artifacts.parquet import table_facts
+from ..artifacts.parquet import read_result, table_facts
 from ..config.base import Unit
 from ..core.errors import PhenoloomError
 from .units import unit_ids
@@ -62,7 +61,7 @@ class Split:
             PhenoloomError: A group lies in two folds, a unit is listed twice, the file does not state its unit and
                 classes, or it has other units or another number of folds than expected.
         """
-        table = pq.read_table(path)
+        table = read_result(path)
         facts = table_facts(table.schema)
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
         _refuse(path, frame, facts)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import Manifest, file_digest, read_manifest, write_manifest
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path, write_atomically
 from ..core.errors import PhenoloomError
@@ -90,8 +91,8 @@ def make_index(
     files.manifest.unlink(missing_ok=True)
     ordered = sorted(shards, key=lambda path: path.stem)
     manifests = [read_manifest(path) for path in ordered]
-    stacked = {"stack"} & set(pq.read_schema(sheet).names)
-    images = pq.read_table(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
+    stacked = {"stack"} & set(read_result_schema(sheet).names)
+    images = read_result(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
     arrays = _merged_arrays(ordered, manifests)
     labelled = LabelledObjects(objects) if objects else None
@@ -193,13 +194,8 @@ def _kept(rows: pa.Table, outlines: bool) -> pa.Table:
 
 def _read_rows(path: Path, manifest: Stated) -> pa.Table:
     table = path.with_suffix(".parquet")
-    try:
-        # The masks of large objects are for `contours`.
-        rows = pq.read_table(table, columns=[name for name in pq.read_schema(table).names if name != "runs"])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise PhenoloomError(
-            f"The table {table} of a finished shard cannot be read ({error}); rerun its step"
-        ) from None
+    # The masks of large objects are for `contours`.
+    rows = read_result(table, columns=[name for name in read_result_schema(table).names if name != "runs"])
     stored = rows.num_rows
     if "position" in rows.column_names:
         stored = int(np.count_nonzero(rows["position"].to_numpy() >= 0))
@@ -246,7 +242,7 @@ def _refuse_repeated_ids(totals: Totals, index: Path) -> None:
     hashes = np.concatenate(totals.hashes)
     if len(np.unique(hashes)) == len(hashes):
         return
-    counts = pc.value_counts(pq.read_table(index, columns=["id"])["id"])
+    counts = pc.value_counts(read_result(index, columns=["id"])["id"])
     twice = [row["values"] for row in counts.to_pylist() if row["counts"] > 1]
     if twice:
         raise PhenoloomError(f"The id {twice[0]!r} occurs more than once in the shards; {len(twice)} ids do, none may")

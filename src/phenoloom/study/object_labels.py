@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import read_manifest
+from ..artifacts.parquet import read_result
 from ..core.errors import PhenoloomError
 from ..images.objects import LeftOut
 
@@ -72,7 +72,7 @@ class LabelledObjects:
             quarantined: Images of the shard that could not be used.
             lost: What the shard's manifest states about points in no object: reason -> count and first rows.
         """
-        given = pq.read_table(self._table, filters=[("shard", "=", shard)])
+        given = read_result(self._table, filters=[("shard", "=", shard)])
         at = _rows_with_points(given, rows) if self._made["by_point"] else _rows_with_numbers(given, rows)
         self._count(given, at, quarantined, lost if self._made["places"] else None)
         source = self._choose(given, at, rows)

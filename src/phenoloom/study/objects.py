@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import Manifest, file_digest, write_manifest
+from ..artifacts.parquet import read_result
 from ..artifacts.provenance import Provenance
 from ..config.source import ObjectRows, Source
 from ..core.atomic import atomic_path
@@ -62,7 +63,7 @@ def make_objects(source: Source, sheet: Path, table: Path, manifest: Path, made_
     manifest.unlink(missing_ok=True)
     given = _read(source)
     columns = ["image_id", "shard", "plate", "well", "field", "files", "mask"]
-    images = pq.read_table(sheet, columns=columns).to_pandas()
+    images = read_result(sheet, columns=columns).to_pandas()
     at = images_of(given.cells, given.settings, source, images)
     if not (at >= 0).any():
         raise PhenoloomError(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from ..artifacts.parquet import read_result
 from ..core.errors import PhenoloomError
 from .files import natural
 
@@ -60,7 +60,7 @@ def _blockings(plates: Sequence[str | None], wells: Sequence[str | None]) -> lis
 
 def shard_rows(sheet: Path, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read the rows of one shard in the order of the sheet, with all columns or those named."""
-    return pq.read_table(sheet, columns=columns, filters=[("shard", "=", shard)])
+    return read_result(sheet, columns=columns, filters=[("shard", "=", shard)])
 
 
 def raw_bytes(sheet: Path, shard: str) -> int:

@@ -27,6 +27,7 @@ from ..artifacts.manifest import (
     remove_shard,
     write_manifest,
 )
+from ..artifacts.parquet import intact, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
@@ -150,13 +151,13 @@ class _Written:
 
 def _columns(sheet: Path) -> list[str]:
     """Return the columns of the sheet that matter here."""
-    known = pq.read_schema(sheet).names
+    known = read_result_schema(sheet).names
     return [name for name in ("image_id", "files", "mask", "grid", "plane") if name in known]
 
 
 def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
     """Yield rows of the sheet in its order, read as they are needed."""
-    with pq.ParquetFile(sheet) as file:
+    with intact(sheet), pq.ParquetFile(sheet) as file:
         for batch in file.iter_batches(1024, columns=_columns(sheet)):
             yield from batch.to_pylist()
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..artifacts.manifest import read_manifest
+from ..artifacts.parquet import read_result, read_result_schema
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
 from ..data.domain import domain_of
@@ -147,13 +147,13 @@ def read_rows(task: TrainingTask, index: Path, known: Sequence[str] = ()) -> pd.
         index: Parquet table with a row for each tile or object.
         known: Further columns to read.
     """
-    there = set(pq.read_schema(index).names)
+    there = set(read_result_schema(index).names)
     wanted = [FOREGROUND] if task.model.training.foreground_exponent else []
     columns = [
         *dict.fromkeys([*UNIT_COLUMNS, *wanted, *known, *({LABEL} & there)]),
         *domain_of(task.model).columns,
     ]
-    table: pd.DataFrame = pq.read_table(index, columns=columns).to_pandas()
+    table: pd.DataFrame = read_result(index, columns=columns).to_pandas()
     return table
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..artifacts.parquet import read_result, read_result_schema
 from ..config.representation import Mixture
 from ..core.errors import PhenoloomError
 from ..data.channels import Normaliser
@@ -110,7 +110,7 @@ def _all_rows(parts: Sequence[StudyPart], own: str) -> pd.DataFrame:
 
 def _part(task: TrainingTask, study: StudyInput, held_out: HeldOut | None) -> StudyPart:
     """Return what may be seen of a study; `held_out` is given for each study but the model's own."""
-    known = [name for name in ("group", "digest") if name in pq.read_schema(study.index).names]
+    known = [name for name in ("group", "digest") if name in read_result_schema(study.index).names]
     table = with_groups(read_rows(task, study.index, known), split := Split.read(study.folds))
     taken: dict[str, int] = {}
     if held_out is None:
@@ -135,8 +135,8 @@ def _held_out(task: TrainingTask, mixture: Mixture, own: StudyInput) -> HeldOut:
 
     The latter is for one encoder that serves all folds; of a transductive one nothing is held out.
     """
-    there = pq.read_schema(own.index).names
-    table = pq.read_table(own.index, columns=[*UNIT_COLUMNS, *({"group", "digest"} & set(there))]).to_pandas()
+    there = read_result_schema(own.index).names
+    table = read_result(own.index, columns=[*UNIT_COLUMNS, *({"group", "digest"} & set(there))]).to_pandas()
     split = Split.read(own.folds)
     if task.split != ALL:
         tested = split.roles(table, task.split) == TEST

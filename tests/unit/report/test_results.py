@@ -26,7 +26,10 @@ def test_an_empty_folder_has_nothing_and_raises_nothing(tmp_path: Path) -> None:
 def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
     path.write_text("not a table")
-    with pytest.raises(PhenoloomError, match=r"scores\.parquet is not a Parquet table .*delete it and rerun its step"):
+    with pytest.raises(
+        PhenoloomError,
+        match=r"scores\.parquet is damaged or .*: its step, `compare`",
+    ):
         read_table(path)
 
 

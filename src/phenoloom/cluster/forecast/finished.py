@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ...artifacts.layout import ModelFolder, StudyFolder
 from ...artifacts.manifest import read_manifest
+from ...artifacts.parquet import intact
 from ...config import Study, load_study, model_split
 from ...config.representation import Representation
 from ...core.errors import PhenoloomError
@@ -81,7 +82,10 @@ def _traced(folder: StudyFolder, shard: str) -> float | None:
 
 
 def _rows(table: Path) -> float | None:
-    return float(pq.read_metadata(table).num_rows) if table.exists() else None
+    if not table.exists():
+        return None
+    with intact(table):
+        return float(pq.read_metadata(table).num_rows)
 
 
 def _megabytes(folder: StudyFolder, shard: str) -> float | None:
