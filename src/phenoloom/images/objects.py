@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .labels import Labels
+if TYPE_CHECKING:
+    from .labels import Labels
 
 
 class LeftOut(StrEnum):
@@ -28,6 +30,7 @@ class LeftOut(StrEnum):
     IN_NO_KEPT_OBJECT = "point in an object that was left out"
     WINDOW_AT_BORDER = "window of a point that reaches over the image border"
     NO_POINTS = "image without points"
+    UNUSABLE = "image that cannot be used"
 
 
 @dataclass(frozen=True, slots=True)

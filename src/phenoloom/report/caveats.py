@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..config.rule_settings import ReportSettings
 from .audit import as_caveat, layout_finding
+from .loss_caveats import loss_caveats
 from .numbers import amount, listing, percent, plus_minus, score, signed
 from .object_caveats import object_caveats
 from .results import Results
@@ -33,7 +34,7 @@ def caveats(settings: ReportSettings, results: Results, scoreboard: Scoreboard |
         found += _of_models(scoreboard)
         found += _of_controls(scoreboard, results)
         found += _of_units(scoreboard, results)
-    found += [*_of_data(results), *pixel_size_caveats(results.models)]
+    found += [*loss_caveats(results), *_of_data(results), *pixel_size_caveats(results.models)]
     entries = settings.representations
     names = [name for name, entry in entries.items() if kind_of(entry, entries) == "transductive"]
     if transductive := SeedFamilies(settings.families).merged(names):

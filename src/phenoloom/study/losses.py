@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ..images.objects import LeftOut, fitting_side
 
-QUARANTINED = "image that cannot be used"
-OF_IMAGES = frozenset({QUARANTINED, LeftOut.NO_OBJECTS, LeftOut.NO_POINTS, LeftOut.EMPTY_MASK})
+OF_IMAGES = frozenset({LeftOut.UNUSABLE, LeftOut.NO_OBJECTS, LeftOut.NO_POINTS, LeftOut.EMPTY_MASK})
 """Reasons that are counted in images; all others are counted in objects, or in tiles of a grid."""
 
 
@@ -80,7 +79,7 @@ class Losses:
         for reason, numbers in manifest.get("rejected_by_image", {}).items():
             self._rowless.add(reason)
             self._of(reason).add(self._labels(list(numbers)), np.array(list(numbers.values()), np.int64))
-        self._of(QUARANTINED).add(self._labels([row["image_id"] for row in manifest["quarantine"]]))
+        self._of(LeftOut.UNUSABLE).add(self._labels([row["image_id"] for row in manifest["quarantine"]]))
 
     def facts(self, unlisted: int) -> dict[str, Any]:
         """Return the counts as the manifest of the index states them.
@@ -98,7 +97,7 @@ class Losses:
             objects = objects.plus(self._of(reason))
         everything = objects.plus(self._of(LeftOut.TOO_SMALL))
         images = Counted(self._sheet.total + unlisted, self._sheet.classes)
-        self._of(QUARANTINED).total += unlisted
+        self._of(LeftOut.UNUSABLE).total += unlisted
         stated = []
         for reason, lost in sorted(self._lost.items()):
             of = images if reason in OF_IMAGES else everything if reason == LeftOut.TOO_SMALL else objects

@@ -35,12 +35,14 @@ def section(data: ReportData) -> PageSection:
         "classes": classes(results),
         "counts": expected_and_found(results),
         "quarantine": quarantine(results),
+        "losses": losses(results),
         "rejected": rejected(results),
     }
     reasons = {
         "gallery": "No samples: this study has neither tiles nor contours.",
         "classes": f"No classes: {results.fold_facts.get('unscored', 'the study is not split into folds')}.",
         "quarantine": "Quarantine is empty: every image could be read.",
+        "losses": "No object, tile or image was lost before the index.",
         "rejected": "No object or tile was left out.",
     }
     return PageSection("data", "The data", content, missing(content, reasons))
@@ -134,3 +136,23 @@ def rejected(results: Results) -> PageTable | None:
     ]
     columns = [Column("reason"), Column("step"), Column("number", True)]
     return PageTable("Objects and tiles left out on purpose, by reason", columns, rows) if rows else None
+
+
+def losses(results: Results) -> PageTable | None:
+    """Return what was lost before the index, by reason and class."""
+    stated = results.manifests.get("index", [{}])[0].get("losses", {})
+    rows = []
+    for loss in stated.get("reasons", []):
+        every = [("all", (loss["lost"], loss["of"])), *loss["classes"].items()]
+        for name, (lost, of) in every:
+            share = lost / of if of else 0.0
+            cells = [number(count(lost), lost), number(count(of), of), number(percent(share), share, shade=share)]
+            rows.append([text(loss["reason"]), text(name, strong=name == "all"), *cells])
+    columns = [
+        Column("reason"),
+        Column("class"),
+        Column("lost", True),
+        Column("of", True, "of specks all that masks hold, of other objects those that are no specks"),
+        Column("share", True),
+    ]
+    return PageTable("What was lost, by reason and class", columns, rows, tall=len(rows) > TALL) if rows else None
