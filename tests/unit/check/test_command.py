@@ -162,6 +162,20 @@ def test_masks_are_read_and_must_fit_their_images(mine: Checked) -> None:
     assert "7 images, 14 objects, 14 tiles" in printed
 
 
+def test_objects_larger_than_the_window_are_told_with_the_size_that_would_keep_them(mine: Checked) -> None:
+    # Two squares an image, and a large one in every second well.
+    source = write_wells(mine)
+    for number, file in enumerate(sorted(mine.raw.glob("*.tif"))):
+        image = cells()
+        if number % 4 < 2:
+            image[50:90, 50:80] = 200
+        write_tiff(file, image)
+    printed = mine.check(
+        source | {"masks": {"min_area_px": 4, "split_distance_px": 40}}, tiles={"mode": "objects", "size": 32}
+    )
+    assert "are larger than the window of 32 px and get no tile; `tiles.size: 40` would keep 99 %" in printed
+
+
 def test_a_study_without_a_single_tile_is_not_valid(mine: Checked) -> None:
     source = write_wells(mine) | {"masks": {"min_area_px": 1000}}
     printed = mine.check(source, status=1)
