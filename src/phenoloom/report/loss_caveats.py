@@ -101,6 +101,12 @@ def _told(reason: str, results: Results, fitting_px: int | None) -> tuple[tuple[
             ("objects", f"have outlines of too few distinct points and {left}"),
             "; lower `shapes.min_points` to keep them",
         ),
+        LeftOut.OUTSIDE: (("points", "lie outside of their image"), ""),
+        LeftOut.WINDOW_AT_BORDER: (
+            ("points", f"have a window that reaches over the border of the image and {left}"),
+            "; `tiles.border: keep` keeps them",
+        ),
+        LeftOut.NO_POINTS: (("images", "hold no point"), ""),
         LeftOut.NO_AREA: (("objects", f"have outlines that enclose no area and {left}"), ""),
     }
     return words.get(reason, (("objects or tiles", f"{left} ({reason})"), ""))
