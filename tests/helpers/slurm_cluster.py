@@ -28,6 +28,12 @@ CLIENTS = "srun sbatch squeue scancel scontrol sinfo sacct sacctmgr sshare".spli
 ANSWER_S = 5.0
 """A client that finds no daemon blocks for ever, so each question has a time limit."""
 
+PARTITIONS = (
+    "PartitionName=main Default=YES PriorityTier=1",
+    "PartitionName=spare PriorityTier=1 PreemptMode=CANCEL",
+    "PartitionName=urgent PriorityTier=10",
+)
+
 GPU_FILES = ("/dev/null", "/dev/zero", "/dev/full")
 """SLURM counts a GPU only if it has a device file; any character device will do."""
 
@@ -237,7 +243,10 @@ class Cluster:
                     "SchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0",
                     *accounting,
                     *nodes,
-                    f"PartitionName=main Nodes=ALL Default=YES DefMemPerCPU={self.memory_mb // self.cpus} State=UP",
+                    # Jobs of `urgent` take the place of others, which their partition requeues or cancels.
+                    "PreemptType=preempt/partition_prio",
+                    "PreemptMode=REQUEUE",
+                    *(f"{line} Nodes=ALL DefMemPerCPU={self.memory_mb // self.cpus} State=UP" for line in PARTITIONS),
                     "",
                 ]
             )

@@ -128,6 +128,52 @@ def test_a_job_that_someone_cancels_runs_again(partly: ClusterWorkspace, finishe
     assert contents(partly) == contents(finished)
 
 
+def take_all_nodes(cluster: Cluster) -> None:
+    """Submit a short job of higher priority that needs every node, and wait until it runs."""
+    wanted = ["-p", "urgent", f"-N{cluster.nodes}", "--exclusive", "--output=/dev/null", "--wrap=true"]
+    job = cluster.client("sbatch", "--parsable", *wanted)
+    done = ("COMPLETED", "COMPLETING")
+    cluster.wait_for(
+        "the urgent job", lambda: cluster.client("squeue", "-h", "--states=all", f"-j{job}", "-o", "%T") in done
+    )
+
+
+@pytest.mark.parametrize("command", ["squeue", "sacct"])
+def test_a_job_that_is_preempted_runs_again_whether_its_partition_requeues_or_cancels(
+    partly: ClusterWorkspace, finished: Workspace, command: str
+) -> None:
+    forget(partly, "tiles/0000.json", "tiles/0001.json")
+    places = "convert:slurm_partition='main' if wildcards.shard == '0000' else 'spare'"
+    run = partly.start("--slurm-status-command", command, "--set-resources", places, *CONVERT)
+    for shard in ("0000", "0001"):
+        partly.hold("convert", shard)
+    take_all_nodes(partly.cluster)
+    printed = run.wait()
+    assert printed.count("is over: a job of higher priority took its place (SLURM status is: 'PREEMPTED'") == 2
+    for shard in ("0000", "0001"):
+        assert states(partly, f"rule_convert_wildcards_tiny_{shard}") == ["PREEMPTED", "COMPLETED"]
+    assert contents(partly) == contents(finished)
+
+
+def test_a_job_that_is_cancelled_again_and_again_fails_after_its_retries_and_status_says_why(
+    partly: ClusterWorkspace,
+) -> None:
+    """With sacct, which says `CANCELLED by 0`."""
+    forget(partly, "tiles/0000.json")
+    run = partly.start("--slurm-status-command", "sacct", "--retries", "1", *CONVERT)
+    for _ in range(2):
+        held = partly.hold("convert", "0000")
+        (job,) = partly.cluster.client("squeue", "-h", "-o", "%i").split()
+        partly.cluster.client("scancel", job)
+        wait_until("the job to be gone", lambda held=held: not processes.command(held))
+    printed = run.wait(success=False)
+    assert printed.count("is over: someone cancelled it (SLURM status is: 'CANCELLED'") == 2
+    assert states(partly, "rule_convert") == ["CANCELLED", "CANCELLED"]
+    (failure,) = partly.status()["failures"]
+    assert failure["job"] == "convert 0000"
+    assert failure["reason"] == "someone cancelled it; run again"
+
+
 def test_ctrl_c_cancels_the_jobs_and_a_restart_neither_loses_nor_doubles_them(
     partly: ClusterWorkspace, finished: Workspace
 ) -> None:

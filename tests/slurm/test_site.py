@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def refused(workspace: ClusterWorkspace, *arguments: str) -> str:
 
 def test_an_unknown_partition_is_answered_with_those_there_are(on_cluster: ClusterWorkspace) -> None:
     printed = refused(on_cluster, "--default-resources", "slurm_partition=nowhere", "mem_mb=500", "runtime=5")
-    assert "set `slurm_partition` in your profile to one of this cluster's: main" in printed
+    assert "set `slurm_partition` in your profile to one of this cluster's: main, spare, urgent" in printed
 
 
 def test_an_unknown_account_is_answered_with_ones_own(on_cluster: ClusterWorkspace) -> None:
@@ -46,6 +47,15 @@ def test_a_machine_without_slurm_is_refused_as_such(on_cluster: ClusterWorkspace
     assert "needs SLURM's commands, and sbatch, squeue, scancel, scontrol, srun" in run.wait(success=False)
 
 
+def without_accounts(tools: Path) -> Path:
+    """Make a folder with the machine's commands but those that ask for accounts of jobs."""
+    tools.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if program.name not in ("sacct", "sacctmgr", "sshare"):
+            (tools / program.name).symlink_to(program)
+    return tools
+
+
 def test_a_cluster_without_accounts_of_jobs_works_with_squeue_and_refuses_to_wait_for_sacct(
     on_cluster: ClusterWorkspace, tmp_path: Path
 ) -> None:
@@ -56,8 +66,14 @@ def test_a_cluster_without_accounts_of_jobs_works_with_squeue_and_refuses_to_wai
         (lean.folder / "bin" / "sacct").symlink_to(".client")
         printed = on_cluster.run("--slurm-status-command", "sacct", *CONVERT, success=False)
         assert "set `slurm-status-command: squeue` in your profile" in printed
-        on_cluster.run(*CONVERT)
+        (lean.folder / "bin" / "sacct").unlink()
+        path = os.pathsep.join([str(lean.folder / "bin"), str(without_accounts(tmp_path / "tools"))])
+        printed = on_cluster.start(*CONVERT, path=path).wait()
+        assert "trying to guess" not in printed
         assert (on_cluster.results / "tiles" / "0000.json").exists()
+        account = ["--default-resources", "slurm_account=lab", "mem_mb=500", "runtime=5"]
+        (on_cluster.results / "tiles" / "0000.json").unlink()
+        on_cluster.start(*account, *CONVERT, path=path).wait()
         assert "no node has that" in on_cluster.run("--set-resources", "index:gpu=1", success=False)
     finally:
         lean.down()

@@ -1,6 +1,7 @@
 """What the cluster is asked before anything is submitted; a run without a cluster asks nothing."""
 
 from phenoloom.cluster.clock_skew import skew_warning
+from phenoloom.cluster.job_ends import JobEnds
 from phenoloom.cluster.slurm import check_site, comment_of, requests
 
 
@@ -18,6 +19,7 @@ def check_cluster():
         {comment_of(job.rule.name, job.wildcards, job.group) for job in jobs},
         Path.cwd(),
     )
+    watch_jobs(JobEnds(requeued=not settings.no_requeue))
 
 
 onstart:

@@ -1,12 +1,20 @@
 """The private names of Snakemake that the workflow uses, and what makes large plans faster; no rules.
 
-`benchmarks/bench_plan.py` measures what `gc.freeze` and `signed` gain. Snakemake below 10 has all of these names.
+`benchmarks/bench_plan.py` measures what `gc.freeze` and `signed` gain. Snakemake below 10 has all of these names, its
+executor for SLURM (`snakemake-executor-plugin-slurm`) below 3.
 """
 
+import asyncio
 import gc
 import inspect
+import shlex
+import shutil
 
 from snakemake.common import overwrite_function_params
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+# Resources that send a job to another cluster, whose queue is not asked here.
+CLUSTERS = ("cluster", "clusters", "slurm_cluster")
 
 # A plan is millions of objects that live to its end: looking among them for garbage takes a tenth of its time.
 gc.freeze()
@@ -38,3 +46,52 @@ def get_executor():
 def get_submitted_jobs():
     """Return the jobs that the executor will be given."""
     return [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+
+
+def watch_jobs(ends):
+    """Have the executor for SLURM report what it would wait for or hide for ever.
+
+    Each look at its jobs begins with `ends`, which knows more final states; an error at a submission becomes an error
+    of the job; and where there are no accounts of jobs it does not ask them whom to charge.
+    """
+    executor = workflow.executor_plugin.executor
+    check, run, account = (
+        executor.check_active_jobs,
+        executor.run_job,
+        executor.get_account_arg,
+    )
+
+    async def check_active_jobs(self, active_jobs):
+        here = {
+            job.external_jobid: job
+            for job in active_jobs
+            if not any(job.job.resources.get(name) for name in CLUSTERS)
+        }
+        look = await asyncio.to_thread(ends.look, list(here))
+        for warning in look.warnings:
+            self.logger.warning(warning)
+        for job_id, sentence in look.ended.items():
+            log = here[job_id].aux.get("slurm_logfile")
+            self.report_job_error(here[job_id], msg=sentence, aux_logs=[str(log)])
+        rest = [job for job in active_jobs if job.external_jobid not in look.ended]
+        async for job in check(self, rest):
+            yield job
+
+    def run_job(self, job):
+        try:
+            run(self, job)
+        except Exception as error:
+            # Its own handler asks a group of jobs for its rule, and the thread would end without a word.
+            sentence = f"It could not be submitted: {error.__context__ or error}"
+            self._report_job_error_threadsafe(SubmittedJobInfo(job), sentence)
+
+    def get_account_arg(self, job):
+        name = job.resources.get("slurm_account")
+        if shutil.which("sacct") and shutil.which("sacctmgr"):
+            yield from account(self, job)
+        else:
+            yield f" -A {shlex.quote(str(name))}" if name else ""
+
+    executor.check_active_jobs = check_active_jobs
+    executor.run_job = run_job
+    executor.get_account_arg = get_account_arg

@@ -77,6 +77,7 @@ class QueuedJob:
         state: SLURM's word, such as RUNNING.
         comment: rule and wildcards, see `comment_of`.
         folder: where the job was submitted.
+        reason: why it waits, in SLURM's words such as Resources; None if it does not.
     """
 
     job_id: str
@@ -84,6 +85,7 @@ class QueuedJob:
     state: str
     comment: str
     folder: str
+    reason: str = "None"
 
 
 def comment_of(rule: str, values: Iterable[str], group: str | None = None) -> str:
@@ -112,8 +114,8 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> str:
 
 def queued_jobs(prefix: str) -> list[QueuedJob]:
     """Return this user's jobs that wait or run, if their names start with `prefix`."""
-    lines = ask("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i\t%j\t%T\t%k\t%Z").splitlines()
-    jobs = [QueuedJob(*fields) for fields in (line.split("\t") for line in lines) if len(fields) == 5]
+    lines = ask("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i\t%j\t%T\t%k\t%Z\t%r").splitlines()
+    jobs = [QueuedJob(*fields) for fields in (line.split("\t") for line in lines) if len(fields) == 6]
     return [job for job in jobs if job.name.startswith(prefix)]
 
 

@@ -83,7 +83,8 @@ def test_a_command_that_fails_or_hangs_or_is_missing_is_a_sentence(site: Site) -
 
 
 def test_jobs_are_read_with_their_comments_and_those_of_other_programs_are_left_out(site: Site) -> None:
-    site.answer("squeue", "7\\tphenoloom_1\\tRUNNING\\trule_index\\t/run\\n8\\tother\\tPENDING\\tx\\t/run\\n")
+    ours, other = "7\\tphenoloom_1\\tRUNNING\\trule_index\\t/run\\tNone", "8\\tother\\tPENDING\\tx\\t/run\\tPriority"
+    site.answer("squeue", f"{ours}\\n{other}\\n")
     (job,) = queued_jobs("phenoloom")
     assert (job.job_id, job.state, job.comment, job.folder) == ("7", "RUNNING", "rule_index", "/run")
 
@@ -138,8 +139,8 @@ def test_sacct_without_accounting_is_refused_and_so_is_squeue_where_jobs_are_for
 
 def test_jobs_of_an_earlier_run_that_would_write_the_same_files_are_named(site: Site) -> None:
     rows = [
-        "7\\tphenoloom_1\\tRUNNING\\trule_convert_wildcards_demo_0000\\t/run",
-        "8\\tphenoloom_1\\tPENDING\\trule_split_2f\\t/run",
+        "7\\tphenoloom_1\\tRUNNING\\trule_convert_wildcards_demo_0000\\t/run\\tNone",
+        "8\\tphenoloom_1\\tPENDING\\trule_split_2f\\t/run\\tNone",
     ]
     site.answer("squeue", "\\n".join(rows) + "\\n")
     with pytest.raises(PhenoloomError, match=r"scancel 7$"):

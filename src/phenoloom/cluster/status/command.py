@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...config import RuleSettings, load_study, read_config
+from ..slurm import QueuedJob
 from .obstacles import obstacles
 from .rerun import rerun
 from .run import Run, find_run
@@ -48,7 +49,9 @@ def _facts(
         "studies": {study.name: {rule: asdict(count) for rule, count in study.rules.items()} for study in studies},
         "failures": [asdict(failure) for study in studies for failure in study.failures],
         "snakemake_runs": run.live,
-        "queue": [{"id": job.job_id, "state": job.state, "job": _words(job.comment)} for job in run.jobs],
+        "queue": [
+            {"id": job.job_id, "state": job.state, "reason": job.reason, "job": _words(job.comment)} for job in run.jobs
+        ],
         "notes": notes,
         "rerun": next_jobs,
     }
@@ -65,7 +68,7 @@ def page(studies: Sequence[StudyStatus], run: Run, notes: Sequence[str]) -> list
     running = sum(job.state == "RUNNING" for job in run.jobs)
     if run.jobs:
         lines.append(f"in the queue: {running} running, {len(run.jobs) - running} waiting")
-        lines += [f"  {job.job_id:>8} {job.state.lower():10} {_words(job.comment)}" for job in run.jobs]
+        lines += [f"  {job.job_id:>8} {job.state.lower():10} {_words(job.comment)}{_why(job)}" for job in run.jobs]
     return lines + [f"note: {note}" for note in notes]
 
 
@@ -85,6 +88,10 @@ def _cells(count: Count, columns: Sequence[str]) -> str:
 def _words(comment: str) -> str:
     rule, _, values = comment.removeprefix("rule_").partition("_wildcards_")
     return f"{rule}: {values}" if values else rule
+
+
+def _why(job: QueuedJob) -> str:
+    return "" if job.reason in ("", "None") else f" ({job.reason})"
 
 
 def _next(run: Run, next_jobs: dict[str, int] | str | None, pairs: Sequence[str]) -> str:

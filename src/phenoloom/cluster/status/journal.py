@@ -13,6 +13,7 @@ SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+)")
 GROUP_ERROR = re.compile(r"^Error in group \S+:\s*$")
 FINISHED = re.compile(r"Finished jobid: (\d+)")
 JOB = re.compile(r"^ +jobid: (\d+)")
+MESSAGE = re.compile(r"^ +message: (?P<text>.+)$")
 LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
 
 MEMBER_OF_FAILED_GROUP = 8
@@ -29,6 +30,7 @@ class Journal:
         awaited: the cluster's numbers of the jobs that it waits for, without groups: their end has no line of its own.
         began: seconds since the epoch.
         group_logs: log of a failed member of a group -> log of the cluster's job that ran the group.
+        messages: log of a failed job -> what Snakemake said about it.
     """
 
     started: frozenset[str] = frozenset()
@@ -36,6 +38,7 @@ class Journal:
     awaited: tuple[str, ...] = ()
     began: float = 0.0
     group_logs: Mapping[str, str] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 def last_journal(folder: Path) -> Journal:
@@ -54,15 +57,18 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
     state: dict[str, str] = {}
     awaited: dict[str, str] = {}
     group_logs: dict[str, str] = {}
-    kind = group_log = None
+    messages: dict[str, str] = {}
+    kind = group_log = message = None
     for line in lines:
         header = HEADER.match(line)
         if header:
             listed = len(header["indent"]) >= MEMBER_OF_FAILED_GROUP
             kind = "failed" if header["error"] or listed else "started"
-            group_log = group_log if listed else None
+            group_log, message = (group_log, message) if listed else (None, None)
         elif GROUP_ERROR.match(line):
-            kind, group_log = "group", None
+            kind, group_log, message = "group", None, None
+        elif kind in ("failed", "group") and (text := MESSAGE.match(line)):
+            message = text["text"]
         elif kind and (log := LOG.match(line)):
             path = log["path"].split(", ")[0]
             if kind == "group":
@@ -71,6 +77,8 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
                 state[path] = kind
                 if group_log:
                     group_logs[path] = group_log
+                if kind == "failed" and message:
+                    messages[path] = message
         elif job := SUBMITTED.match(line):
             awaited[job[1]] = job[2]
         elif (job := FINISHED.match(line)) or (kind == "failed" and (job := JOB.match(line))):
@@ -78,4 +86,4 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
         elif not line.startswith(" "):
             kind = None
     started, failed = (frozenset(path for path, s in state.items() if s == name) for name in ("started", "failed"))
-    return Journal(started, failed, tuple(awaited.values()), began, group_logs)
+    return Journal(started, failed, tuple(awaited.values()), began, group_logs, messages)

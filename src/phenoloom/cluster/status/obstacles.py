@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ...core.errors import PhenoloomError
 from ..clock_skew import ADVICE, SKEW_S
+from ..job_ends import warning_of
 from ..slurm import ask
 from .run import Run
 from .study import StudyStatus
@@ -30,11 +31,12 @@ def obstacles(run: Run, studies: Sequence[StudyStatus]) -> list[str]:
     ahead = newest - time.time()
     if ahead > SKEW_S:
         found.append(f"{path} is {ahead:.0f} s newer than now, so clocks differ: {ADVICE}")
+    found += [said for job in run.jobs if (said := warning_of(job.job_id, job.state, job.reason))]
     return found + _forgotten(run)
 
 
 def _forgotten(run: Run) -> list[str]:
-    """Return a sentence on jobs that Snakemake waits for and SLURM lost, when its controller crashed."""
+    """Return a sentence on jobs that Snakemake still waits for though SLURM lost them, when its controller crashed."""
     if not run.live or run.silent or shutil.which("scontrol") is None:
         return []
     known = {job.job_id for job in run.jobs}
@@ -43,7 +45,7 @@ def _forgotten(run: Run) -> list[str]:
         return []
     return [
         f"SLURM does not know job {' '.join(lost)}, which Snakemake waits for (its controller crashed right after the "
-        "submission); press Ctrl-C there and start again: finished jobs are not repeated"
+        "submission); after a few looks Snakemake tries it again"
     ]
 
 

@@ -76,7 +76,7 @@ def study_status(settings: RuleSettings, run: Run) -> StudyStatus:
         if state not in ("running", "waiting") and None not in times.values():
             state = "done"
         elif state == "failed" or (state is None and not run.live):
-            failure = _failure(job, _job_log(job, run), certain=state == "failed")
+            failure = _failure(job, run, certain=state == "failed")
             state = "failed" if failure else None
             status.failures += [failure] if failure else []
         if state is not None:
@@ -101,10 +101,11 @@ def _job_log(job: Job, run: Run) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _failure(job: Job, job_log: Path | None, *, certain: bool) -> Failure | None:
+def _failure(job: Job, run: Run, *, certain: bool) -> Failure | None:
     """Return what the logs of a job without outputs say; None if they hold only progress and it is not certain."""
+    job_log = _job_log(job, run)
     text, said = tail(job.log), tail(job_log) if job_log else ""
-    why = reason(text, said)
+    why = reason(text, f"{said}\n{run.journal.messages.get(str(job.log), '')}")
     if why is None and not certain:
         return None
     shown = job.log if last_lines(text) or job_log is None else job_log

@@ -67,6 +67,10 @@ def test_the_journal_distinguishes_started_jobs_from_failed_and_restarted_ones()
     assert (journal.started, journal.failed) == ({logs[one]}, {logs[zero], logs[outline]})
     assert journal.group_logs == {logs[outline]: "/run/results/logs/slurm/group_outlines/100.log"}
     assert journal.awaited == ("99",)
+    assert journal.messages == {
+        logs[zero]: "SLURM-job '98' failed, SLURM status is: 'FAILED'.",
+        logs[outline]: "Error in group outlines",
+    }
     journal = read_journal((JOURNAL + FAILED + RESTARTED + "Finished jobid: 8 (Rule: convert)\n").splitlines())
     assert (journal.started, journal.failed) == ({logs[zero], logs[one]}, {logs[outline]})
     assert journal.awaited == ("101",)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.status import fake_command, queued, stand, write
 
+from phenoloom.cluster.slurm import QueuedJob
 from phenoloom.cluster.status.journal import Journal
 from phenoloom.cluster.status.obstacles import obstacles
 from phenoloom.cluster.status.run import Run, find_run
@@ -24,6 +25,13 @@ def test_queued_jobs_that_nobody_waits_for_are_named_with_the_command_to_cancel_
     jobs = (queued("rule_a", "RUNNING", "17"), queued("rule_b", "PENDING", "18"))
     (note,) = obstacles(Run(tmp_path, jobs=jobs), [])
     assert note.endswith("scancel 17 18")
+
+
+def test_a_job_that_waits_for_somebody_is_named_with_what_to_do(tmp_path: Path) -> None:
+    held = QueuedJob("17", "phenoloom_1", "PENDING", "rule_a", "/somewhere", "JobHeldUser")
+    (note,) = obstacles(Run(tmp_path, live=True, jobs=(held, queued("rule_b", "RUNNING"))), [])
+    assert "held (JobHeldUser)" in note
+    assert "scontrol release 17" in note
 
 
 def test_a_result_from_the_future_is_a_matter_of_clocks(results: Path) -> None:

@@ -13,9 +13,9 @@ from phenoloom.cluster.status.run import find_run
 
 def test_jobs_of_other_folders_and_programs_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
-        f"5\\tphenoloom_a\\tRUNNING\\trule_index\\t{tmp_path}",
-        "6\\tphenoloom_b\\tRUNNING\\trule_index\\t/elsewhere",
-        f"7\\tmine\\tRUNNING\\tnote\\t{tmp_path}",
+        f"5\\tphenoloom_a\\tRUNNING\\trule_index\\t{tmp_path}\\tNone",
+        "6\\tphenoloom_b\\tRUNNING\\trule_index\\t/elsewhere\\tNone",
+        f"7\\tmine\\tRUNNING\\tnote\\t{tmp_path}\\tNone",
     ]
     fake_command(tmp_path / "bin", "squeue", "printf '" + "\\n".join(rows) + "\\n'")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
