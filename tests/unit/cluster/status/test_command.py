@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.helpers.status import CONFIG, queued, stand, write
 
-from phenoloom.cluster.status import status
+from phenoloom.cli.main import main
+from phenoloom.cluster.status import rerun, status
 from phenoloom.cluster.status.command import page
 from phenoloom.cluster.status.run import Run
 
@@ -30,3 +32,24 @@ def test_the_command_counts_a_finished_study_and_asks_nothing_of_snakemake(
     write(results / "logs/demo/convert/0000.log", "phenoloom convert: the disk is on fire\n")
     assert not status(["demo"], [], CONFIG, planned=False, as_json=True)
     assert '"done": 1' in capsys.readouterr().out
+
+
+def test_what_a_command_line_replaces_holds_for_the_plan_of_a_rerun_too(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(rerun.subprocess, "run", answer)
+    folder = results.parent / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main(["status", "demo", "--config-dir", str(CONFIG), "--config", f"results={results}", "data_root=/d"]) == 0
+    (command,) = [command for command in asked if "snakemake" in command]
+    assert command[-4:] == ["--config", f"results={results}", "data_root=/d", "studies=[demo]"]
+    printed = capsys.readouterr().out
+    assert "total          48/48" in printed
+    assert f"With --config results={results} data_root=/d, a rerun has nothing to do." in printed
