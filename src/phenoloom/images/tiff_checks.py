@@ -19,7 +19,7 @@ _PICTURES = (*CCITT, *JPEG, *_WEBP, 22610, 33005, 34712, 34887, 34933, 34934, 50
 _COMPRESSIONS = (
     "none, LZW, Deflate, Zstandard, LZMA, PackBits, CCITT, JPEG, JPEG 2000, JPEG XL, JPEG XR, LERC, WebP or PNG"
 )
-_YCBCR = 6
+_RGB, _YCBCR = 2, 6
 _INTENSITIES = (0, 1, 2, 3, 4)
 """PhotometricInterpretation: white is zero, black is zero, RGB, palette, transparency mask."""
 
@@ -62,6 +62,8 @@ def _refuse_colours(page: tifffile.TiffPage, where: str) -> None:
             f"expected zero to be black, found that zero is white (WhiteIsZero) with {page.samplesperpixel} samples "
             f"of {page.dtype.name} a pixel in {where}, which has no fixed meaning; save it with zero as black"
         )
+    if colours == _RGB and page.samplesperpixel < 3:
+        raise ImageError(f"expected 3 samples a pixel for RGB, found {page.samplesperpixel} in {where}")
     as_rgb = page.compression in _WEBP or (page.compression in JPEG and page.planarconfig == 1)
     if colours not in (*_INTENSITIES, None) and not (colours == _YCBCR and as_rgb):
         known = colours in list(tifffile.PHOTOMETRIC)

@@ -53,6 +53,11 @@ class Parts:
         return planes, depths, rows, columns
 
     @cached_property
+    def count(self) -> int:
+        """Their number."""
+        return math.prod(self.grid)
+
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one row of all colours that lie together; a row begins a byte."""
         return int(self.shape[2] * self.shape[3] * self.page.bitspersample + 7) // 8
@@ -82,20 +87,20 @@ class Parts:
     @cached_property
     def extents(self) -> tuple[Extents, Extents]:
         """Offset and byte count of each in the file; as libtiff does, missing counts are estimated (`is_estimated`)."""
-        offsets = np.array(self.page.dataoffsets[: len(self.needed)], np.int64)
+        offsets = np.array(self.page.dataoffsets[: self.count], np.int64)
         if self.is_estimated:
             raw = self.page.compression == RAW
             return offsets, np.full(len(offsets), self.size) if raw else self.page.parent.filehandle.size - offsets
-        return offsets, np.array(self.page.databytecounts[: len(self.needed)], np.int64)
+        return offsets, np.array(self.page.databytecounts[: self.count], np.int64)
 
     @cached_property
     def is_estimated(self) -> bool:
         """Whether the file states no sizes, which are then known only if each plane is one strip or tile."""
         tags = self.page.tags
         unstated = 325 not in tags and 279 not in tags
-        if not unstated and len(self.page.databytecounts) == 1 and len(self.needed) == 1:
+        if not unstated and len(self.page.databytecounts) == 1 and self.count == 1:
             unstated = self.page.databytecounts[0] == 0 and self.page.dataoffsets[0] > 0
-        return unstated and len(self.needed) == self.image[0] and self.page.compression in BYTE_COMPRESSIONS
+        return unstated and self.count == self.image[0] and self.page.compression in BYTE_COMPRESSIONS
 
     def refuse_missing(self, where: str) -> None:
         """Refuse a page with parts that are not all listed, were never written, or lie behind the file's end.
@@ -103,7 +108,7 @@ class Parts:
         The byte count of compressed data may reach further than the file: whether the data is whole shows when it is
         decoded.
         """
-        page, kind, count, size = self.page, self.kind, len(self.needed), self.page.parent.filehandle.size
+        page, kind, count, size = self.page, self.kind, self.count, self.page.parent.filehandle.size
         if len(page.dataoffsets) < count:
             raise ImageError(f"expected {count} {kind}s, found {len(page.dataoffsets)} in {where}")
         offsets, counts = self.extents

@@ -272,6 +272,7 @@ def test_intensities_of_which_zero_is_white_are_complements_and_labels_are_refus
     [
         ({262: 5}, 4, "expected grey, RGB or a palette, found SEPARATED pixels"),
         ({262: 6}, 3, "found YCBCR pixels"),
+        ({277: None}, 3, "expected 3 samples a pixel for RGB, found 1"),
         ({262: 8}, 3, "found CIELAB pixels"),
         ({262: 32803}, 1, "found CFA pixels"),
         ({262: 60000}, 1, "found PhotometricInterpretation 60000 pixels"),
