@@ -15,8 +15,16 @@ from .tiff_pages import Axes, FileImage, Pages, colours, is_full, product
 
 _OF_A_PAGE = "YXS"
 _UNKNOWN = {"I", "Q"}
-_STATING = ("lsm", "mmstack", "imagej", "ndtiff", "fluoview", "sis", "scanimage")
-"""Kinds of files, in tifffile's words, whose metadata state the axes of all pages."""
+_STATING = {
+    "lsm": "LSM",
+    "mmstack": "Micro-Manager",
+    "imagej": "ImageJ",
+    "ndtiff": "NDTiff",
+    "fluoview": "FluoView",
+    "sis": "Olympus SIS",
+    "scanimage": "ScanImage",
+}
+"""Kinds of files, in tifffile's words, whose metadata state the axes of all pages, and their names."""
 
 
 def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choice) -> list[FileImage] | None:
@@ -44,7 +52,7 @@ def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choic
         if len(full) == 1 or choice.own_order:
             return None
         raise metadata_problem("OME", problem, full, name, choice)
-    if tif.is_shaped:
+    if any(page.is_shaped for page in pages):
         return _shaped_images(pages)
     kind = next((kind for kind in _STATING if len(full) > 1 and getattr(tif, f"is_{kind}")), None)
     return _series_image(tif, kind, full, name, choice) if kind else None
@@ -91,9 +99,7 @@ def _shaped_images(pages: Pages) -> list[FileImage] | None:
         count = max(math.prod(shape) // math.prod(pages[start].shape), 1) if shape else len(series)
         problem = f"{count} planes in {len(series)} pages" if count > len(series) else ""
         images.append(FileImage(stated.get("name", ""), series[:count], named if known else [], problem=problem))
-    if starts[:1] == [0] and (states_axes or any(image.problem for image in images)):
-        return images
-    return None
+    return images if states_axes or any(image.problem for image in images) else None
 
 
 def _shaped(page: tifffile.TiffPage) -> dict[str, Any]:
@@ -137,9 +143,9 @@ def _series_image(tif: tifffile.TiffFile, kind: str, full: Pages, name: str, cho
     try:
         series = tif.series[0]
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise metadata_problem(kind, f"some that cannot be read ({error})", full, name, choice) from None
+        raise metadata_problem(_STATING[kind], f"some that cannot be read ({error})", full, name, choice) from None
     if series.kind not in _STATING:
-        raise metadata_problem(kind, "some that cannot be read", full, name, choice)
+        raise metadata_problem(_STATING[kind], "some that cannot be read", full, name, choice)
     axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in _OF_A_PAGE and n > 1]
     if len(axes) == 1 and axes[0][0] in _UNKNOWN and axes[0][1] == len(full):
         return None

@@ -83,8 +83,8 @@ def _images(
     if images is None:
         images = [FileImage("", group) for group in grouped(page for page in pages if is_full(page))]
     # A study that names a level says that smaller SubIFDs are levels, and so does the format OME-TIFF.
+    images = [with_levels(image, pages, subs, unmarked=choice.level is not None) for image in images]
     ome = bool(pages) and is_ome(pages[0].description)
-    images = [with_levels(image, pages, subs, unmarked=ome or choice.level is not None) for image in images]
     of_levels = {page.treeindex for image in images for level in image.levels for page in level}
     if choice.level is not None and choice.image is None:
         images = _as_pyramid(images)

@@ -161,7 +161,7 @@ def test_imagej_metadata_that_contradict_the_pages_are_refused(tmp_path: Path) -
 
 def write_pyramid(path: Path, stack: np.ndarray, levels: int, kind: str) -> Path:
     """Write pages (n, h, w) and halved copies: as SubIFDs, as pages that are marked as reduced, or unmarked."""
-    subs = {"subifds": levels} if kind in ("subifds", "ome", "unmarked ome") else {}
+    subs = {"subifds": levels} if "flat" not in kind else {}
     marked = {} if kind.startswith("unmarked") else {"subfiletype": 1}
     axes = {} if kind.startswith("unmarked") and "ome" not in kind else {"metadata": {"axes": "CYX"}}
     with tifffile.TiffWriter(path, ome="ome" in kind) as writer:
@@ -187,9 +187,10 @@ def test_a_level_of_a_pyramid_is_read_by_its_number(tmp_path: Path, kind: str, c
         read(file, channels, level=3)
 
 
-def test_unmarked_smaller_pages_are_levels_only_if_the_study_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["unmarked flat", "unmarked subifds"])
+def test_unmarked_smaller_pages_are_levels_only_if_the_study_says_so(tmp_path: Path, kind: str) -> None:
     stack = ramp(2, 40, 64)
-    file = write_pyramid(tmp_path / "a.tif", stack, 2, "unmarked flat")
+    file = write_pyramid(tmp_path / "a.tif", stack, 2, kind)
     with pytest.raises(ImageError, match=r"found 3 in a\.tif.*, or `source\.level: 0` if the smaller ones are reduced"):
         read(file, 2)
     for level in range(3):
