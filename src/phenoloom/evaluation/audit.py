@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..artifacts.manifest import file_digest
+from ..artifacts.parquet import read_result, read_result_schema
 from ..artifacts.provenance import Provenance
 from ..splits.split import Split
 from .cross_validation import Evaluation, LabelledStudy, cross_validate
@@ -60,8 +60,8 @@ def audit(evaluation: Evaluation, index: Path, folds: Path, output: Path, made_b
     if split.unscored:
         facts["unscored"] = split.unscored
     else:
-        there = pq.read_schema(index).names
-        rows = pq.read_table(index, columns=[name for name in COLUMNS if name in there]).to_pandas()
+        there = read_result_schema(index).names
+        rows = read_result(index, columns=[name for name in COLUMNS if name in there]).to_pandas()
         probes = evaluation.classify.model_copy(update={"probes": PROBES, "shuffled_labels": False})
         for name, vectors in places_of(rows, split.tested()).items():
             shared = FoldVectors(name, evaluation.classify.unit, [index] * evaluation.folds, vectors)

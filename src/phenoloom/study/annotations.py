@@ -56,6 +56,8 @@ class Annotations:
         self.facts: dict[str, Any] = {}
         self._join: list[_Join] = []
         self._keys: dict[Key, int] = {}
+        # Of what each text of several parts was made, so that no two become one.
+        self._made: dict[tuple[str, str], tuple[str | None, ...]] = {}
         self._fields = sorted(fields)
         self._source = source
         self._table = pd.DataFrame()
@@ -188,7 +190,16 @@ class Annotations:
                 return fields.get(name)
             return None if row is None else self.columns[name][row]
 
-        return place.fill(value)
+        text = place.fill(value)
+        if text is not None and place.several:
+            parts = tuple(value(kind, name) for _, kind, name in place.parts if kind)
+            if (other := self._made.setdefault((place.name, text), parts)) != parts:
+                raise PhenoloomError(
+                    f"{place.name!r} makes {text!r} both of {' and '.join(map(repr, other))} and of "
+                    f"{' and '.join(map(repr, parts))}; put text between its parts, such as `_`, or write "
+                    "`r{row}c{column}` for rows and columns with numbers"
+                )
+        return text
 
     def _cells(self, place: Place) -> list[str | None]:
         """Return the text of a place without fields for each row of the table."""

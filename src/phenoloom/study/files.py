@@ -93,6 +93,8 @@ class Root:
         return [entry.name for entry in _entries(path)] if path.is_dir() else []
 
     def _why_missing(self, relative: str) -> str:
+        if "\\" in relative and "/" not in relative:
+            return "; write `/` between folders in place of a backslash"
         folder, name = posixpath.split(relative)
         if folder and not self.path(folder).is_dir():
             return ", nor does its folder"

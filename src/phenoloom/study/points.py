@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..artifacts.parquet import read_result
 from ..images.labels import Labels
 from ..images.objects import LeftOut
 
@@ -68,7 +68,7 @@ class PointTable:
 
     def __init__(self, table: Path, shard: str | None = None) -> None:
         columns = ["image_id", "line", "object", "x", "y"]
-        rows = pq.read_table(table, columns=columns, filters=[("shard", "=", shard)] if shard else None)
+        rows = read_result(table, columns=columns, filters=[("shard", "=", shard)] if shard else None)
         values = [rows["line"], rows["object"].fill_null(-1), rows["x"], rows["y"]]
         self._points = Points(*(column.to_numpy() for column in values))
         images = rows["image_id"].to_numpy()

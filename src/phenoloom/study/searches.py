@@ -53,6 +53,8 @@ def nothing_found(source: Source, root: Root, pattern: Pattern, unread: Unread |
         shown = ", ".join(map(repr, lines[:3])) or "none"
         # A path from the root of the file system has no place in the pattern.
         miss = nearest_miss(pattern, (line for line in lines if not line.startswith("/")))
+        if lines and all("\\" in line and "/" not in line for line in lines):
+            miss = "write `/` between folders in place of a backslash"
         return PhenoloomError(
             f"No line of the listing {source.listing} fits the pattern {pattern.text!r}; its lines are for example: "
             f"{shown}. They must be paths relative to {root.folder}{f'; {miss}' if miss else ''}"

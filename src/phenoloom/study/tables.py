@@ -21,7 +21,8 @@ FACTS, UNREADABLE = "facts", "unreadable"
 # Controls (C0, DEL, C1), line separators, and characters that nobody sees but that make two classes of one. Joiners
 # (U+200C, U+200D) are left out: they belong to words of several languages.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 

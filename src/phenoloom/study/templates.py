@@ -30,6 +30,11 @@ class Place:
         """Return `field` if file names alone tell the text, `column` if a row of the table is needed."""
         return "column" if self.names("column") else "field"
 
+    @property
+    def several(self) -> bool:
+        """Return whether it is composed of several fields or columns."""
+        return sum(bool(kind) for _, kind, _ in self.parts) > 1
+
     def names(self, kind: Kind) -> list[str]:
         """Return the names of one kind, each once."""
         return list(dict.fromkeys(name for _, its_kind, name in self.parts if its_kind == kind))

@@ -82,6 +82,14 @@ def test_several_columns_make_one_key_of_a_join_and_one_word(tmp_path: Path) -> 
     assert found.word("group", file, None) is None
 
 
+def test_two_wells_never_become_one_text(tmp_path: Path) -> None:
+    found = annotations(tmp_path, "a,b\nx,y\n", "row", "column", columns={"well": "{row}{column}"})
+    assert found.word("well", {"row": "1", "column": "11"}, None) == "111"
+    assert found.word("well", {"row": "1", "column": "11"}, None) == "111"
+    with pytest.raises(PhenoloomError, match="makes '111' both of '1' and '11' and of '11' and '1'; put text between"):
+        found.word("well", {"row": "11", "column": "1"}, None)
+
+
 def test_a_column_whose_name_has_braces_is_itself(tmp_path: Path) -> None:
     found = annotations(tmp_path, "dose {uM},uM\n5,x\n", columns={"label": "dose {uM}"})
     assert found.word("label", {}, 0) == "5"

@@ -343,6 +343,14 @@ def test_only_unnamed_channels_are_an_error_that_names_them(study: Study) -> Non
         study.make(files="{well}_{channel}.tif", channels=CHANNELS)
 
 
+def test_backslashes_between_folders_are_named(study: Study) -> None:
+    study.files("P/a.tif", "q.tif").text("files.txt", "P\\a.tif\n").text("t.csv", "path\nP\\a.tif\nq.tif\n")
+    with pytest.raises(PhenoloomError, match=r"No line of the listing .* write `/` between folders in place of a"):
+        study.make(files="{plate}/{image}.tif", listing="files.txt", channels=["DNA"])
+    study.make(files={"DNA": "path"}, channels=["DNA"], table={"path": "t.csv"}, limit=1)
+    assert study.manifest["quarantine"][0]["reason"].endswith("; write `/` between folders in place of a backslash")
+
+
 def test_a_mask_pattern_that_fits_nothing_shows_its_nearest_file(study: Study) -> None:
     study.files("i/A1.tif", "m/A1_mask.png")
     with pytest.raises(PhenoloomError, match=r"the nearest is 'm/A1_mask.png': 'm/A1_mask' fits .*'.png' instead of"):
