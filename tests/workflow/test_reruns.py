@@ -18,9 +18,10 @@ from phenoloom.config.messages import sections_in
 
 REPORT = {"report", "overview"}
 SCORE = {"classify", "compare"} | REPORT
+PROBES = {"audit"} | SCORE
 VECTORS = {"embed", "collect"} | SCORE
 TRAIN = {"pretrain"} | VECTORS
-FOLDS = {"folds"} | TRAIN
+FOLDS = {"folds", "audit"} | TRAIN
 SHAPES = {"contours", "distances", "describe"}
 CONVERT = {"convert", "index"} | SHAPES | FOLDS
 SHEET = {"sheet"} | CONVERT
@@ -172,10 +173,10 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "representations.vqvae.untrained": (True, VECTORS),
     "representations.vqvae.transductive": (True, TRAIN),
     "classify.unit": ("well", FOLDS),
-    "classify.probes": (["dummy", "knn"], SCORE),
-    "classify.shuffled_labels": (False, SCORE),
-    "classify.forest_trees": (11, SCORE),
-    "classify.neighbours": (3, SCORE),
+    "classify.probes": (["dummy", "knn"], PROBES),
+    "classify.shuffled_labels": (False, PROBES),
+    "classify.forest_trees": (11, PROBES),
+    "classify.neighbours": (3, PROBES),
     "transfer": ([], set()),  # needs another study: see `test_transfer`
     "report.sample_tiles": (3, REPORT),
     "report.map_points": (201, {"collect"} | REPORT),
@@ -416,6 +417,7 @@ DELETED = {
     "models/vqvae-resnet18/fold-0/metrics.csv": TRAIN,
     "embeddings/vqvae/fold-1.parquet": VECTORS,
     "scores/vqvae.parquet": SCORE,
+    "audit.parquet": {"audit", "compare"} | REPORT,
     "scores.parquet": {"compare"} | REPORT,
     "comparisons.parquet": {"compare"} | REPORT,
     "embeddings.h5ad": {"collect"} | REPORT,

@@ -121,7 +121,7 @@ def test_another_probe_of_this_study_fits_it_on_the_other_one_too_and_embeds_not
     files[STUDY]["classify"]["neighbours"] = 3
     workspace.write_studies(files, [STUDY])
     rules = {job for job in workspace.planned() if ":" not in job}
-    assert rules == {"classify", "compare", "transfer"} | REPORT
+    assert rules == {"classify", "audit", "compare", "transfer"} | REPORT
 
 
 def test_a_source_that_does_not_fit_stops_the_plan_with_a_sentence(tmp_path: Path) -> None:
