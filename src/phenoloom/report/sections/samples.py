@@ -134,11 +134,15 @@ def _tile_gallery(chosen: Groups, stores: dict[str, Path], contours: SampleConto
     pixel_size = results.convert_settings.get("pixel_size_um")
     physical = f" ({width * pixel_size:.3g} µm wide)" if pixel_size else ""
     caption = (
-        f"Random tiles of each class, {width} × {height} px{physical}, all with the same contrast limits (percentiles "
-        f"0.5 and 99.8 of the {amount(len(everything), 'tile')} shown, without "
+        f"Random tiles{_of_classes(chosen)}, {width} × {height} px{physical}, all with the same contrast limits "
+        f"(percentiles 0.5 and 99.8 of the {amount(len(everything), 'tile')} shown, without "
         "padding). Previews are 8-bit; the store keeps every bit."
     )
     return Gallery(caption, groups, explain(results.channels, limits))
+
+
+def _of_classes(chosen: Groups) -> str:
+    return "" if set(chosen) == {UNLABELLED} else " of each class"
 
 
 def _read_tiles(stores: dict[str, Path], rows: pd.DataFrame) -> NDArray[Any]:
@@ -165,4 +169,4 @@ def _contour_gallery(chosen: Groups, contours: SampleContours) -> Gallery:
         for label, rows in chosen.items()
     ]
     scale = f"all at one scale (frame {2.16 * common:.0f} px)" if common else "each scaled to its frame"
-    return Gallery(f"Random contours of each class, {scale}.", groups)
+    return Gallery(f"Random contours{_of_classes(chosen)}, {scale}.", groups)

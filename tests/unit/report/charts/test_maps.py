@@ -51,3 +51,12 @@ def test_labels_beyond_the_palette_and_missing_ones_share_a_grey_dot() -> None:
     assert [entry.label for entry in entries[:-1]] == sorted(set(labels))
     assert entries[-1].label == "no label, or a rare one"
     assert str(figure.panels[0][1]).count('data-series="other"') == 2
+
+
+def test_without_labels_the_map_shows_the_first_two_of_plate_well_and_group() -> None:
+    unlabelled = maps([None] * 4)
+    ((_, figure),) = map_figures(unlabelled, ["net"])
+    assert [title for title, _ in figure.panels] == ["by group"]
+    placed = unlabelled.obs.assign(plate=["P", "P", "Q", None], well=["A1", "A2", "A1", "A2"])
+    ((_, figure),) = map_figures(EmbeddingMaps(placed, unlabelled.points, unlabelled.methods, {}), ["net"])
+    assert [title for title, _ in figure.panels] == ["by plate", "by well"]
