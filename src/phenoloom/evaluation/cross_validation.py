@@ -216,6 +216,14 @@ def _refuse_empty(side: Side, units: UnitVectors, study: LabelledStudy, number: 
             f"No unit of {study.name} is left to score: all that have a class of both studies lie in groups with an "
             "image that the other study has too; remove the other study from `transfer`"
         )
+    if units.units.isin(names).any():
+        name = study.vectors.representation
+        raise PhenoloomError(
+            f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector, though other "
+            f"units have: the objects of {name} in this fold were left out, and the manifests count why "
+            "(`shapes.border: keep` and a smaller `shapes.min_points` keep more outlines). Keep them, or remove the "
+            f"representation {name}"
+        )
     first = repr(units.units[0]) if len(units.units) else "none"
     raise PhenoloomError(
         f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector; the vectors are "

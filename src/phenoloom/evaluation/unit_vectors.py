@@ -92,7 +92,7 @@ def average(embedding: Embedding, unit: Unit) -> UnitVectors:
     if ids.isna().any():
         raise PhenoloomError(
             f"Row {rows.loc[ids.isna(), 'id'].iloc[0]!r} has no {unit}, so it cannot be averaged with its {unit}; set "
-            "classify.unit to something that all rows have"
+            "classify.unit to image"
         )
     codes, units = pd.factorize(ids, sort=True)
     trained_on, tested = np.zeros(len(units), bool), np.zeros(len(units), bool)

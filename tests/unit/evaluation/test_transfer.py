@@ -408,3 +408,17 @@ def test_what_is_concatenated_of_another_studys_encoder_is_new_too_and_no_space_
     assert set(found.rows["role"]) == {"new"}
     assert found.parts == (8, 4)
     assert np.array_equal(found.vectors[:, :8], shapes)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_where_one_of_the_studies_cannot_be_scored_the_table_has_no_rows_and_names_it(
+    tmp_path: Path, which: int
+) -> None:
+    source, target = source_of(tmp_path).tables(), target_of(tmp_path, 0).tables()
+    folds = (source, target)[which].folds
+    table = pq.read_table(folds)
+    facts = json.loads(table.schema.metadata[b"phenoloom"]) | {"unscored": "no object has a label", "classes": {}}
+    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps(facts)}), folds)
+    rows, stated = scores(source, target)
+    assert rows.empty
+    assert stated["unscored"] == f"in {('here', 'there')[which]} no object has a label"

@@ -13,7 +13,8 @@ from phenoloom.evaluation.probes import Prediction
 from phenoloom.evaluation.scores import Score, fold_scores, write_scores
 from phenoloom.report.report import make_report
 from phenoloom.report.scoreboard import Scoreboard
-from phenoloom.report.sections.transfer import TransferContent, transfers
+from phenoloom.report.sections.base import ReportData
+from phenoloom.report.sections.transfer import TransferContent, section, transfers
 
 CLASSES = ["elongated", "round"]
 TRAIN_SETS = 3
@@ -141,3 +142,16 @@ def test_the_page_has_the_chapter_where_the_study_names_others(folder: tuple[Pat
         assert ("Another microscope" in page.text) == bool(anchors)
     make_report(settings(), tmp_path / "empty", tmp_path / "none", tmp_path / "index.html")
     assert "No scores of elsewhere: `transfer` has not run." in Page((tmp_path / "index.html").read_text()).text
+
+
+def test_a_study_that_cannot_be_scored_is_named_with_the_reason(folder: tuple[Path, Path]) -> None:
+    for path in (folder[0] / "transfer" / "elsewhere").glob("*.parquet"):
+        path.unlink()
+    for name in ("vqvae", "regionprops"):
+        path = folder[0] / "transfer" / "elsewhere" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_scores(path, "made-up", {}, {"unscored": "in elsewhere no object has a label"})
+    found = section(ReportData(settings(), read_results(*folder), None))
+    assert found is not None
+    assert not found.content
+    assert found.missing == ["No scores of elsewhere: in elsewhere no object has a label."]
