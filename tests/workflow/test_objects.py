@@ -1,36 +1,66 @@
-"""Labels of single objects from the table to the plan of a changed one."""
+"""Labels of single objects, from their table to the report and to the plan of a changed one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.helpers.object_studies import STUDY, ObjectStudy, changed
+from tests.helpers.page import Page
 from tests.helpers.workspace import Workspace, new_workspace
 
-FOLDS = {"index", "folds", "embed", "collect", "classify", "compare", "report", "overview"}
+INDEX = {"index", "folds", "embed", "collect", "classify", "compare", "report", "overview"}
+WELLS = ("A01", "A02", "A03", "A04")
+BY_NUMBER: dict[str, Any] = {"join": {"plate": None, "field": None, "well": "Well"}}
+BY_POINT: dict[str, Any] = {**BY_NUMBER, "object": None, "x": "X", "y": "Y"}
 
 
 def write_rows(raw: ObjectStudy, label: str) -> None:
-    rows = [f"{w},{n},{label if n < 3 else 'long'}\n" for w in ("A1", "A2", "A3", "A4") for n in (1, 2, 3, 4)]
-    raw.table("Well,ObjectNumber,phenotype\n" + "".join(rows))
+    """Write labels of the four squares of each image, with points in them; one row is of a fifth one."""
+    places = {1: (10, 10), 2: (45, 10), 3: (10, 45), 4: (45, 45), 5: (32, 32)}
+    numbers = {well: (1, 2, 3, 4) if well != "A04" else (1, 2, 3, 4, 5) for well in WELLS}
+    rows = [
+        f"{well},{n},{places[n][0]},{places[n][1]},{label if n < 3 else 'long'}\n"
+        for well in WELLS
+        for n in numbers[well]
+    ]
+    raw.table("Well,ObjectNumber,X,Y,phenotype\n" + "".join(rows))
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    raw = ObjectStudy(tmp_path)
-    for well in ("A01", "A02", "A03", "A04"):
+def workspace_of(folder: Path, objects: dict[str, Any]) -> Workspace:
+    """Write a study of four images of four squares."""
+    raw = ObjectStudy(folder)
+    for well in WELLS:
         raw.image(f"P1/{well}_s1")
     write_rows(raw, "round")
-    made = new_workspace(tmp_path / "work")
-    source = {"root": str(raw.raw), "objects": {"join": {"plate": None, "field": None, "well": "Well"}}}
-    made.write_study(changed(STUDY, {"source": source}), "toy")
+    made = new_workspace(folder / "work")
+    made.write_study(changed(STUDY, {"source": {"root": str(raw.raw), "objects": objects}}), "toy")
     return made
 
 
-def test_a_changed_label_reads_the_table_and_makes_the_index_again_and_converts_nothing(
-    workspace: Workspace, tmp_path: Path
+@pytest.mark.parametrize(
+    ("objects", "again"),
+    [
+        pytest.param(BY_NUMBER, set(), id="number"),
+        pytest.param(BY_POINT, {"convert"}, id="point", marks=pytest.mark.slow),
+    ],
+)
+def test_a_changed_label_reads_the_table_and_makes_the_index_again_and_converts_only_where_it_has_points(
+    tmp_path: Path, objects: dict[str, Any], again: set[str]
 ) -> None:
+    workspace = workspace_of(tmp_path, objects)
     workspace.snakemake("results/toy/index.json")
+    assert {job for job in workspace.planned("results/toy/index.json") if ":" not in job} == set()
     write_rows(ObjectStudy(tmp_path), "flat")
-    assert {job for job in workspace.planned() if ":" not in job} == {"objects"} | FOLDS
+    assert {job for job in workspace.planned() if ":" not in job} == {"objects"} | again | INDEX
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objects", [BY_NUMBER, BY_POINT], ids=["number", "point"])
+def test_labels_of_objects_reach_the_report(tmp_path: Path, objects: dict[str, Any]) -> None:
+    workspace = workspace_of(tmp_path, objects)
+    workspace.snakemake()
+    page = Page((workspace.folder / "results" / "toy" / "report" / "index.html").read_text()).text
+    assert "round" in page
+    assert "1 of 17 rows of cells.csv belong to no object" in page

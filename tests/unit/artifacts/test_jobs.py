@@ -79,6 +79,12 @@ def test_labels_of_objects_are_read_between_the_sheet_and_the_index() -> None:
     assert study.convert("0000") == {"sheet": [RESULTS / "sheet.json"]}
     assert [job.rule for job in jobs_of(study.settings)][:2] == ["sheet", "objects"]
     assert "objects" not in inputs().index()
+    located = {"path": "cells.csv", "join": {"image": "i"}, "x": "X", "y": "Y", "label": "type"}
+    by_point = inputs(source={**SOURCE, "objects": located})
+    assert by_point.convert("0000") == {"sheet": [RESULTS / "sheet.json"], "objects": [RESULTS / "objects.json"]}
+    assert by_point.options("convert", {"shard": "0000"}) == ["--objects", "results/s/objects.json"]
+    # Contours come from tiles, which know which points lie in them.
+    assert by_point.contours("0000") == {"tiles": [RESULTS / "tiles/0000.json"]}
 
 
 def test_an_embedding_names_what_it_is_computed_from_in_its_options() -> None:

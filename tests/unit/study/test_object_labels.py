@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.object_studies import CONTOURS_ALONE, ObjectStudy, changed, squares
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.helpers.object_studies import CONTOURS_ALONE, SIDE, ObjectStudy, changed, squares
 from tests.helpers.steps import run_index, run_objects
 
 from phenoloom.artifacts.manifest import read_manifest
@@ -175,7 +179,7 @@ POINT_HEADER = "Well,X,Y,phenotype\n"
 POINT_JOIN = {"plate": None, "field": None, "well": "Well"}
 
 
-def by_point(**more: object) -> dict[str, object]:
+def by_point(**more: object) -> dict[str, Any]:
     """A change to the study: objects are found by points."""
     return {"source": {"objects": {**BY_POINT, "join": POINT_JOIN}, **more}}
 
@@ -295,3 +299,36 @@ def test_tiles_that_were_made_without_the_points_are_made_again(study: ObjectStu
     shards = study.study.tiles.manifests()
     with pytest.raises(PhenoloomError, match="were made without the points of the table of objects; rerun `convert`"):
         run_index(rules.index(), study.study.sheet, shards, study.study.index, study.study.objects_manifest)
+
+
+def blocks(data: st.DataObject) -> np.ndarray:
+    """Return a label image of up to nine blocks of 3 to 12 px, with any numbers, each block in a cell of its own."""
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    numbers = data.draw(st.lists(st.integers(1, 255), min_size=1, max_size=9, unique=True))
+    for cell, number in enumerate(numbers):
+        y, x = (21 * place + data.draw(st.integers(0, 8)) for place in divmod(cell, 3))
+        height, width = (data.draw(st.integers(3, 12)) for _ in range(2))
+        labels[y : y + height, x : x + width] = number
+    return labels
+
+
+@settings(max_examples=6, deadline=None)
+@given(data=st.data())
+def test_numbers_and_points_in_any_objects_give_the_same_labels(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        study, lines, expected = ObjectStudy(Path(folder)), [], {}
+        for well in (1, 2):
+            labels = blocks(data)
+            study.image(f"P1/A0{well}_s1", labels)
+            for number in np.unique(labels[labels > 0]).tolist():
+                ys, xs = np.nonzero(labels == number)
+                pixel = data.draw(st.integers(0, len(ys) - 1))
+                label = data.draw(st.sampled_from(["a", "b", ""]))
+                lines.append(f"A{well},{number},{xs[pixel]},{ys[pixel]},{label}")
+                expected[f"P1/A0{well}/1#{number:04d}"] = label or None
+        order = data.draw(st.permutations(lines))
+        study.table("\n".join(["Well,ObjectNumber,X,Y,phenotype", *order]) + "\n")
+        whole = {"max_rejected_fraction": 0.9, "tiles": {"border": "keep"}}
+        for keyed in ({"source": {"objects": {"join": POINT_JOIN}}}, by_point()):
+            small = changed(whole, keyed) | {"source": changed(keyed["source"], {"masks": {"min_area_px": 1}})}
+            assert study.make(small)["label"].to_dict() == expected

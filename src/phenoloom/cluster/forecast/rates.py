@@ -59,7 +59,7 @@ _REPEATED = "measured on one CPU core, a simulated study's tables repeated to 1,
 
 DEFAULTS: Mapping[str, Rate] = {
     "sheet": Rate("images", 0.6, 3e-4, 5, "measured on 1,400 small images, where the start of the process dominates"),
-    "objects": Rate("rows", 0.6, 1e-5, 3, "measured on one CPU core, a table of 1,000,000 rows"),
+    "objects": Rate("rows", 0.6, 4e-5, 3, "measured on one CPU core, a table of 1,000,000 rows and 28 columns"),
     "convert": Rate("MB of files", 2.2, 0.046, 3, f"{_SIMULATED}: threshold, watershed and a tile an object"),
     "convert-grid": Rate(
         "MB of files", 2.2, 0.003, 3, "bench_convert.py --quick: LZW, deflate and raw TIFFs on a grid"
