@@ -38,6 +38,14 @@ def test_more_gpus_than_any_node_has_are_answered_with_what_the_nodes_have(on_cl
     assert "32000 MB, gpu:2" in printed
 
 
+def test_a_submission_that_fails_is_an_error_of_the_job_also_in_a_group(on_cluster: ClusterWorkspace) -> None:
+    extra = [f"{rule}:slurm_extra='--job-name=mine'" for rule in ("simulate", "sheet")]
+    sheet = ["--", "results/tiny/sheet.json"]
+    printed = on_cluster.run("--retries", "0", "--set-resources", *extra, *sheet, success=False)
+    assert "It could not be submitted: The --job-name option is not allowed in the 'slurm_extra'" in printed
+    assert on_cluster.jobs() == []
+
+
 def test_a_machine_without_slurm_is_refused_as_such(on_cluster: ClusterWorkspace, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()

@@ -52,7 +52,7 @@ def watch_jobs(ends):
     """Have the executor for SLURM report what it would wait for or hide for ever.
 
     Each look at its jobs begins with `ends`, which knows more final states; an error at a submission becomes an error
-    of the job; and where there are no accounts of jobs it does not ask them whom to charge.
+    of the job; and no account is guessed from sacct, or validated by sacctmgr where that is missing.
     """
     executor = workflow.executor_plugin.executor
     check, run, account = (
@@ -87,7 +87,7 @@ def watch_jobs(ends):
 
     def get_account_arg(self, job):
         name = job.resources.get("slurm_account")
-        if shutil.which("sacct") and shutil.which("sacctmgr"):
+        if name and shutil.which("sacctmgr"):
             yield from account(self, job)
         else:
             yield f" -A {shlex.quote(str(name))}" if name else ""

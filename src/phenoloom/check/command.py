@@ -11,6 +11,7 @@ from ..artifacts.manifest import read_manifest
 from ..artifacts.provenance import Provenance
 from ..config import RuleSettings, check_mixtures, check_transfers, load_study
 from ..config.load import Lazy
+from ..config.rule_settings import SheetSettings
 from ..config.run import Config
 from ..config.study import Study
 from ..core.errors import PhenoloomError
@@ -75,11 +76,28 @@ def _findings(settings: RuleSettings) -> list[Finding]:
         )
     with tempfile.TemporaryDirectory() as folder:
         paths = StudyFolder(Path(folder))
-        source = sheet.source.model_copy(update={"root": sheet.root})
-        rejected, made_by = sheet.max_rejected_fraction, Provenance.of(sheet)
-        make_sheet(source, sheet.shards, rejected, paths.sheet, paths.sheet_manifest, made_by)
+        refused = _make_sheet(sheet, paths)
         subject = Subject(settings.name, settings, paths.sheet, read_manifest(paths.sheet_manifest))
-        return _once([_tried(one, subject) for one in CHECKS])
+        return _once([*refused, *(_tried(one, subject) for one in CHECKS)])
+
+
+def _make_sheet(settings: SheetSettings, paths: StudyFolder) -> list[Finding]:
+    """Make a sheet; one with too many images left out is a problem, but the others are looked at all the same."""
+    source = settings.source.model_copy(update={"root": settings.root})
+    made_by = Provenance.of(settings)
+
+    def make(rejected: float) -> None:
+        make_sheet(source, settings.shards, rejected, paths.sheet, paths.sheet_manifest, made_by)
+
+    try:
+        make(settings.max_rejected_fraction)
+    except PhenoloomError as error:
+        try:
+            make(1.0)
+        except PhenoloomError:
+            raise error from None
+        return [Finding("sheet", problems=[str(error)])]
+    return []
 
 
 def _tried(one: Callable[[Subject], Finding], subject: Subject) -> Finding:

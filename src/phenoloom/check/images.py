@@ -18,7 +18,7 @@ from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import OutlineSource, outline_source
 from ..tiles.tiler import Conversion
 from .files import reasons
-from .sample import MORE, MOST, MOST_BYTES, kinds, spread_over
+from .sample import MORE, MOST, MOST_BYTES, MOST_OF_SMALL, SMALL_BYTES, kinds, spread_over
 from .subject import Finding, Subject, counted, listed
 
 
@@ -58,7 +58,8 @@ def images(subject: Subject) -> Finding:
         return Finding("images")
     kind, sizes = kinds(subject.table), subject.table["bytes"].to_numpy()
     small = np.flatnonzero(sizes <= MOST_BYTES)
-    seen = {row: look(row) for row in _first_of_all(small, kind)}
+    most = MOST_OF_SMALL if len(sizes) <= MOST_OF_SMALL and sizes.sum() <= SMALL_BYTES else MOST
+    seen = {row: look(row) for row in _first_of_all(small, kind, most)}
     doubtful = {int(kind[row]) for row, one in seen.items() if one.reason}
     rest = np.array([row for row in small.tolist() if row not in seen and kind[row] in doubtful], np.int64)
     seen |= {row: look(row) for row in rest[spread_over(kind[rest], MORE)].tolist()} if len(rest) else {}
@@ -68,10 +69,10 @@ def images(subject: Subject) -> Finding:
     return Finding("images", lines, [*_too_many(seen, kind, subject), *_nothing(seen, subject)])
 
 
-def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64]) -> list[int]:
+def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64], most: int) -> list[int]:
     """Return the rows to read; the first of the sheet leads, since it decides the type of pixels for all."""
-    found = small[spread_over(kind[small], MOST)].tolist()
-    return list(dict.fromkeys([*small[:1].tolist(), *found]))[:MOST]
+    found = small[spread_over(kind[small], most)].tolist()
+    return list(dict.fromkeys([*small[:1].tolist(), *found]))[:most]
 
 
 def _look(subject: Subject) -> Look | None:

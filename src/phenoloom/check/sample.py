@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 MOST = 8
 """Images that are read of a study in which all can be read."""
 
+MOST_OF_SMALL, SMALL_BYTES = 32, 1 << 24
+"""Images that are read of a study with no more than these, and with files of this size in all."""
+
 MORE = 24
 """Images that are read besides, of the kinds of which one cannot be used."""
 

@@ -76,14 +76,14 @@ def write_wells(mine: Checked, wells: int = 8, fields: int = 2) -> dict[str, Any
 
 
 def test_a_whole_study_is_valid_and_described(mine: Checked) -> None:
-    printed = mine.check(write_wells(mine))
+    printed = mine.check(write_wells(mine, fields=5))
     assert printed.startswith("mine: valid\n")
-    assert "16 images, 8 wells, 1 shard" in printed
+    assert "40 images, 8 wells, 1 shard" in printed
     assert "8 of 9 rows belong to an image" in printed
     assert "1 row without an image: 'H12'" in printed
-    assert "8 of 16 images read" in printed
+    assert "8 of 40 images read" in printed
     assert "uint16, 1 channel, 96 x 96 px: 8 images, 16 objects, 16 tiles" in printed
-    assert "2 classes of images: control 8 in 4 wells, drug 8 in 4 wells" in printed
+    assert "2 classes of images: control 20 in 4 wells, drug 20 in 4 wells" in printed
     assert "2 folds of 4 wells" in printed
 
 
@@ -179,8 +179,8 @@ def test_objects_larger_than_the_window_are_told_with_the_size_that_would_keep_t
 def test_a_study_without_a_single_tile_is_not_valid(mine: Checked) -> None:
     source = write_wells(mine) | {"masks": {"min_area_px": 1000}}
     printed = mine.check(source, status=1)
-    assert "left out: 16 x object smaller than min_area_px" in printed
-    assert "none of 8 images that can be read gives a tile (16 x object smaller than min_area_px)" in printed
+    assert "left out: 32 x object smaller than min_area_px" in printed
+    assert "none of 16 images that can be read gives a tile (32 x object smaller than min_area_px)" in printed
 
 
 def test_a_channel_that_the_study_lacks_is_named(mine: Checked) -> None:
@@ -245,6 +245,26 @@ def test_too_few_groups_are_refused_in_the_words_of_folds(mine: Checked) -> None
     assert "9 folds need at least 9 labelled groups, but folds.group = well gives 8" in printed
 
 
+def test_all_images_of_a_small_study_are_read(mine: Checked) -> None:
+    source = write_wells(mine)
+    for name in ("A03_1.tif", "A07_0.tif"):
+        (mine.raw / name).write_bytes(b"II*\0")
+    assert "12% of the images of shard 0000 cannot be used" in mine.check(source, status=1)
+
+
+def test_what_is_there_is_looked_at_although_too_many_images_are_left_out(mine: Checked) -> None:
+    source = write_wells(mine) | {"files": "{well}_{field}_{channel}.tif", "channels": {"DNA": "d0", "ER": "d1"}}
+    for file in sorted(mine.raw.glob("*.tif")):
+        file.rename(file.with_name(f"{file.stem}_d0.tif"))
+        if "A03" not in file.name:
+            write_tiff(file.with_name(f"{file.stem}_d1.tif"), cells())
+    printed = mine.check(source, status=1)
+    assert printed.startswith("mine: 1 problem\n")
+    assert "2 of 16 images cannot be used, more than max_rejected_fraction = 0.1 allows" in printed
+    assert "uint16, 2 channels, 96 x 96 px: 14 images, 28 objects, 28 tiles" in printed
+    assert "2 folds of 3 to 4 wells" in printed
+
+
 def test_a_class_in_too_few_groups_is_named(mine: Checked) -> None:
     source = write_wells(mine)
     table = mine.raw / "table.csv"
@@ -295,7 +315,7 @@ def test_a_table_of_objects_is_joined_and_its_labels_and_folds_are_said(mine: Ch
     assert "objects  16 of 18 rows of cells.csv belong to an image\n" in printed
     assert "1 row without an image: row 17 (site '0', Well 'H12', n '1')\n" in printed
     assert "1 row without a usable number or point: row 18" in printed
-    assert "8 images, 8 tiles" in printed
+    assert "16 images, 16 tiles" in printed
     assert "labels   2 classes of objects: a 8 in 8 groups, b 8 in 8 groups" in printed
     assert "folds    2 folds of 4 groups" in printed
 
