@@ -19,7 +19,7 @@ from ..artifacts.provenance import Provenance
 from ..config.representation import Families, standing
 from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
-from .scores import SCHEMA, SCORED, read_scores
+from .scores import SCHEMA, SCORED, WITH_TILE, read_scores
 
 Floats = npt.NDArray[np.float64]
 Tables = dict[tuple[str, str], dict[str, Floats]]
@@ -95,9 +95,10 @@ def summarise(study: str, compared: Compared, scores: pd.DataFrame) -> pa.Table:
     """Return means and paired differences of all representations and families, with the columns of `COMPARISONS`.
 
     `mean`: of one representation under one probe. `difference`: representation minus other, over the folds of the same
-    probe, each pair once in the order of the study. A family has the place of its first member, and is compared with
-    other families and with representations outside families. The scores of a family are averaged over its seeds fold
-    by fold before anything else.
+    probe, each pair once in the order of the study; of two that were tested on different units of a fold, because
+    objects larger than a tile have only outlines, over the units with a tile. A family has the place of its first
+    member, and is compared with other families and with representations outside families. The scores of a family are
+    averaged over its seeds fold by fold before anything else.
 
     `sd` is the sample standard deviation over `folds` (of the fold-wise differences); it is no standard error, since
     the folds share their train units. `sd_seeds` is that over the `seeds` (of their means over folds; of the
@@ -113,7 +114,7 @@ def summarise(study: str, compared: Compared, scores: pd.DataFrame) -> pa.Table:
         PhenoloomError: A representation lacks a score on a fold that others have.
     """
     tables = _tables(scores, compared)
-    rows = [*_means(tables, compared), *_differences(tables, compared)]
+    rows = [*_means(tables, compared), *_differences(tables, _Common.of(scores, compared), compared)]
     by_column = zip(*rows, strict=True) if rows else [()] * (len(COMPARISONS) - 1)
     columns = [[study] * len(rows), *(list(column) for column in by_column)]
     return pa.table(
@@ -162,15 +163,41 @@ def _means(tables: Tables, compared: Compared) -> Iterator[tuple[Any, ...]]:
                 yield "mean", probe, metric, name, "", *_spread(scores[name])
 
 
-def _differences(tables: Tables, compared: Compared) -> Iterator[tuple[Any, ...]]:
+@dataclass(frozen=True)
+class _Common:
+    """Scores of the test units with a tile, and how many units each representation or family was tested on."""
+
+    tables: Tables
+    tested: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def of(cls, scores: pd.DataFrame, compared: Compared) -> _Common:
+        common = scores[scores["metric"].str.endswith(WITH_TILE)]
+        common = common.assign(metric=common["metric"].str.removesuffix(WITH_TILE).to_numpy())
+        counts = scores[scores["metric"] == "units_test"].drop_duplicates(["representation", "fold"])
+        tested = {
+            str(name): tuple(rows.sort_values("fold")["value"]) for name, rows in counts.groupby("representation")
+        }
+        tested |= {name: tested[members[0]] for name, members in compared.members().items() if members[0] in tested}
+        return cls(_tables(common, compared), tested)
+
+    def scores(self, key: tuple[str, str], pair: tuple[str, str], whole: dict[str, Floats]) -> dict[str, Floats]:
+        """Return the scores that the two are compared by: of the whole folds where both were tested on as many."""
+        common = self.tables.get(key, {})
+        unlike = len({self.tested.get(name) for name in pair}) > 1
+        return common if unlike and set(pair) <= common.keys() else whole
+
+
+def _differences(tables: Tables, common: _Common, compared: Compared) -> Iterator[tuple[Any, ...]]:
     seeds = {name: sorted(members.values()) for name, members in compared.families.items()}
     stand = standing(compared.representations, compared.families)
     pairs = [*combinations(compared.representations, 2)]
     pairs += [pair for pair in combinations(stand, 2) if set(pair) & set(seeds)]
-    for (probe, metric), scores in tables.items():
+    for (probe, metric), whole in tables.items():
         for name, other in pairs:
-            if name not in scores or other not in scores:
+            if name not in whole or other not in whole:
                 continue
+            scores = common.scores((probe, metric), (name, other), whole)
             if name in seeds and other in seeds and seeds[name] != seeds[other]:
                 apart = [scores[one].mean(axis=1, keepdims=True) for one in (name, other)]
                 value, sd, folds, nothing, _ = _spread(apart[0] - apart[1])

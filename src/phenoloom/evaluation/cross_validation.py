@@ -7,6 +7,7 @@ of threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from ..config.study import Classify
 from ..core.errors import PhenoloomError
 from ..splits.split import Split, Targets
-from .probes import FeatureBlock, FeatureMatrix, ProbeName, ProbeSettings, probe, wants_reduction
-from .scores import Score, fold_scores, macro_scores
+from .probes import FeatureBlock, FeatureMatrix, Prediction, ProbeName, ProbeSettings, probe, wants_reduction
+from .scores import WITH_TILE, Score, fold_scores, macro_scores
 from .unit_vectors import FoldVectors, UnitVectors
 
 PERMUTATIONS = 5
@@ -159,6 +160,7 @@ def _score_probe(evaluation: Evaluation, name: ProbeName, title: str, train: Sid
     support = len(true)
     scores = [
         *fold_scores(title, true, found, train.split.classes),
+        *_with_tile(title, test, found),
         Score(title, "units_train", len(train.places), support),
         Score(title, "units_test", support, support),
         Score(title, "units_missing", test.missing, support),
@@ -167,6 +169,21 @@ def _score_probe(evaluation: Evaluation, name: ProbeName, title: str, train: Sid
     if name == "logistic":
         scores.append(Score(title, "unconverged", found.unconverged, support))
     return scores
+
+
+def _with_tile(title: str, test: Side, found: Prediction) -> Iterator[Score]:
+    """Yield the scores of the test units with a tile, where some of the study have none.
+
+    Only outlines are known of objects that are larger than a tile, so other representations are compared without them.
+    """
+    if test.split.tiled is None:
+        return
+    common = test.split.tiled[test.places]
+    if common.any():
+        scores = None if found.scores is None else found.scores[common]
+        predicted = replace(found, labels=found.labels[common], scores=scores)
+        for metric, value in macro_scores(test.targets[common], predicted, test.split.classes).items():
+            yield Score(title, f"{metric}{WITH_TILE}", value, int(common.sum()))
 
 
 def _settings(evaluation: Evaluation, train: Side) -> ProbeSettings:

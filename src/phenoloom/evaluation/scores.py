@@ -34,6 +34,9 @@ SCHEMA = pa.schema(
 SCORED = ("macro_f1", "balanced_accuracy", "mcc", "average_precision")
 """Metrics of a whole fold by which representations are compared."""
 
+WITH_TILE = " of units with a tile"
+"""Added to a metric that is computed from only the test units with a tile, where some have none."""
+
 
 class Score(NamedTuple):
     """One score of one fold.

@@ -10,7 +10,7 @@ import pandas as pd
 from ..config.rule_settings import ReportSettings
 from .audit import as_caveat, layout_finding
 from .loss_caveats import loss_caveats
-from .numbers import amount, listing, percent, plus_minus, score, signed
+from .numbers import amount, count, listing, percent, plus_minus, score, signed
 from .object_caveats import object_caveats
 from .results import Results
 from .scoreboard import DUMMY, MAIN_METRIC, SHUFFLED, Scoreboard, kind_of
@@ -93,9 +93,16 @@ def _of_units(scoreboard: Scoreboard, results: Results) -> Iterator[str]:
     if missing:
         planned = len(results.split.tested().units) if results.split else 0
         shown = listing([f"{name} {n}" for name, n in missing.items()])
+        tiled = results.split.tested().tiled if results.split else None
+        pairs = ""
+        if tiled is not None:
+            pairs = (
+                f" Differences between representations that were tested on different units are over the "
+                f"{count(tiled.sum())} test units with a tile."
+            )
         yield (
-            f"Some of the {planned} test units have no vector in these representations, which were scored without "
-            f"them: {shown}."
+            f"Some of the {count(planned)} test units have no vector in these representations, which were scored "
+            f"without them: {shown}.{pairs}"
         )
     absent = results.fold_facts.get("folds_without", {})
     if absent:

@@ -27,7 +27,7 @@ from .groups import group_rows, other_groupings, refuse_torn_units, refuse_ungro
 from .split import NEVER_TESTED
 from .units import unit_ids
 
-COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest", "stack"]
+COLUMNS = ["id", "image_id", "plate", "well", "label", "group", "digest", "stack", "position"]
 STATED = ("classes", "dropped", "merged_duplicates", "ungrouped", "unscored")
 """Facts of the table that the manifest states too."""
 
@@ -84,12 +84,13 @@ def split_units(
 
     Args:
         design: How to split.
-        table: One row an object: `COLUMNS`, of which `digest` and `stack` may be missing.
+        table: One row an object: `COLUMNS`, of which `digest`, `stack` and `position` may be missing.
         study: Name of the study, for error messages.
         objects_known: Whether rows are objects; otherwise each stands for the objects of an image, for advice.
 
     Returns:
-        One row a unit, sorted by `id`: `id, group, label, fold`; and the counts, which the results state.
+        One row a unit, sorted by `id`: `id, group, label, fold`, and `tile` where some units have no tile; and the
+        counts, which the results state.
 
     Raises:
         PhenoloomError: Units or labels contradict themselves, other folds would score the labels, or there are too few
@@ -110,6 +111,8 @@ def split_units(
     if "unscored" in counts:
         # All units are dealt to folds, so all need a group.
         refuse_ungrouped(rows, ungrouped, design)
+    if "position" in rows and (rows["position"] < 0).any():
+        units["tile"] = units["id"].isin(rows.loc[rows["position"] >= 0, "unit"])
     return units.drop(columns="rows"), {
         **counts,
         "merged_duplicates": merged,
@@ -173,12 +176,13 @@ def _unit_of_one_label(rows: pd.DataFrame) -> str:
 
 def _write(units: pd.DataFrame, facts: dict[str, Any], multi: bool, output: Path) -> None:
     labels = [sorted(label) if multi else next(iter(label), None) for label in units["label"]]
-    table = pa.table(
-        {
-            "id": pa.array(units["id"], pa.string()),
-            "group": pa.array(units["group"], pa.string()),
-            "label": pa.array(labels, pa.list_(pa.string()) if multi else pa.string()),
-            "fold": pa.array(units["fold"], pa.int16()),
-        }
-    ).replace_schema_metadata(table_metadata(facts))
+    columns = {
+        "id": pa.array(units["id"], pa.string()),
+        "group": pa.array(units["group"], pa.string()),
+        "label": pa.array(labels, pa.list_(pa.string()) if multi else pa.string()),
+        "fold": pa.array(units["fold"], pa.int16()),
+    }
+    if "tile" in units:
+        columns["tile"] = pa.array(units["tile"], pa.bool_())
+    table = pa.table(columns).replace_schema_metadata(table_metadata(facts))
     write_atomically(output, lambda file: pq.write_table(table, file))

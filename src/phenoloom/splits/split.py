@@ -39,6 +39,7 @@ class Split:
         targets: Labels as numbers (`Targets`).
         classes: Names of the classes, sorted; a unit with a label that was dropped has no class.
         facts: Metadata of the file: `unit`, `count`, `group`, `scheme`, `multi_label`, `classes`, `dropped`, ...
+        tiled: Whether each unit has a tile (units,), which objects larger than a tile have not; None: all have.
     """
 
     units: npt.NDArray[np.object_]
@@ -47,6 +48,7 @@ class Split:
     targets: Targets
     classes: list[str]
     facts: dict[str, Any]
+    tiled: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def read(cls, path: Path, unit: Unit | None = None, count: int | None = None) -> Split:
@@ -73,7 +75,8 @@ class Split:
         classes = sorted(facts["classes"])
         targets = _flags(frame["label"], classes) if facts["multi_label"] else _codes(frame["label"], classes)
         fold = frame["fold"].to_numpy(np.int64)
-        return cls(frame["id"].to_numpy(object), frame["group"].to_numpy(object), fold, targets, classes, facts)
+        tiled = frame["tile"].to_numpy(bool) if "tile" in frame else None
+        return cls(frame["id"].to_numpy(object), frame["group"].to_numpy(object), fold, targets, classes, facts, tiled)
 
     @property
     def unit(self) -> Unit:
@@ -160,7 +163,12 @@ class Split:
 
     def _only(self, kept: npt.NDArray[np.bool_]) -> Split:
         return replace(
-            self, units=self.units[kept], groups=self.groups[kept], fold=self.fold[kept], targets=self.targets[kept]
+            self,
+            units=self.units[kept],
+            groups=self.groups[kept],
+            fold=self.fold[kept],
+            targets=self.targets[kept],
+            tiled=None if self.tiled is None else self.tiled[kept],
         )
 
 

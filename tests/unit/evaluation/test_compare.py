@@ -9,7 +9,7 @@ from tests.helpers.studies import made_by
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.evaluation.compare import Compared, compare, means_of
-from phenoloom.evaluation.scores import SCHEMA, read_scores
+from phenoloom.evaluation.scores import SCHEMA, WITH_TILE, read_scores
 
 NAMES = ["one", "two", "three"]
 
@@ -224,3 +224,23 @@ def test_a_study_without_scores_has_tables_without_rows_that_say_why(tmp_path):
     assert len(table) == len(scores) == 0
     for name in ("scores", "comparisons"):
         assert read_scores(tmp_path / f"{name}.parquet")[1]["unscored"] == "no object has a label"
+
+
+def test_two_that_were_tested_on_different_units_are_compared_on_those_that_both_can_see(tmp_path):
+    """The tiles lost the hard objects: their score is higher, but on what both were tested on it is lower."""
+
+    def tested(name, whole, common, units):
+        both = [("logistic", fold, f"macro_f1{WITH_TILE}", "", "", value) for fold, value in enumerate(common)]
+        counts = [("logistic", fold, "units_test", "", "", units) for fold in range(2)]
+        return write_scores(tmp_path / f"{name}.parquet", whole, more=[*both, *counts])
+
+    files = [
+        tested("tiles", (0.8, 0.8), (0.8, 0.8), 10.0),
+        tested("outlines", (0.6, 0.7), (0.9, 1.0), 30.0),
+        tested("others", (0.5, 0.5), (0.1, 0.1), 30.0),
+    ]
+    table, _ = compared(tmp_path, files)
+    assert table.loc[("difference", "tiles", "outlines"), "value"] == pytest.approx(-0.15)
+    # Both of these were tested on all units, and are compared on all.
+    assert table.loc[("difference", "outlines", "others"), "value"] == pytest.approx(0.15)
+    assert table.loc[("mean", "outlines", ""), "value"] == pytest.approx(0.65)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phenoloom.config.study import Classify
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.evaluation.cross_validation import Evaluation, LabelledStudy, Side, cross_validate, shuffled
+from phenoloom.evaluation.scores import WITH_TILE
 from phenoloom.evaluation.unit_vectors import FoldVectors, UnitVectors
 from phenoloom.splits.split import Split
 
@@ -108,3 +109,17 @@ def test_shuffling_moves_single_units_where_groups_hold_several_labels():
     dealt = shuffled(labels, groups, np.random.default_rng(0))
     assert sorted(dealt) == sorted(labels)
     assert (dealt != labels).any()
+
+
+def test_units_with_a_tile_are_also_scored_alone_where_some_have_none(tmp_path):
+    # Whatever has no tile lies on the side of the other class.
+    tiled = np.arange(20) % 5 != 0
+    line = np.where(tiled, LINE, 10 - LINE)
+    study = labelled(replace(SPLIT, tiled=tiled), vectors_of(SPLIT, line), tmp_path)
+    scores = cross_validate(LOGISTIC, study, None, 1)
+    assert value(scores, f"macro_f1{WITH_TILE}") == [1, 1]
+    assert max(value(scores, "macro_f1")) < 1
+    supports = [score.support for fold in scores for score in fold if score.metric == f"macro_f1{WITH_TILE}"]
+    assert sum(supports) == tiled.sum()
+    whole = cross_validate(LOGISTIC, labelled(SPLIT, vectors_of(SPLIT, line), tmp_path), None, 1)
+    assert not any(score.metric.endswith(WITH_TILE) for fold in whole for score in fold)

@@ -16,6 +16,7 @@ from phenoloom.config.study import Folds
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.splits.design import SplitDesign
 from phenoloom.splits.folds import make_folds
+from phenoloom.splits.split import Split
 
 
 def fold_settings(unit="object", group="object", count=2, scheme="stratified-group-kfold", seed=0):
@@ -393,3 +394,19 @@ def test_the_manifest_says_what_takes_part_and_what_was_left_out(tmp_path):
     assert manifest["rejected"] == {"class too small for the folds: rare": 1, "unit without a label": 1}
     assert manifest["content"] == file_digest([tmp_path / "folds.parquet"])
     assert manifest["index"] == file_digest([index])
+
+
+def test_units_without_a_tile_are_split_like_the_others_and_marked(tmp_path):
+    index = write_index(tmp_path / "index.parquet", objects(["x", "y"] * 4, per_image=2))
+    table = pq.read_table(index)
+    pq.write_table(table.append_column("position", pa.array([0, -1, 1, 2, -1, -1, 3, 4])), index)
+    run(tmp_path, index)
+    folds = pq.read_table(tmp_path / "folds.parquet").to_pandas().set_index("id")
+    assert folds["tile"].tolist() == [True, False, True, True, False, False, True, True]
+    assert (folds["fold"] >= 0).all()
+    split = Split.read(tmp_path / "folds.parquet")
+    assert split.tiled.tolist() == folds["tile"].tolist()
+    assert split.among(["y"]).tiled.tolist() == [False, True, False, True]
+    pq.write_table(table.append_column("position", pa.array(range(8))), index)
+    run(tmp_path, index)
+    assert Split.read(tmp_path / "folds.parquet").tiled is None
