@@ -140,7 +140,9 @@ def _of_unread_files(facts: Mapping[str, Any]) -> Iterator[str]:
         example = next(iter(channels.values()))["examples"][0]
         yield (
             f"{amount(files, 'file')} of {amount(len(channels), 'channel')} that the study does not name "
-            f"({listing(list(channels))}) {'was' if files == 1 else 'were'} not read, for example {example}."
+            f"({listing(list(channels))}) {'was' if files == 1 else 'were'} not read, for example {example}. "
+            "`source.channels` names those that are read, and "
+            "`source.ignore_channels` those that are left out on purpose."
         )
     near = [some for key in ("near", "near_masks") for some in unread.get(key, {}).values()]
     if near:

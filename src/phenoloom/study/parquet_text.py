@@ -52,7 +52,14 @@ def column_text(column: pa.ChunkedArray, separator: str | None = None) -> list[s
     Raises:
         UnreadableColumn: The type has no text, or a value of it has none.
     """
-    flat = column.combine_chunks()
+    try:
+        return _column_text(column.combine_chunks(), separator)
+    except (pa.ArrowException, OverflowError, pd.errors.OutOfBoundsDatetime) as error:
+        # A time zone that nobody knows, a duration of more years than a clock has, more bytes than an array holds.
+        raise UnreadableColumn(f"its values have no text ({' '.join(str(error).split())})") from None
+
+
+def _column_text(flat: pa.Array, separator: str | None) -> list[str | None]:
     while isinstance(flat.type, (pa.BaseExtensionType, pa.DictionaryType, pa.RunEndEncodedType)):
         if flat.type == pa.uuid():
             return [str(value) if isinstance(value, uuid.UUID) else None for value in flat.to_pylist()]
@@ -61,10 +68,11 @@ def column_text(column: pa.ChunkedArray, separator: str | None = None) -> list[s
         return _lists(flat, separator)
     if pa.types.is_null(flat.type):
         return [None] * len(flat)
-    # Values repeat in columns of labels and ids, so that each is written once.
-    codes = pc.dictionary_encode(_encodable(flat)) if _encodable(flat) is not None else None
-    if codes is None:
+    encodable = _encodable(flat)
+    if encodable is None:
         return _texts(flat)
+    # Values repeat in columns of labels and ids, so that each is written once.
+    codes = pc.dictionary_encode(encodable)
     texts = np.array([*_texts(codes.dictionary.cast(flat.type)), None], dtype=object)
     chosen: list[str | None] = texts[codes.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)].tolist()
     return chosen
@@ -126,6 +134,8 @@ def _encodable(values: pa.Array) -> pa.Array | None:
         return values.cast(pa.large_string())
     if pa.types.is_binary_view(kind):
         return values.cast(pa.large_binary())
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return values.cast(pa.decimal128(kind.precision, kind.scale))
     return None if pa.types.is_nested(kind) else values
 
 
@@ -180,6 +190,8 @@ def _floats(values: pa.Array) -> list[str | None]:
 
 def _timestamps(values: pa.Array) -> list[str | None]:
     texts = [text and _trimmed(text) for text in _listed(values.cast(pa.string()))]
+    if wrong := next((text for text in texts if text and text.startswith("<")), None):
+        raise UnreadableColumn(f"it holds a time that no calendar has ({wrong.strip('<>')})")
     if all(text.endswith(_MIDNIGHT) for text in texts if text):
         return [text and text.removesuffix(_MIDNIGHT) for text in texts]
     return [text and _OFFSET.sub(r"\1:\2", text) for text in texts]

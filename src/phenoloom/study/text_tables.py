@@ -18,6 +18,14 @@ import pandas as pd
 from ..core.errors import PhenoloomError
 
 EXAMPLES = 10
+OTHER_KINDS = {
+    b"PK\x03\x04": "an Excel or other zip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
+    b"\x1f\x8b": "compressed (gzip)",
+    b"PAR1": "a Parquet file",
+    b"\x89HDF": "an HDF5 file",
+}
+"""First bytes of files that are often called `.csv`."""
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -82,6 +90,8 @@ def _decoded(path: Path) -> str:
         raise PhenoloomError(f"There is no table {path}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise PhenoloomError(f"The table {path} cannot be read: {' '.join(str(error).split())}") from None
+    if kind := next((kind for start, kind in OTHER_KINDS.items() if content.startswith(start)), None):
+        raise PhenoloomError(f"The table {path} is {kind}, whatever its name says; save it as CSV, or name it so")
     if content.startswith(UTF16) or content[:4096].count(0) * 3 > len(content[:4096]):
         raise PhenoloomError(f"The table {path} is in UTF-16 or UTF-32; save it as UTF-8 (in Excel: `CSV UTF-8`)")
     try:

@@ -38,6 +38,7 @@ TEXT_OF: list[tuple[list[Any], pa.DataType, list[str | None]]] = [
       for kind in (pa.float16(), pa.float32(), pa.float64())),
     ([1e15, 12345678901.0, -0.0, float("inf")], pa.float64(), ["1000000000000000", "12345678901", "0", "inf"]),
     ([decimal.Decimal("1.50"), None], pa.decimal128(5, 2), ["1.50", None]),
+    *(([decimal.Decimal("7.25")], kind, ["7.25"]) for kind in (pa.decimal32(4, 2), pa.decimal64(9, 2))),
     ([decimal.Decimal("7")], pa.decimal256(40, 0), ["7"]),
     ([dt.date(2024, 3, 1), None], pa.date32(), ["2024-03-01", None]),
     ([dt.date(2024, 3, 1), None], pa.date64(), ["2024-03-01", None]),
@@ -137,6 +138,8 @@ def test_lists_are_joined_by_the_separator_of_labels_and_only_by_it() -> None:
         (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8())), "its type is map"),
         (pa.array([b"\xff\xfe"]), "no UTF-8 text"),
         (pa.array([["x", "y"]]), "lists of several values"),
+        (pa.array([0], pa.timestamp("us", "Mars/Phobos")), "its values have no text"),
+        (pa.array([2**62], pa.timestamp("us")), "a time that no calendar has"),
     ],
 )
 def test_a_column_without_text_is_refused_only_where_it_is_used(tmp_path: Path, array: pa.Array, reason: str) -> None:

@@ -84,6 +84,8 @@ def test_quotes_mean_what_their_writer_meant(tmp_path: Path, line: str, cells: l
         ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16 or UTF-32"),
         ("a,b\n1,2\n".encode("utf-16-be"), "UTF-16 or UTF-32"),
         ("a,b\n1,2\n".encode("utf-32"), "UTF-16 or UTF-32"),
+        (b"PK\x03\x04...", "is an Excel or other zip file, whatever its name says; save it as CSV"),
+        (b"PAR1...", "is a Parquet file"),
         ("\n\n", "it is empty"),
     ],
 )  # fmt: skip
