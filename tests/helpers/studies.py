@@ -137,7 +137,7 @@ class StudyOnDisk:
             tiles=Tiles(mode="objects", size=self.size),
             max_rejected_fraction=0.1,
         )
-        self._manifest(tiles, "convert", convert, content, dtype=str(self.dtype))
+        self._manifest(tiles, "convert", convert, content, dtype=str(self.dtype), polarity=None)
         shapes.parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(shapes.with_suffix(".zarr"), zarr_format=3)
         group.create_array("contours", data=np.stack(contours))
@@ -154,7 +154,7 @@ class StudyOnDisk:
             border="drop",
             max_rejected_fraction=0.1,
         )
-        made = {"settings": convert.model_dump(mode="json"), "dtype": str(self.dtype)}
+        made = {"settings": convert.model_dump(mode="json"), "dtype": str(self.dtype), "polarity": None}
         arrays = {"contours": {"shape": [len(contours), 32, 2], "dtype": "float32"}}
         self._manifest(shapes, "contours", traced, shard, tiles=made, arrays=arrays)
 

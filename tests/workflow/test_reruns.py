@@ -13,8 +13,9 @@ import pytest
 from pydantic import BaseModel
 from tests.helpers.workspace import STUDY, TINY, Workspace, settings_of
 
-from phenoloom.config import ImageModel, ShapeModel, Study
+from phenoloom.config import ImageModel, RuleSettings, ShapeModel, Study
 from phenoloom.config.messages import sections_in
+from phenoloom.config.run import Config
 
 REPORT = {"report", "overview"}
 SCORE = {"classify", "compare"} | REPORT
@@ -72,12 +73,14 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "source.masks.image": (0, SHEET),
     "source.masks.level": (0, SHEET),
     "source.masks.objects": ("components", CONVERT),
-    "source.masks.values": ([1], CONVERT),
-    "source.masks.invert_when_border_is_foreground": (True, CONVERT),
+    # Without effect where images are segmented: see below.
+    "source.masks.values": ([1], set()),
+    "source.masks.invert_when_border_is_foreground": (True, set()),
     "source.masks.channel": ("DNA", CONVERT),
     "source.masks.smoothing_px": (1.0, CONVERT),
     "source.masks.split_distance_px": (9.0, CONVERT),
     "source.masks.min_area_px": (61, CONVERT),
+    "source.polarity": ("dark", CONVERT),
     "source.label_separator": (";", SHEET),
     "source.ignore_channels": (["bf"], SHEET),
     "source.ignore_files": (["{_}.png"], SHEET),
@@ -91,7 +94,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "tiles.mode": ("grid", {"convert", "index"} | FOLDS),
     "tiles.size": (72, CONVERT),
     "tiles.stride": (32, CONVERT),
-    "tiles.min_foreground": (0.01, CONVERT),
+    "tiles.min_foreground": (0.01, set()),  # of grids: see below
     "tiles.border": ("keep", CONVERT),
     "tiles.tiles_per_shard_file": (16, CONVERT),
     "tiles.compression": ("zstd", CONVERT),
@@ -210,6 +213,10 @@ def with_change(key: str, value: Any) -> dict[str, Any]:
         for name in ("regionprops", "shape-ae", "shape-and-props"):
             del study["representations"][name]
         del study["shapes"], study["models"]["shape-ae"]
+    if "files" in study["source"]["masks"]:
+        del study["source"]["masks"]["channel"], study["source"]["masks"]["split_distance_px"]
+    if key == "source.masks.objects":
+        del section["split_distance_px"]
     if key == "representations.vqvae.model":
         del study["representations"]["vqvae-untrained"]
         del study["models"]["vqvae-resnet18"]
@@ -294,6 +301,37 @@ def test_a_changed_key_of_any_model_reaches_pretraining_and_no_other_rule(
     section[last] = value
     before, after = settings_of(model, needs), settings_of(model, changed)
     assert {rule for rule in before if before[rule] != after[rule]} == {"pretrain"}
+
+
+# Keys without effect in the tiny study, with the keys that they need.
+OTHER_STUDIES: dict[str, dict[str, Any]] = {
+    **{
+        f"source.masks.{key}": {"source": {"masks": {"files": "{plate}/{well}_s{field}_mask.tif", "objects": "one"}}}
+        for key in ("values", "invert_when_border_is_foreground")
+    },
+    "tiles.min_foreground": {"tiles": {"mode": "grid", "size": 64}},
+}
+
+
+@pytest.mark.parametrize("key", OTHER_STUDIES)
+def test_a_changed_key_of_mask_files_or_of_a_grid_reaches_conversion_and_not_the_sheet(key: str) -> None:
+    def settings(study: dict[str, Any]) -> dict[str, str]:
+        rules = RuleSettings(STUDY, Study.model_validate(study), Config(), Path("config"))
+        return {rule: getattr(rules, rule)().canonical() for rule in ("sheet", "convert", "index", "folds")}
+
+    value, _ = CHANGES[key]
+    before = {name: value for name, value in TINY.items() if name not in {"shapes", "tiles"}}
+    before["representations"] = {"intensity": {"descriptors": "intensity"}}
+    before = {"tiles": TINY["tiles"], **before, **copy.deepcopy(OTHER_STUDIES[key])}
+    before["source"] = {**TINY["source"], **before["source"]}
+    after = copy.deepcopy(before)
+    section = after
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    first, second = settings(before), settings(after)
+    assert {rule for rule in first if first[rule] != second[rule]} == {"convert"}
 
 
 def test_every_key_of_a_study_and_of_its_models_is_changed_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..core.errors import ImageError
 from ..images.objects import LeftOut, fitting_side, objects
 from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import OutlineSource, outline_source
+from ..tiles.polarity import field_polarity, spread_positions
 from ..tiles.tiler import Conversion
 from .files import reasons
 from .sample import MORE, MOST, MOST_BYTES, MOST_OF_SMALL, SMALL_BYTES, kinds, spread_over
@@ -53,17 +54,19 @@ Look = Callable[[int], Seen]
 
 def images(subject: Subject) -> Finding:
     """Read images of every kind with their masks, and say what is in them and how many cannot be used."""
-    look = _look(subject)
-    if look is None or subject.table.num_rows == 0:
+    if subject.table.num_rows == 0:
         return Finding("images")
     kind, sizes = kinds(subject.table), subject.table["bytes"].to_numpy()
     small = np.flatnonzero(sizes <= MOST_BYTES)
+    look, stated = _look(subject, small)
+    if look is None:
+        return Finding("images")
     most = MOST_OF_SMALL if len(sizes) <= MOST_OF_SMALL and sizes.sum() <= SMALL_BYTES else MOST
     seen = {row: look(row) for row in _first_of_all(small, kind, most)}
     doubtful = {int(kind[row]) for row, one in seen.items() if one.reason}
     rest = np.array([row for row in small.tolist() if row not in seen and kind[row] in doubtful], np.int64)
     seen |= {row: look(row) for row in rest[spread_over(kind[rest], MORE)].tolist()} if len(rest) else {}
-    lines = _lines(seen, subject)
+    lines = [*_lines(seen, subject), *stated]
     if large := len(sizes) - len(small):
         lines.append(f"{counted(large, 'image')} of more than {MOST_BYTES >> 20} MB not read; conversion reads all")
     return Finding("images", lines, [*_too_many(seen, kind, subject), *_nothing(seen, subject)])
@@ -75,15 +78,20 @@ def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64], most: int) 
     return list(dict.fromkeys([*small[:1].tolist(), *found]))[:most]
 
 
-def _look(subject: Subject) -> Look | None:
+def _look(subject: Subject, small: NDArray[np.int64]) -> tuple[Look | None, list[str]]:
+    """Return what reads an image, and lines on what was decided for all images."""
     rows = subject.table
     if subject.study.tiles:
-        return _looks_at_pixels(Conversion.of(subject.settings.convert(), objects=subject.objects), rows)
+        conversion = Conversion.of(subject.settings.convert(), objects=subject.objects)
+        spread = (rows.slice(int(small[i]), 1).to_pylist()[0] for i in spread_positions(len(small)))
+        if (decided := field_polarity(conversion, spread)) is None:
+            return _looks_at_pixels(conversion, rows), []
+        return _looks_at_pixels(replace(conversion, polarity=decided.polarity), rows), [decided.sentence()]
     settings = subject.settings.contours() if subject.study.shapes else None
     if settings is None or settings.source != "masks":
-        return None
+        return None, []
     source = outline_source(settings.source, None, settings.root, settings.masks, settings.outlines)
-    return _looks_at_masks(source, ContourPolicy.of(settings), rows)
+    return _looks_at_masks(source, ContourPolicy.of(settings), rows), []
 
 
 def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:

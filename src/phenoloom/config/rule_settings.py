@@ -119,6 +119,7 @@ class ConvertSettings(Settings):
     image: ImageInFile | None = None
     level: int | None = None
     places: bool = False
+    polarity: Literal["auto", "bright", "dark"] = "auto"
 
 
 class IndexSettings(Settings):

@@ -126,6 +126,7 @@ class RuleSettings:
                 "root": ".",
                 "simulate": None,
                 "pixel_size_um": None,
+                "polarity": "auto",
                 "planes": planes and planes.as_the_sheet_sees(),
                 "masks": Masks(files=masks.files) if masks and masks.files else None,
             }
@@ -156,6 +157,7 @@ class RuleSettings:
             image=self.study.source.image,
             level=self.study.source.level,
             places=self.study.source.places_objects,
+            polarity=self.study.source.polarity,
         )
 
     def index(self) -> IndexSettings:

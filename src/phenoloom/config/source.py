@@ -7,7 +7,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from .base import ImageInFile, PathText, PatternText, Section, without_controls
+from .effects import refuse_masks_without_effect
 from .planes import Planes
+
+Polarity = Literal["bright", "dark"]
+"""Objects are brighter than the field around them, or darker."""
 
 
 class Simulation(Section):
@@ -189,6 +193,11 @@ class Source(Section):
         "`files` are counted in the report",
     )
     masks: Masks | None = Field(None, description="objects")
+    polarity: Literal["auto", "bright", "dark"] = Field(
+        "auto",
+        description="whether objects are brighter than the field (fluorescence) or darker (brightfield, H&E), for "
+        "segmentation by threshold and `tiles.min_foreground`; `auto`: found from images all over the study",
+    )
     outlines: Outlines | None = Field(None, description="outlines as points, for studies without images")
     objects: ObjectLabels | None = Field(
         None, description="labels and groups of objects, in place of those of their images"
@@ -230,6 +239,11 @@ class Source(Section):
                 raise ValueError("`files` names columns of a table, so `table` must be given")
             if list(self.files) != list(self.channels):
                 raise ValueError("`files` and `channels` must name the same channels in the same order")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_have_effect(self) -> Source:
+        refuse_masks_without_effect(self)
         return self
 
     @property

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from .base import Fraction, Name, Section, Unit
+from .effects import refuse_tiles_without_effect
 from .representation import Representation
 from .source import Source
 
@@ -158,6 +159,7 @@ class Study(Section):
             raise ValueError("`shapes` without `tiles` come from mask files; name them in `source.masks.files`")
         if self.classify.unit == "tile" and not self.tiles:
             raise ValueError("`classify.unit: tile` needs `tiles`; use `object`")
+        refuse_tiles_without_effect(source, self.tiles)
         return self
 
     def trained_as(self, encoder: str) -> Representation | None:

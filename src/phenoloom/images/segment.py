@@ -11,13 +11,13 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from ..config.source import Masks
+from ..config.source import Masks, Polarity
 from .labels import Labels, components
-from .threshold import otsu
+from .threshold import beyond, otsu
 
 
-def segment(plane: NDArray[Any], masks: Masks) -> Labels:
-    """Segment the bright objects of one channel (h, w) as labels (h, w).
+def segment(plane: NDArray[Any], masks: Masks, polarity: Polarity = "bright") -> Labels:
+    """Segment the objects of one channel (h, w) as labels (h, w).
 
     The plane is smoothed by a Gaussian, thresholded (Otsu, IEEE Trans. SMC 9, 1979) and its holes are filled; a
     watershed of the distance to the background separates objects that touch. A plane of one value has no objects.
@@ -25,11 +25,12 @@ def segment(plane: NDArray[Any], masks: Masks) -> Labels:
     Args:
         plane: Pixels (h, w) of any type.
         masks: Smoothing in px, what an object is, and the least distance between two objects in px.
+        polarity: Whether objects are brighter or darker than the field.
     """
     smooth = ndimage.gaussian_filter(plane, masks.smoothing_px, output=np.float32, mode="nearest")
     if masks.objects == "one":
-        return _threshold(smooth).astype(np.int32)
-    foreground = ndimage.binary_fill_holes(_threshold(smooth))
+        return _threshold(smooth, polarity).astype(np.int32)
+    foreground = ndimage.binary_fill_holes(_threshold(smooth, polarity))
     if masks.objects == "components" or not foreground.any():
         return components(foreground)
     # Zero rows beyond the image would pull seeds away from objects that the border cuts: do not pad.
@@ -50,8 +51,7 @@ def segment(plane: NDArray[Any], masks: Masks) -> Labels:
     return labels
 
 
-def _threshold(smooth: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _threshold(smooth: NDArray[np.float32], polarity: Polarity) -> NDArray[np.bool_]:
     if smooth.min() == smooth.max():
         return np.zeros(smooth.shape, bool)
-    above: NDArray[np.bool_] = smooth > otsu(smooth)
-    return above
+    return beyond(smooth, otsu(smooth), polarity)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
+from ..config.source import Polarity
+
 THRESHOLD_ROWS = 4
 """The threshold of an image is that of every fourth row."""
 
@@ -17,20 +19,27 @@ _MOST_COUNTED = 1 << 16
 _OPENCV_OTSU = (np.uint8, np.uint16)
 
 
-def foreground_threshold(plane: NDArray[Any]) -> Any:
-    """Return the threshold of Otsu of a channel (h, w), in its dtype; foreground is above it.
+def foreground(plane: NDArray[Any], polarity: Polarity) -> NDArray[np.bool_]:
+    """Return which pixels of a channel (h, w) are on the objects' side of its threshold of Otsu.
 
-    A channel of one value has that value as threshold, so that nothing is above.
+    A channel of one value has no foreground.
     """
     rows = np.ascontiguousarray(plane[::THRESHOLD_ROWS])
     if rows.min() == rows.max():
-        threshold = float(plane.max())
-    elif rows.dtype in _OPENCV_OTSU:
+        return np.zeros(plane.shape, bool)
+    if rows.dtype in _OPENCV_OTSU:
         threshold = cv2.threshold(rows, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
     else:
         threshold = otsu(rows)
     # Comparing whole numbers with a float would convert every pixel first.
-    return plane.dtype.type(math.floor(threshold) if plane.dtype.kind in "iu" else threshold)
+    limit = plane.dtype.type(math.floor(threshold) if plane.dtype.kind in "iu" else threshold)
+    return beyond(plane, limit, polarity)
+
+
+def beyond(plane: NDArray[Any], threshold: Any, polarity: Polarity) -> NDArray[np.bool_]:
+    """Return which pixels are on the objects' side of a threshold; the threshold itself belongs to the dark side."""
+    side: NDArray[np.bool_] = plane <= threshold if polarity == "dark" else plane > threshold
+    return side
 
 
 def otsu(values: NDArray[Any]) -> float:

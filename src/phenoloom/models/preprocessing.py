@@ -37,7 +37,11 @@ def preparation_of(stores: Sequence[Path]) -> Preparation:
 
 
 def _of_tiles(manifest: dict[str, Any]) -> Preparation:
-    return Preparation(convert=_without_root(ConvertSettings, manifest["settings"]), dtype=manifest["dtype"])
+    convert = _without_root(ConvertSettings, manifest["settings"])
+    if decided := manifest["polarity"]:
+        # New images may be few, or without an object: what was found for the study holds for them too.
+        convert = convert.model_copy(update={"polarity": decided["polarity"]})
+    return Preparation(convert=convert, dtype=manifest["dtype"])
 
 
 def _without_root(kind: type[R], settings: dict[str, Any]) -> R:

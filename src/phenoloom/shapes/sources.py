@@ -145,7 +145,7 @@ class TileMasks:
     def facts(self) -> dict[str, Any]:
         """Return how the tiles were made: a model of the contours needs it to make those of new images."""
         manifest = read_manifest(self.manifest)
-        return {"tiles": {"settings": manifest["settings"], "dtype": manifest["dtype"]}}
+        return {"tiles": {name: manifest[name] for name in ("settings", "dtype", "polarity")}}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,13 @@ from ..core.progress import progress
 from ..study.points import LostPoints
 from ..study.shards import shard_rows
 from .measure import ChannelStatistics
+from .polarity import field_polarity, spread_positions
 from .shard_file import Layout, better_shuffle
 from .store import TileWriter
 from .table import IN_TABLE, TileTable
 from .tiler import Conversion, TiledImage, Tiler
+
+_BATCH_ROWS = 1 << 16
 
 SAMPLE_PX = 512
 """Side of the middle of the first image, on which ways to compress are tried."""
@@ -71,6 +74,9 @@ def convert_shard(
     if not rows:
         raise PhenoloomError(f"{sheet} has no images of shard {shard!r}; check the number of the shard")
     sample = _reference_sample(conversion, sheet)
+    decided = field_polarity(conversion, _spread_rows(sheet))
+    if decided is not None:
+        conversion = replace(conversion, polarity=decided.polarity)
     with (
         _writer(conversion, sample, manifest.with_suffix(".zarr")) as store,
         atomic_path(manifest.with_suffix(".parquet")) as temporary,
@@ -103,6 +109,7 @@ def convert_shard(
                 "statistics": facts["statistics"],
                 "rejected_by_image": by_image(written.by_image),
                 **({"points": written.lost.stated()} if conversion.objects else {}),
+                "polarity": decided and decided.facts(),
             },
         ),
     )
@@ -160,6 +167,17 @@ def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
     with intact(sheet), pq.ParquetFile(sheet) as file:
         for batch in file.iter_batches(1024, columns=_columns(sheet)):
             yield from batch.to_pylist()
+
+
+def _spread_rows(sheet: Path) -> Iterator[dict[str, Any]]:
+    """Yield rows from all over the sheet, the same for all shards."""
+    with pq.ParquetFile(sheet) as file:
+        positions, rows, start = list(spread_positions(file.metadata.num_rows)), dict[int, dict[str, Any]](), 0
+        for batch in file.iter_batches(_BATCH_ROWS, columns=_columns(sheet)):
+            here = [position for position in positions if start <= position < start + len(batch)]
+            rows |= {position: batch.slice(position - start, 1).to_pylist()[0] for position in here}
+            start += len(batch)
+    yield from (rows[position] for position in positions)
 
 
 def _reference_sample(conversion: Conversion, sheet: Path) -> NDArray[Any]:

@@ -6,21 +6,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config.rule_settings import ConvertSettings
-from ..config.source import Masks
+from ..config.source import Masks, Polarity
 from ..config.study import Tiles
 from ..core.errors import ImageError, PhenoloomError
 from ..images.labels import Labels, read_labels
 from ..images.objects import LeftOut, run_lengths
 from ..images.reader import ImageFiles, Reader
 from ..images.segment import segment
-from ..images.threshold import foreground_threshold
+from ..images.threshold import foreground
 from ..study.points import LocatedPoints, Lost, Points, PointTable
 from .crop import Window, crop, grid_windows, inside, object_windows, point_windows
 from .measure import Measurements, Measurer, image_digest
@@ -40,6 +40,7 @@ class Conversion:
         pixel_size_um: Side of a pixel in µm, where it is known.
         max_rejected_fraction: Fraction of images that may be unusable.
         objects: Manifest of the table of objects, where it says where they are; None: it does not, or there is none.
+        polarity: Whether objects are brighter or darker than the field; `auto`: found from the images.
     """
 
     root: Path
@@ -50,6 +51,12 @@ class Conversion:
     pixel_size_um: float | None = None
     max_rejected_fraction: float = 0.0
     objects: Path | None = None
+    polarity: Literal["auto"] | Polarity = "auto"
+
+    @property
+    def by_threshold(self) -> bool:
+        """Whether a threshold says what is foreground, and not mask files."""
+        return self.masks is None or self.masks.files is None
 
     @classmethod
     def of(cls, settings: ConvertSettings, reader: Reader | None = None, objects: Path | None = None) -> Conversion:
@@ -77,6 +84,7 @@ class Conversion:
             pixel_size_um=settings.pixel_size_um,
             max_rejected_fraction=settings.max_rejected_fraction,
             objects=objects if settings.places else None,
+            polarity=settings.polarity,
         )
 
     def points(self, shard: str | None = None) -> PointTable | None:
@@ -121,7 +129,7 @@ class Conversion:
         if masks is None:
             return None
         if masks.files is None:
-            return segment(image[self.foreground_channel], masks)
+            return segment(image[self.foreground_channel], masks, self._bright_or_dark)
         if row["mask"] is None:
             raise ImageError("expected a mask file, found none in the sheet")
         try:
@@ -134,6 +142,17 @@ class Conversion:
                 f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
             )
         return labels
+
+    def foreground(self, plane: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which pixels of the channel (h, w) that is segmented are foreground, by threshold."""
+        return foreground(plane, self._bright_or_dark)
+
+    @property
+    def _bright_or_dark(self) -> Polarity:
+        # Whoever reads single images decides first, for all of them (`tiles.polarity`).
+        if self.polarity == "auto":
+            raise ValueError("the polarity of a conversion must be decided before images are segmented")
+        return self.polarity
 
     def windows(
         self, image: NDArray[Any], labels: Labels | None, points: Points | None, rejected: Counter[str]
@@ -224,7 +243,7 @@ class Tiler:
         tiles, result, measurer = self.conversion.tiles, TiledImage(), Measurer()
         plane = image[self.foreground_channel]
         # One comparison for the whole plane: tiles that overlap share it, and counting bytes costs little.
-        above = (plane > foreground_threshold(plane)).view(np.uint8) if labels is None else None
+        above = self.conversion.foreground(plane).view(np.uint8) if labels is None else None
         for window in self.conversion.windows(image, labels, points, result.rejected):
             if window.left_out is not None:
                 result.windows.append(window)

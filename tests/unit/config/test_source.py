@@ -96,3 +96,48 @@ def test_only_planes_that_become_images_matter_to_the_sheet() -> None:
     assert Planes(z="max", t="all").as_the_sheet_sees() == Planes(z="mean", t="all").as_the_sheet_sees()
     assert Planes(z="max").as_the_sheet_sees() != Planes(z="all").as_the_sheet_sees()
     assert Planes(z="max").as_the_sheet_sees() != Planes().as_the_sheet_sees()
+
+
+SEGMENTED = {"files": "{image}.tif", "channels": ["DNA"]}
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        ({"invert_when_border_is_foreground": True, "objects": "one"}, "`source.polarity: dark`"),
+        ({"values": [1]}, "`masks.values` has no effect here: it names values of a mask file"),
+        ({"values": [0]}, "Without `masks.files` images are segmented by threshold; leave it out"),
+        ({**MASKS, "channel": "DNA"}, "With `masks.files` nothing is segmented; leave it out"),
+        ({**MASKS, "smoothing_px": 1.0}, "`masks.smoothing_px` has no effect"),
+        ({**MASKS, "split_distance_px": 9.0}, "`masks.split_distance_px` has no effect"),
+        ({"objects": "components", "split_distance_px": 9.0}, "objects that touch are not separated"),
+        ({**MASKS, "invert_when_border_is_foreground": True}, "needs a binary mask"),
+    ],
+)
+def test_keys_of_masks_without_effect_are_refused(masks: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Source(**SEGMENTED, masks=masks)
+
+
+def test_keys_of_masks_may_state_their_default() -> None:
+    assert Source(**SEGMENTED, masks={**MASKS, "smoothing_px": 2.0, "channel": None}).masks
+    assert Source(**SEGMENTED, masks={"invert_when_border_is_foreground": False, "values": None}).masks
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ({**SEGMENTED, "masks": MASKS}, "`masks.invert_when_border_is_foreground: true`"),
+        ({"outlines": {"path": "cells.txt"}}, "objects come from outlines here; leave it out"),
+    ],
+)
+def test_polarity_is_refused_where_nothing_is_segmented(source: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Source(**source, polarity="dark")
+    assert Source(**source, polarity="auto").polarity == "auto"
+    assert Source(**SEGMENTED, polarity="dark").polarity == "dark"
+
+
+def test_masks_beside_outlines_are_refused() -> None:
+    with pytest.raises(ValueError, match="`outlines` are objects already; leave out `masks`"):
+        Source(outlines={"path": "cells.txt"}, masks=MASKS)

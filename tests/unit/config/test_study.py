@@ -27,6 +27,15 @@ def test_sections_that_do_not_fit_are_refused(keys: tuple[str, ...], value: Any,
         Study.model_validate(changed(*keys, value=value))
 
 
+def test_keys_that_the_mode_of_tiles_leaves_without_effect_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`tiles.min_foreground` leaves out tiles of a grid"):
+        Study.model_validate(changed("tiles", "min_foreground", value=0.1))
+    grid = {**changed("tiles", value={"mode": "grid"}), "shapes": None}
+    grid["source"] = {**grid["source"], "masks": {"min_area_px": 9}}
+    with pytest.raises(ValueError, match=r"`masks.min_area_px` has no effect .* A grid has tiles and not objects"):
+        Study.model_validate(grid)
+
+
 def test_a_study_without_a_view_is_refused() -> None:
     with pytest.raises(ValueError, match="give `tiles`, `shapes` or both"):
         Study.model_validate({**changed("tiles", value=None), "shapes": None})

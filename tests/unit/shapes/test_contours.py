@@ -255,7 +255,7 @@ def tile_store(folder: Path, masks: list[NDArray[np.bool_]], grid: bool = False)
             expected={},
             found={},
             content=content,
-            facts={"dtype": "uint16"},
+            facts={"dtype": "uint16", "polarity": None},
         ),
     )
     return manifest
