@@ -63,4 +63,4 @@ def test_labels_of_objects_reach_the_report(tmp_path: Path, objects: dict[str, A
     workspace.snakemake()
     page = Page((workspace.folder / "results" / "toy" / "report" / "index.html").read_text()).text
     assert "round" in page
-    assert "1 of 17 rows of cells.csv belong to no object" in page
+    assert "Rows of cells.csv of no object" in page

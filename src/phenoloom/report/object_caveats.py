@@ -16,14 +16,14 @@ def object_caveats(results: Results) -> Iterator[str]:
         return
     table = stated["table"]
     lost = {
-        "belong to no image of the study": stated["rows_without_image"],
-        "have no usable number or point": stated["unusable_rows"],
-        **{f"belong to no object ({why})": some for why, some in stated["rows_without_object"].items()},
+        "of no image of the study": stated["rows_without_image"],
+        "without a usable number or point": stated["unusable_rows"],
+        **{f"of no object ({why})": some for why, some in stated["rows_without_object"].items()},
     }
     for what, some in lost.items():
         if some["count"]:
             total = count(stated["rows"])
-            yield f"{count(some['count'])} of {total} rows of {table} {what}, for example {some['examples'][0]}."
+            yield f"Rows of {table} {what}: {count(some['count'])} of {total}, for example {some['examples'][0]}."
     if number := stated["rows_in_quarantine"]:
         yield f"{amount(number, 'row')} of {table} without an object, because the image is in quarantine."
     if number := stated["contradictory_objects"]["count"]:

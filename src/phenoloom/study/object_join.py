@@ -58,6 +58,9 @@ def images_of(rows: pd.DataFrame, settings: ObjectRows, source: Source, sheet: p
     places = join_columns(settings, list(rows.columns), named.section)
     cells = {name: _texts(place, lambda column: rows[column]) for name, place in places.items()}
     by_name = cells.pop(IMAGE, None)
+    if by_name is not None:
+        # Paths as Windows writes them.
+        by_name = by_name.str.replace("\\", "/", regex=False).str.removeprefix("./")
     own = [_normal(named.texts(name), named.is_well(name)) for name in cells]
     theirs = [_normal(column, named.is_well(name)) for name, column in cells.items()]
     if by_name is None:
@@ -119,7 +122,8 @@ class _Images:
         # The mask too, because programs that measure objects name the file that they were given.
         paths = [self.sheet["files"].map(lambda files, i=i: files[i] if i < len(files) else None) for i in range(most)]
         paths.append(self.sheet["mask"])
-        for change in (str, _stem, _name, lambda path: _stem(_name(path))):
+        root = self.source.root.rstrip("/")
+        for change in (str, lambda path: f"{root}/{path}", _stem, _name, lambda path: _stem(_name(path))):
             yield from (
                 path.map(change, na_action="ignore").astype(object) for path in paths if bool(path.notna().any())
             )

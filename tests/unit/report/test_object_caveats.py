@@ -32,8 +32,8 @@ def test_rows_and_objects_without_a_partner_are_told_with_their_number_and_an_ex
         contradictory_objects={"count": 1, "examples": ["P1/A01/1#0001"]},
         objects_without_row=5,
     ) == [
-        "1,000 of 1,200 rows of cells.csv belong to no image of the study, for example row 7 (Well 'Z9').",
-        "3 of 1,200 rows of cells.csv belong to no object (the point lies on the background), for example row 2.",
+        "Rows of cells.csv of no image of the study: 1,000 of 1,200, for example row 7 (Well 'Z9').",
+        "Rows of cells.csv of no object (the point lies on the background): 3 of 1,200, for example row 2.",
         "1 object without a label or group, because rows of cells.csv contradict each other, for example "
         "P1/A01/1#0001.",
         "5 objects without a row in cells.csv, and so without a label or group from there.",

@@ -123,10 +123,14 @@ def test_a_table_that_fits_no_image_or_few_objects_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["P1/A01/1", "P1/A01_s1.tif", "P1/A01_s1", "A01_s1.tif", "A01_s1", "A01_s1_mask.png", "A01_s1_mask"]
+    "name",
+    [
+        *("P1/A01/1", "P1/A01_s1.tif", "P1/A01_s1", "A01_s1.tif", "A01_s1", "A01_s1_mask.png", "A01_s1_mask"),
+        *("P1\\A01_s1.tif", "./P1/A01_s1.tif", "{root}/P1/A01_s1.tif"),
+    ],
 )
 def test_an_image_is_found_by_its_id_its_paths_or_its_names(study: ObjectStudy, name: str) -> None:
-    study.table(f"Image,ObjectNumber,phenotype\n{name},3,a\n")
+    study.table(f"Image,ObjectNumber,phenotype\n{name.format(root=study.raw)},3,a\n")
     index = study.make(
         {"source": {"objects": {"join": {"plate": None, "well": None, "field": None, "image": "Image"}}}}
     )
