@@ -137,7 +137,9 @@ def _walk(
     folder: Path, prefix: str, states: tuple[list[State], list[State]], pattern: Pattern, unread: Unread | None
 ) -> Iterator[Match]:
     loose = unread.any_channel if unread else None
-    for entry in _entries(folder):
+    entries = _entries(folder)
+    names = {entry.name for entry in entries} if unread else set()
+    for entry in entries:
         fitting = pattern.advance(states[0], entry.name) if states[0] else []
         if entry.is_dir():
             also = loose.advance(states[1], entry.name) if loose and states[1] else []
@@ -152,7 +154,7 @@ def _walk(
         if fields is not None:
             yield prefix + _text(entry), fields
         elif unread:
-            unread.file(prefix + entry.name)
+            unread.file(prefix + entry.name, lambda path: posixpath.basename(path) in names)
 
 
 def _deeper(pattern: Pattern, states: list[State]) -> bool:
@@ -166,12 +168,14 @@ def _leads_up(entry: os.DirEntry[str]) -> bool:
 
 def listed(root: Root, listing: str, pattern: Pattern, unread: Unread | None = None) -> Iterator[Match]:
     """Yield every line of a listing (one path a line, relative to the root) that fits the pattern."""
-    for path in read_listing(root, listing):
+    paths = read_listing(root, listing)
+    known = frozenset(paths) if unread else frozenset()
+    for path in paths:
         found = pattern.match(path)
         if found is not None:
             yield path, found
         elif unread:
-            unread.file(path)
+            unread.file(path, known.__contains__)
 
 
 def read_listing(root: Root, listing: str) -> list[str]:

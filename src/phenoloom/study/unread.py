@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -66,8 +66,14 @@ class Unread:
         self._near: dict[str, Some] = {}
         self._ignored, self._others, self._folders = Some(), Some(), Some()
 
-    def file(self, path: str) -> None:
-        """Count a file that does not fit, unless it is read as something else."""
+    def file(self, path: str, there: Callable[[str], bool] = lambda _: False) -> None:
+        """Count a file that does not fit, unless it is read as something else.
+
+        Args:
+            path: The file.
+            there: Tells whether another path in its folder exists: beside an image that is read, one with another
+                extension is a mask or a thumbnail, and not missed.
+        """
         if path in self._paths or any(other.match(path) is not None for other in self._read):
             return
         if any(other.match(path) is not None for other in self._on_purpose):
@@ -77,7 +83,7 @@ class Unread:
         if fields is not None:
             self._channel(fields[CHANNEL], path)
             return
-        kind = self._kind(path)
+        kind = self._kind(path, there)
         (self._near.setdefault(kind, Some()) if kind else self._others).add(path)
 
     def folder(self, path: str) -> None:
@@ -102,7 +108,7 @@ class Unread:
         name = text if text in self._channels or len(self._channels) < MOST_CHANNELS else FURTHER
         self._channels.setdefault(name, Some()).add(path)
 
-    def _kind(self, path: str) -> str | None:
+    def _kind(self, path: str, there: Callable[[str], bool]) -> str | None:
         """Return how a file nearly fits, if it does."""
         pure = PurePosixPath(path)
         suffix = pure.suffix.lower()
@@ -112,6 +118,8 @@ class Unread:
             return "letter case"
         own = self._suffix
         same = path if not own or suffix == own.lower() else path[: -len(suffix)] + own
+        if same is not path and there(same):
+            return None
         if same is not path and self._any_case.match(same) is not None:
             return "extension"
         return "text of a field" if self._any_text.match(same) is not None else None

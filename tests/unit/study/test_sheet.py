@@ -337,6 +337,17 @@ def test_lines_of_a_listing_that_nearly_fit_are_counted(study: Study) -> None:
     assert study.manifest["unread"]["others"]["count"] == 1
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_file_beside_one_that_is_read_is_not_missed(study: Study, listed: bool) -> None:
+    names = ("a/1.tif", "a/1.png", "a/2.png", "a/3.tif", "a/3.tiff")
+    study.files(*names)
+    if listed:
+        study.text("files.txt", "".join(f"{name}\n" for name in names))
+    study.make(files="{plate}/{image}.tif", channels=["DNA"], **({"listing": "files.txt"} if listed else {}))
+    assert study.manifest["unread"]["near"] == {"extension": {"count": 1, "examples": ["a/2.png"]}}
+    assert study.manifest["unread"]["others"] == {"count": 2, "examples": ["a/1.png", "a/3.tiff"]}
+
+
 def test_only_unnamed_channels_are_an_error_that_names_them(study: Study) -> None:
     study.files("A1_w1.tif", "A1_w2.tif")
     with pytest.raises(PhenoloomError, match=r"have the channels 'w1', 'w2', for example 'A1_w1\.tif'"):
