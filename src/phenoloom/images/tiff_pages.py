@@ -21,6 +21,7 @@ S is the colours of a picture; SA as well, and the file marks the last of them a
 Pages = list[tifffile.TiffPage]
 
 _REDUCED, _MASK = 1, 4
+_MOST_SUBS = 256
 _ALPHA = (1, 2)
 
 
@@ -44,12 +45,24 @@ class FileImage:
 
 
 def main_pages(tif: tifffile.TiffFile) -> Pages:
-    """Return all pages of the chain of a file; SubIFDs are none of them."""
-    return [_whole(page) for page in tif.pages]
+    """Return all pages of the chain of a file, each once; SubIFDs are none of them."""
+    found, offsets = Pages(), set[int]()
+    for page in tif.pages:
+        # In a damaged file a page may name itself or an earlier one as the next: the chain would have no end.
+        if page.offset in offsets and page.offset > 0:
+            break
+        offsets.add(page.offset)
+        found.append(_whole(page))
+    return found
 
 
 def sub_pages(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Pages:
-    """Return the SubIFDs of a page."""
+    """Return the SubIFDs of a page; raises ImageError where there are more than any file has."""
+    if len(page.subifds or ()) > _MOST_SUBS:
+        raise ImageError(
+            f"expected at most {_MOST_SUBS} SubIFDs, found {len(page.subifds)} in {tif.filename} (page {page.index}): "
+            "the file is damaged"
+        )
     found = []
     for number, offset in enumerate(page.subifds or ()):
         if offset >= 8:

@@ -284,3 +284,29 @@ def test_planes_that_follow_the_only_page_of_an_imagej_file_are_named_though_no_
         opened.write(stack[1:].tobytes())
     with pytest.raises(ImageError, match="one page for 5 planes"):
         read(file, 1)
+
+
+def test_reduced_pages_are_levels_of_the_image_that_they_follow(tmp_path: Path) -> None:
+    images = ramp(2, 32, 32)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
+        for name, image in zip(("one", "two"), images, strict=True):
+            writer.write(image, **GREY, metadata={"Name": name})
+            writer.write(image[::2, ::2], **GREY, metadata={"Name": f"{name}, reduced"}, subfiletype=1)
+    for name, image in zip(("one", "two"), images, strict=True):
+        np.testing.assert_array_equal(read(tmp_path / "a.ome.tif", 1, image=name, level=1)[0], image[::2, ::2])
+    with pytest.raises(ImageError, match="found 2 in"):
+        read(tmp_path / "a.ome.tif", 1)
+
+
+def test_a_chain_of_pages_that_leads_back_to_itself_ends(tmp_path: Path) -> None:
+    stack, file = ramp(3, 16, 16), tmp_path / "a.tif"
+    with tifffile.TiffWriter(file) as writer:
+        for page in stack:
+            writer.write(page, **GREY, metadata=None)
+    data = bytearray(file.read_bytes())
+    with tifffile.TiffFile(file) as tif:
+        last, second = tif.pages[2].offset, tif.pages[1].offset
+        end = last + 2 + 12 * len(tif.pages[2].tags)
+    data[end : end + 4] = second.to_bytes(4, "little")
+    file.write_bytes(data)
+    np.testing.assert_array_equal(read(file, 3), stack)
