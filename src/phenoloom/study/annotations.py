@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -169,8 +169,14 @@ class Annotations:
             )
 
         words = {str(word): place for word, place in self.where.items() if place.kind == "field"}
-        known = left not in self._fields and words.get(left)
-        fields = known or place_of(left, "table.join", lambda name: "field" if name in self._fields else None, no_field)
+        word = words.get(left)
+        if (
+            word
+            and left in self._fields
+            and not means_word(left, word.name, self._source.table.join if self._source.table else ())
+        ):
+            word = None
+        fields = word or place_of(left, "table.join", lambda name: "field" if name in self._fields else None, no_field)
         columns = place_of(
             right,
             "table.join",
@@ -231,6 +237,19 @@ class Annotations:
         place = self.where.get("label")
         if place is not None and not place.names("field"):
             refuse_unknown_classes(self._source, {cell for cell in self._cells(place) if cell}, place.name)
+
+
+def means_word(name: str, made_of: str, join: Collection[str]) -> bool:
+    """Return whether a key of `join` means a word that is made of several fields, and not the field of that name.
+
+    It does unless the other fields are keys of `join` too.
+
+    Args:
+        name: The key, a word that is also the name of a field.
+        made_of: What the word is made of, in the study file.
+        join: All keys.
+    """
+    return is_template(made_of) and not any(f"{{{other}}}" in made_of for other in join if other != name)
 
 
 def labels_in(source: Source, text: str) -> list[str]:

@@ -82,6 +82,17 @@ def test_several_columns_make_one_key_of_a_join_and_one_word(tmp_path: Path) -> 
     assert found.word("group", file, None) is None
 
 
+def test_a_word_that_is_made_of_a_field_of_its_name_is_joined_as_a_whole_unless_its_parts_are(tmp_path: Path) -> None:
+    columns, file = {"plate": "{plate}_{run}"}, {"plate": "P", "run": "1"}
+    found = annotations(tmp_path, "B\nP_1\n", "plate", "run", columns=columns, table={"join": {"plate": "B"}})
+    assert found.row(file) == 0
+    parts = {"join": {"plate": "B", "run": "Run"}}
+    found = annotations(tmp_path, "B,Run\nP,1\n", "plate", "run", columns=columns, table=parts)
+    assert (found.row(file), found.word("plate", file, 0)) == (0, "P_1")
+    field = {"join": {"{plate}": "B"}}
+    assert annotations(tmp_path, "B\nP\n", "plate", "run", columns=columns, table=field).row(file) == 0
+
+
 def test_two_wells_never_become_one_text(tmp_path: Path) -> None:
     found = annotations(tmp_path, "a,b\nx,y\n", "row", "column", columns={"well": "{row}{column}"})
     assert found.word("well", {"row": "1", "column": "11"}, None) == "111"
