@@ -93,7 +93,7 @@ def foreign(head: bytes, name: str) -> str | None:
 
 def hollow(name: str) -> str | None:
     """Say what a file is whose pixels lie in other files, and what to do with it; None if it is none."""
-    kind = _BY_ENDING.get(PurePath(name).suffix.lower())
+    kind = _BY_ENDING.get("." + name.rpartition(".")[2].lower())
     return f"{kind}: {name}; {_filled(_CONVERT, name)}" if kind else None
 
 

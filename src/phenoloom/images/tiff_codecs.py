@@ -76,8 +76,10 @@ def expand(data: Data, size: int, samples: Samples) -> Data:
         data = imagecodecs.bitorder_decode(data)
     if samples.compression == RAW:
         return data[:size]
+    if samples.compression == _LZMA:
+        return _unxz(data, size)
     try:
-        return _STRICT[samples.compression](data, size)
+        return _STRICT[samples.compression](data, out=size)
     except RuntimeError:
         if samples.compression not in _LENIENT:
             raise
@@ -167,14 +169,13 @@ def _zstd_frame(data: Data) -> int:
     return at + 4 * (descriptor >> 2 & 1)
 
 
-_STRICT: Mapping[int, Decoder] = {
-    _LZW: lambda data, size: imagecodecs.lzw_decode(data, out=size),
-    _DEFLATE: lambda data, size: imagecodecs.deflate_decode(data, out=size),
-    _OLD_DEFLATE: lambda data, size: imagecodecs.deflate_decode(data, out=size),
-    _PACKBITS: lambda data, size: imagecodecs.packbits_decode(data, out=size),
-    _LZMA: _unxz,
-    _ZSTD: lambda data, size: imagecodecs.zstd_decode(data, out=size),
-    _OLD_ZSTD: lambda data, size: imagecodecs.zstd_decode(data, out=size),
+_STRICT: Mapping[int, Callable[..., Data]] = {
+    _LZW: imagecodecs.lzw_decode,
+    _DEFLATE: imagecodecs.deflate_decode,
+    _OLD_DEFLATE: imagecodecs.deflate_decode,
+    _PACKBITS: imagecodecs.packbits_decode,
+    _ZSTD: imagecodecs.zstd_decode,
+    _OLD_ZSTD: imagecodecs.zstd_decode,
 }
 
 _LENIENT: Mapping[int, Decoder] = {

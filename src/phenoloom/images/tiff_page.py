@@ -42,13 +42,13 @@ class Page:
         """What the page is called in messages."""
         return f"{self.file} (page {self.tags.index})"
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, native: bool for one bit, the next larger type for other packed numbers."""
         stored: np.dtype[Any] = np.dtype(self.tags.dtype)
         return stored.newbyteorder("=")
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Planes, which are colours at each depth, height and width of the page as it is seen."""
         height, width = self.tags.imagelength, self.tags.imagewidth
@@ -149,9 +149,13 @@ class Page:
             to[...] = values[: to.shape[1], : to.shape[2], : to.shape[3]].transpose(3, 0, 1, 2)
 
     def _refuse_cut_jpegs(self) -> None:
-        """Refuse JPEG data without its end: the decoder would make up what is missing."""
+        """Refuse JPEG data without its end: the decoder would make up what is missing.
+
+        The tiles of a page of NDPI are pieces of one JPEG, and only the last has its end.
+        """
         file, (offsets, counts) = self.tags.parent.filehandle, self._parts.extents
-        for number, (offset, count) in enumerate(zip(offsets.tolist(), counts.tolist(), strict=True)):
+        parts = list(enumerate(zip(offsets.tolist(), counts.tolist(), strict=True)))
+        for number, (offset, count) in parts if self.tags.jpegheader is None else parts[-1:]:
             last = min(count, _JPEG_TAIL)
             file.seek(offset + count - last)
             if _JPEG_END not in file.read(last):

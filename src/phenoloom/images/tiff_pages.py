@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import struct
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -129,12 +130,22 @@ def could_be_level(level: Pages, pages: Pages) -> bool:
 
 def refuse_broken_chain(pages: Pages, tif: tifffile.TiffFile, name: str, choice: Choice) -> None:
     """Refuse a file that names a further page which it does not hold."""
-    following = pages[-1]._nextifd() if pages and pages[-1].offset > 0 else 0
+    following = _next_offset(pages[-1], tif) if pages and pages[-1].offset > 0 else 0
     if following and following not in {page.offset for page in pages}:
         raise ImageError(
             f"expected another page behind page {len(pages) - 1}, at byte {following:,}, found a truncated file of "
             f"{tif.filehandle.size:,} bytes: {name}; if nothing is missing, say `{choice.section}.image: 0`"
         )
+
+
+def _next_offset(page: tifffile.TiffPage, tif: tifffile.TiffFile) -> int:
+    """Return where the page behind a page lies, 0 for none; in NDPI too, where tifffile looks 4 bytes a tag too far."""
+    file, layout = tif.filehandle, tif.tiff
+    file.seek(page.offset)
+    tags: int = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))[0]
+    file.seek(page.offset + layout.tagnosize + tags * layout.tagsize)
+    following: int = struct.unpack(layout.offsetformat, file.read(layout.offsetsize))[0]
+    return following
 
 
 def listed(pages: Sequence[tifffile.TiffPage]) -> str:

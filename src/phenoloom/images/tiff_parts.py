@@ -114,12 +114,13 @@ class Parts:
         offsets, counts = self.extents
         if len(counts) < count:
             raise ImageError(f"expected the byte counts of {count} {kind}s, found {len(counts)} in {where}")
-        if counts.min() <= 0:
-            unwritten = np.argmin(counts)
+        least = np.minimum(counts, offsets)
+        if least.min() <= 0:
+            unwritten = np.argmin(least)
             raise ImageError(f"expected pixels in each {kind}, found {kind} {unwritten} never written in {where}")
         ends = offsets + (self.needed if page.compression == RAW else counts)
-        least = offsets + 1 if page.compression in BYTE_COMPRESSIONS and page.compression != RAW else ends
-        if least.max() > size:
+        begun = offsets + 1 if page.compression in BYTE_COMPRESSIONS and page.compression != RAW else ends
+        if begun.max() > size:
             raise ImageError(f"expected {ends.max()} bytes, found a truncated file of {size} bytes: {where}")
         if page.compression == RAW and (counts < self.needed).any():
             raise ImageError(f"expected {self.needed.sum()} bytes of pixels, found {counts.sum()} in {where}")
