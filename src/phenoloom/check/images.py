@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..artifacts.manifest import Quarantine, by_reason
+from ..artifacts.manifest import Quarantine, by_reason, read_manifest
 from ..core.errors import ImageError
+from ..images.labels import Labels
 from ..images.objects import LeftOut, fitting_side, objects
 from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import OutlineSource, outline_source
+from ..study.points import PointTable, of_no_object
 from ..tiles.polarity import field_polarity, spread_positions
 from ..tiles.tiler import Conversion
 from .files import reasons
@@ -36,6 +38,7 @@ class Seen:
         kept: Tiles, or contours of a study without tiles.
         left_out: Counts of objects and tiles that are left out, by reason.
         sides_px: Longer side of the bounding box of each object that a tile is for.
+        rows: For each row of the table of objects that is about this image, whether it belongs to no object.
     """
 
     image: str
@@ -46,6 +49,7 @@ class Seen:
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     sides_px: list[int] = field(default_factory=list)
+    rows: list[bool] = field(default_factory=list)
 
 
 Look = Callable[[int], Seen]
@@ -69,7 +73,9 @@ def images(subject: Subject) -> Finding:
     lines = [*_lines(seen, subject), *stated]
     if large := len(sizes) - len(small):
         lines.append(f"{counted(large, 'image')} of more than {MOST_BYTES >> 20} MB not read; conversion reads all")
-    return Finding("images", lines, [*_too_many(seen, kind, subject), *_nothing(seen, subject)])
+    return Finding(
+        "images", lines, [*_too_many(seen, kind, subject), *_nothing(seen, subject), *_strange_rows(seen, subject)]
+    )
 
 
 def _first_of_all(small: NDArray[np.int64], kind: NDArray[np.int64], most: int) -> list[int]:
@@ -85,8 +91,9 @@ def _look(subject: Subject, small: NDArray[np.int64]) -> tuple[Look | None, list
         conversion = Conversion.of(subject.settings.convert(), objects=subject.objects)
         spread = (rows.slice(int(small[i]), 1).to_pylist()[0] for i in spread_positions(len(small)))
         if (decided := field_polarity(conversion, spread)) is None:
-            return _looks_at_pixels(conversion, rows), []
-        return _looks_at_pixels(replace(conversion, polarity=decided.polarity), rows), [decided.sentence()]
+            return _looks_at_pixels(conversion, rows, _strange_in(subject)), []
+        decided_for_all = replace(conversion, polarity=decided.polarity)
+        return _looks_at_pixels(decided_for_all, rows, _strange_in(subject)), [decided.sentence()]
     settings = subject.settings.contours() if subject.study.shapes else None
     if settings is None or settings.source != "masks":
         return None, []
@@ -94,7 +101,15 @@ def _look(subject: Subject, small: NDArray[np.int64]) -> tuple[Look | None, list
     return _looks_at_masks(source, ContourPolicy.of(settings), rows), []
 
 
-def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
+def _strange_in(subject: Subject) -> Callable[[str, Labels], list[bool]]:
+    """Return what says of each row of the table of objects about an image whether it belongs to none of its objects."""
+    if subject.objects is None:
+        return lambda image, labels: []
+    table, by_point = PointTable(subject.objects.with_suffix(".parquet")), read_manifest(subject.objects)["by_point"]
+    return lambda image, labels: of_no_object(table.of(image), labels, by_point).tolist()
+
+
+def _looks_at_pixels(conversion: Conversion, rows: pa.Table, strange_in: Callable[[str, Labels], list[bool]]) -> Look:
     """Return what reads images and their masks; all must have the pixel type of the first that can be read."""
     known: list[np.dtype[Any]] = []
     points = conversion.points()
@@ -109,6 +124,7 @@ def _looks_at_pixels(conversion: Conversion, rows: pa.Table) -> Look:
             seen.pixels = f"{image.dtype.name}, {counted(channels, 'channel')}, {height} x {width} px"
             labels = conversion.labels(row, image)
             seen.objects = None if labels is None else len(objects(labels))
+            seen.rows = [] if labels is None else strange_in(row["image_id"], labels)
             there = points.of(row["image_id"]) if points else None
             windows = conversion.windows(image, labels, there, seen.left_out)
             seen.kept = sum(window.left_out is None for window in windows)
@@ -150,6 +166,8 @@ def _lines(seen: dict[int, Seen], subject: Subject) -> list[str]:
             lines.append(_too_large([side for one in alike for side in one.sides_px], subject))
     if unusable := _quarantine(seen):
         lines += [f"{len(unusable):,} of those read cannot be used", *reasons(unusable)]
+    if rows := [strange for one in used for strange in one.rows]:
+        lines.append(f"{len(rows) - sum(rows):,} of {counted(len(rows), 'row')} of the table of objects have an object")
     return lines
 
 
@@ -212,4 +230,17 @@ def _nothing(seen: dict[int, Seen], subject: Subject) -> list[str]:
     return [
         f"none of {counted(len(used), 'image')} that can be read gives a {noun} ({why or 'nothing is left out'}), so "
         f"the study would be empty; correct {keys}"
+    ]
+
+
+def _strange_rows(seen: dict[int, Seen], subject: Subject) -> list[str]:
+    """Return the sentence that most rows of the table of objects belong to no object of their image."""
+    rows, settings = [strange for one in seen.values() for strange in one.rows], subject.study.source.objects
+    if settings is None or 2 * sum(rows) <= len(rows):
+        return []
+    first = next(one for one in seen.values() if any(one.rows))
+    keys = "`source.objects.x` and `y` (in px, not in µm)" if settings.by_point else "`source.objects.object`"
+    return [
+        f"only {len(rows) - sum(rows):,} of {counted(len(rows), 'row')} of {settings.path} belong to an object of "
+        f"their image, for example not all of image {first.image!r}; correct {keys}, or its `join`"
     ]

@@ -19,6 +19,4 @@ def objects(subject: Subject) -> Finding:
     ):
         if some := facts[name]["count"]:
             lines.append(f"{counted(some, 'row')} {what}: {facts[name]['examples'][0]}")
-    if facts["section"] == "objects":
-        lines.append("whether an image has these objects is seen in conversion")
     return Finding("objects", lines)

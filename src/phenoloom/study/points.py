@@ -83,6 +83,16 @@ class PointTable:
         return Points(whole.row[part], whole.number[part], whole.x[part], whole.y[part])
 
 
+def of_no_object(points: Points, labels: Labels, by_point: bool) -> NDArray[np.bool_]:
+    """Return which rows belong to no object of a label image (h, w), by their points or else by their numbers."""
+    if not by_point:
+        return ~np.isin(points.number, labels)
+    strange = ~points.inside(*labels.shape)
+    y, x = (pixels[~strange] for pixels in points.pixels())
+    strange[~strange] = labels[y, x] == 0
+    return strange
+
+
 class LocatedPoints:
     """The objects that the points of an image lie in.
 

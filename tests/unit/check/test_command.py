@@ -320,6 +320,20 @@ def test_a_table_of_objects_is_joined_and_its_labels_and_folds_are_said(mine: Ch
     assert "folds    2 folds of 4 groups" in printed
 
 
+def test_rows_of_objects_are_compared_with_the_masks_of_the_images_that_are_read(mine: Checked) -> None:
+    write_wells(mine)
+    objects = {"path": "cells.csv", "join": {"well": "Well", "field": "site"}, "x": "x", "y": "y", "label": "type"}
+    # The squares of an image begin at (40, 10) and (40, 30).
+    rows = [f"A{well:02d},0,{x},{y},{kind}\n" for well in range(1, 9) for x, y, kind in ((45, 15, "a"), (45, 35, "b"))]
+    (mine.raw / "cells.csv").write_text("Well,site,x,y,type\n" + "".join(rows) + "A01,0,2,2,a\n")
+    printed = mine.check({**FIELDS, "objects": objects})
+    assert "16 of 17 rows of the table of objects have an object" in printed
+    (mine.raw / "cells.csv").write_text("Well,site,x,y,type\n" + "".join(rows).replace(",45,", ",4.5,"))
+    printed = mine.check({**FIELDS, "objects": objects}, status=1)
+    assert "only 0 of 16 rows of cells.csv belong to an object of their image" in printed
+    assert "correct `source.objects.x` and `y` (in px, not in µm), or its `join`" in printed
+
+
 def test_a_table_of_objects_that_fits_no_image_is_said_once(mine: Checked) -> None:
     write_wells(mine)
     (mine.raw / "cells.csv").write_text("Well,x,y,type\nP12,1,1,a\n")
