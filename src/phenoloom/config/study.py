@@ -18,7 +18,9 @@ class Tiles(Section):
     mode: Literal["grid", "objects"] = Field(
         "grid", description="`grid`: crops on a grid; `objects`: one crop centred on each object"
     )
-    size: int = Field(224, ge=8, description="height and width of a tile in px")
+    size: int = Field(
+        224, ge=8, description="height and width of a tile in px; larger objects get no tile, and are counted"
+    )
     stride: int | None = Field(
         None, ge=1, description="step of the grid in px; none: `size`, so that tiles do not overlap"
     )
@@ -40,7 +42,7 @@ class Shapes(Section):
     points: int = Field(64, ge=8, le=4096, description="points a contour, equally spaced by arc length")
     border: Literal["keep", "drop"] = Field(
         "drop",
-        description="objects with a mask that touches the border of the image or tile. `keep`: flag them; `drop`: "
+        description="objects with a mask that touches the border of the image. `keep`: flag them; `drop`: "
         "leave them out and count them",
     )
     min_points: int = Field(8, ge=3, description="outlines with fewer distinct points are rejected and counted")

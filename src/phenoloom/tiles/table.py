@@ -117,4 +117,5 @@ class TileTable:
 
 def _spread(values: Sequence[Any] | NDArray[Any], where: NDArray[np.bool_], column: str) -> pa.Array:
     """Return a column with one of the values, in their order, where `where` (rows,) is true, and null elsewhere."""
-    return pa.array(values, SCHEMA.field(column).type).take(pa.array(np.cumsum(where) - 1, mask=~where))
+    found = pa.array(values, SCHEMA.field(column).type)
+    return found if where.all() else found.take(pa.array(np.cumsum(where) - 1, mask=~where))

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.helpers.page import Page
 from tests.helpers.report_results import (
@@ -63,6 +65,29 @@ def test_units_without_vectors_are_warned_about(study: ReportedStudy) -> None:
     scores = pd.concat([results.scores, row.assign(metric="units_missing", value=7.0)])
     board = Scoreboard(scores, results.comparisons, made_up.settings.representations)
     assert [w for w in caveats(made_up.settings, results, board) if f"{row['representation'].item()} 7" in w]
+
+
+def test_pairs_that_were_tested_on_different_units_are_told_to_be_compared_on_those_with_a_tile(tmp_path: Path) -> None:
+    folder, benchmarks = write_results(made_up := MadeUp(models=False, maps=False), tmp_path)
+    folds = pq.read_table(folder / "folds.parquet")
+    tiled = pa.array([number > 4 for number in range(folds.num_rows)])
+    pq.write_table(folds.append_column("tile", tiled), folder / "folds.parquet")
+    results = read_results(folder, benchmarks)
+    assert results.scores is not None
+    assert results.comparisons is not None
+    row = results.scores[results.scores["metric"] == "units_test"].iloc[[0]]
+    scores = pd.concat([results.scores, row.assign(metric="units_missing", value=5.0)])
+    (found,) = (
+        sentence
+        for sentence in caveats(
+            made_up.settings, results, Scoreboard(scores, results.comparisons, made_up.settings.representations)
+        )
+        if "have no vector" in sentence
+    )
+    assert results.split is not None
+    with_tile = int(results.split.tested().tiled.sum())  # type: ignore[union-attr]
+    assert with_tile < len(results.split.tested().units)
+    assert f"are over the {with_tile} test units with a tile." in found
 
 
 def test_files_that_were_not_read_are_warned_about(tmp_path: Path) -> None:
