@@ -61,6 +61,11 @@ def watch_jobs(ends):
         executor.get_account_arg,
     )
 
+    def say_of_group(self, job, sentence):
+        # Snakemake prints the message of a rule, but not that of a group.
+        if job.is_group():
+            self.logger.error(sentence)
+
     async def check_active_jobs(self, active_jobs):
         here = {
             job.external_jobid: job
@@ -71,6 +76,7 @@ def watch_jobs(ends):
         for warning in look.warnings:
             self.logger.warning(warning)
         for job_id, sentence in look.ended.items():
+            say_of_group(self, here[job_id].job, sentence)
             log = here[job_id].aux.get("slurm_logfile")
             self.report_job_error(here[job_id], msg=sentence, aux_logs=[str(log)])
         rest = [job for job in active_jobs if job.external_jobid not in look.ended]
@@ -82,7 +88,8 @@ def watch_jobs(ends):
             run(self, job)
         except Exception as error:
             # Its own handler asks a group of jobs for its rule, and the thread would end without a word.
-            sentence = f"It could not be submitted: {error.__context__ or error}"
+            sentence = f"{job.name} could not be submitted: {error.__context__ or error}"
+            say_of_group(self, job, sentence)
             self._report_job_error_threadsafe(SubmittedJobInfo(job), sentence)
 
     def get_account_arg(self, job):

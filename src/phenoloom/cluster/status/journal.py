@@ -13,6 +13,7 @@ SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+)")
 GROUP_ERROR = re.compile(r"^Error in group \S+:\s*$")
 FINISHED = re.compile(r"Finished jobid: (\d+)")
 JOB = re.compile(r"^ +jobid: (\d+)")
+OVER = re.compile(r"^SLURM-job '\d+' is over: .*")
 MESSAGE = re.compile(r"^ +message: (?P<text>.+)$")
 LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
 
@@ -58,7 +59,7 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
     awaited: dict[str, str] = {}
     group_logs: dict[str, str] = {}
     messages: dict[str, str] = {}
-    kind = group_log = message = None
+    kind = group_log = message = over = None
     for line in lines:
         header = HEADER.match(line)
         if header:
@@ -66,9 +67,12 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
             kind = "failed" if header["error"] or listed else "started"
             group_log, message = (group_log, message) if listed else (None, None)
         elif GROUP_ERROR.match(line):
-            kind, group_log, message = "group", None, None
+            # Of a group Snakemake repeats only that it failed; the reason is the line before.
+            kind, group_log, message, over = "group", None, over, None
         elif kind in ("failed", "group") and (text := MESSAGE.match(line)):
-            message = text["text"]
+            message = message or text["text"]
+        elif text := OVER.match(line):
+            over = text[0]
         elif kind and (log := LOG.match(line)):
             path = log["path"].split(", ")[0]
             if kind == "group":

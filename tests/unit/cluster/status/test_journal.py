@@ -76,6 +76,12 @@ def test_the_journal_distinguishes_started_jobs_from_failed_and_restarted_ones()
     assert journal.awaited == ("101",)
 
 
+def test_why_a_group_is_over_is_the_line_before_its_error() -> None:
+    over = "SLURM-job '100' is over: a job of higher priority took its place (SLURM status is: 'PREEMPTED')."
+    journal = read_journal((JOURNAL + f"{over}\n" + FAILED[FAILED.index("Error in group") :]).splitlines())
+    assert journal.messages == {"results/logs/demo/contours/0001.log": over}
+
+
 def test_the_newest_log_is_the_journal_and_its_name_says_when_it_began(tmp_path: Path) -> None:
     assert last_journal(tmp_path) == Journal()
     old = write(tmp_path / ".snakemake/log/2026-11-20T070000.000000.snakemake.log", FAILED)
