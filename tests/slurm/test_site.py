@@ -42,7 +42,10 @@ def test_a_submission_that_fails_is_an_error_of_the_job_also_in_a_group(on_clust
     extra = [f"{rule}:slurm_extra='--job-name=mine'" for rule in ("simulate", "sheet")]
     sheet = ["--", "results/tiny/sheet.json"]
     printed = on_cluster.run("--retries", "0", "--set-resources", *extra, *sheet, success=False)
-    assert "prepare could not be submitted: The --job-name option is not allowed in the 'slurm_extra'" in printed
+    assert (
+        "prepare_sheet_simulate could not be submitted: The --job-name option is not allowed in the 'slurm_extra'"
+        in printed
+    )
     assert on_cluster.jobs() == []
 
 

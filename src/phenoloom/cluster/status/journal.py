@@ -10,11 +10,13 @@ from pathlib import Path
 
 HEADER = re.compile(r"^(?P<indent> *)(?:(?:local)?(?:rule|checkpoint) \w+|(?P<error>Error in rule \w+)):\s*$")
 SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+)")
-GROUP_ERROR = re.compile(r"^Error in group \S+:\s*$")
+GROUP_ERROR = re.compile(r"^(?: +message: )?Error in group \S+\s*$")
+"""Snakemake's own message about a group is the only line that names it."""
+
 FINISHED = re.compile(r"Finished jobid: (\d+)")
 JOB = re.compile(r"^ +jobid: (\d+)")
 OVER = re.compile(r"^SLURM-job '\d+' is over: .*")
-MESSAGE = re.compile(r"^ +message: (?P<text>.+)$")
+MESSAGE = re.compile(r"^ +message: (?!None$)(?P<text>.+)$")
 LOG = re.compile(r"^ +log: (?P<path>.+?)(?: \(check log file\(s\) .*)?\s*$")
 
 MEMBER_OF_FAILED_GROUP = 8
@@ -31,7 +33,7 @@ class Journal:
         awaited: the cluster's numbers of the jobs that it waits for, without groups: their end has no line of its own.
         began: seconds since the epoch.
         group_logs: log of a failed member of a group -> log of the cluster's job that ran the group.
-        messages: log of a failed job -> what Snakemake said about it.
+        messages: log of a job that failed, perhaps at an earlier attempt -> what Snakemake last said about it.
     """
 
     started: frozenset[str] = frozenset()
@@ -67,10 +69,10 @@ def read_journal(lines: Iterable[str], began: float = 0.0) -> Journal:
             kind = "failed" if header["error"] or listed else "started"
             group_log, message = (group_log, message) if listed else (None, None)
         elif GROUP_ERROR.match(line):
-            # Of a group Snakemake repeats only that it failed; the reason is the line before.
+            # Why it failed is said in the line before.
             kind, group_log, message, over = "group", None, over, None
-        elif kind in ("failed", "group") and (text := MESSAGE.match(line)):
-            message = message or text["text"]
+        elif kind == "failed" and (text := MESSAGE.match(line)):
+            message = text["text"]
         elif text := OVER.match(line):
             over = text[0]
         elif kind and (log := LOG.match(line)):

@@ -37,13 +37,18 @@ Error in rule convert:
     jobid: 7
     log: results/logs/demo/convert/0000.log, /run/98.log (check log file(s) for error details)
 [Sat Nov 21 07:08:16 2026]
-Error in group outlines:
     message: Error in group outlines
     log: /run/results/logs/slurm/group_outlines/100.log (check log file(s) for error details)
     jobs:
         rule contours:
             jobid: 15
             log: results/logs/demo/contours/0001.log (check log file(s) for error details)
+Logfile /run/results/logs/slurm/group_outlines/100.log: empty file
+    [Sat Nov 21 07:08:16 2026]
+    Error in rule contours:
+        message: None
+        jobid: 15
+        log: results/logs/demo/contours/0001.log (check log file(s) for error details)
 """
 
 
@@ -67,10 +72,7 @@ def test_the_journal_distinguishes_started_jobs_from_failed_and_restarted_ones()
     assert (journal.started, journal.failed) == ({logs[one]}, {logs[zero], logs[outline]})
     assert journal.group_logs == {logs[outline]: "/run/results/logs/slurm/group_outlines/100.log"}
     assert journal.awaited == ("99",)
-    assert journal.messages == {
-        logs[zero]: "SLURM-job '98' failed, SLURM status is: 'FAILED'.",
-        logs[outline]: "Error in group outlines",
-    }
+    assert journal.messages == {logs[zero]: "SLURM-job '98' failed, SLURM status is: 'FAILED'."}
     journal = read_journal((JOURNAL + FAILED + RESTARTED + "Finished jobid: 8 (Rule: convert)\n").splitlines())
     assert (journal.started, journal.failed) == ({logs[zero], logs[one]}, {logs[outline]})
     assert journal.awaited == ("101",)
@@ -78,7 +80,8 @@ def test_the_journal_distinguishes_started_jobs_from_failed_and_restarted_ones()
 
 def test_why_a_group_is_over_is_the_line_before_its_error() -> None:
     over = "SLURM-job '100' is over: a job of higher priority took its place (SLURM status is: 'PREEMPTED')."
-    journal = read_journal((JOURNAL + f"{over}\n" + FAILED[FAILED.index("Error in group") :]).splitlines())
+    error = FAILED[FAILED.index("    message: Error in group") :]
+    journal = read_journal((JOURNAL + f"{over}\n[Sat Nov 21 07:08:16 2026]\n" + error).splitlines())
     assert journal.messages == {"results/logs/demo/contours/0001.log": over}
 
 
