@@ -133,7 +133,7 @@ class _Table:
 
     def blank(self) -> set[int]:
         """Return the lines without any cell, from 0."""
-        single = (i for i, width in enumerate(self.widths) if width == 1)
+        single = np.flatnonzero(np.array(self.widths) == 1).tolist()
         return {i for i in single if not self._lines[i] or self._lines[i].isspace()}
 
     def nul(self) -> PhenoloomError:
@@ -159,11 +159,16 @@ class _Table:
 
     def frame(self, kept: Sequence[int], widest: int, width: int) -> pd.DataFrame:
         """Return the cells of the rows that begin in these lines."""
-        written = self._lines if len(kept) == len(self._lines) else [self._lines[i] for i in kept]
+        text = self._text
         if self._tokens:
-            written = [_quoted(self._tokens[i], self._separator) if i in self._tokens else self._lines[i] for i in kept]
+            text = "\n".join(
+                _quoted(self._tokens[i], self._separator) if i in self._tokens else self._lines[i] for i in kept
+            )
+        elif len(kept) < len(self._lines):
+            text = "\n".join(self._lines[i] for i in kept)
         table: pd.DataFrame = pd.read_csv(
-            io.BytesIO(("\n".join(written) + "\n").encode()),
+            # The last row may be blank, and is then none without its line end.
+            io.BytesIO((text + "\n").encode()),
             sep=self._separator,
             dtype=str,
             keep_default_na=False,
@@ -173,7 +178,7 @@ class _Table:
             index_col=False,
             skip_blank_lines=False,
         )
-        return table.iloc[:, :width]
+        return table.iloc[:, :width] if widest > width else table
 
     def _cells(self, line: int) -> list[str]:
         if line in self._tokens:
@@ -225,19 +230,32 @@ class _Table:
         )
 
     def _refuse_swallowed(self, first: int, end: int) -> None:
-        """Refuse a row over several lines if, its quote taken for text, the first and most others are whole rows."""
-        width = next(n for n, line in zip(self.widths, self._lines, strict=True) if line.strip(" "))
-        whole = self.widths[first + 1 : end].count(width)
+        """Refuse a row over several lines if, its quote taken for text, the first and most others look like rows.
+
+        A line looks like a row if it has as many cells, and begins as the first one does: `A2` like `A1`, while
+        `second line` does not.
+        """
+        header = next(i for i, line in enumerate(self._lines) if line.strip(" "))
+        width = self.widths[header]
+        begins = [_shape(line.split(self._separator, 1)[0]) for line in self._lines[first:end]]
+        pairs = zip(self.widths[first + 1 : end], begins[1:], strict=True)
+        alike = first == header or width == 1
+        whole = sum(cells == width and (alike or begin == begins[0]) for cells, begin in pairs)
         if self.widths[first] == width and whole * 2 > end - first - 1:
             raise PhenoloomError(
                 f"The table {self._path}: a quote that opens in line {first + 1} and closes in line {end} makes one "
-                f"row of {end - first} lines, and {whole} of the lines after the first have the {width} cells of a "
-                "row by themselves; remove the quote, or write the cell in one line"
+                f"row of {end - first} lines, though {whole} of the lines after the first look like rows of {width} "
+                f"{'cell' if width == 1 else 'cells'} by themselves; remove the quote, or write the cell in one line"
             )
 
 
 def _quoted(cells: Sequence[str], separator: str) -> str:
     return separator.join('"' + cell.replace('"', '""') + '"' for cell in cells)
+
+
+def _shape(cell: str) -> str:
+    """Return the kinds of characters of a cell: `A01` and `"B12` have one shape."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", cell.strip(' "')))
 
 
 def _closing_quote(text: str, position: int) -> int | None:

@@ -52,6 +52,7 @@ def test_what_a_csv_writer_writes_is_read_again_whatever_the_line_ends(
         ('"two\n\nlines, or three",b', ["two\n\nlines, or three", "b"]),
         ('"",""', ["", ""]),
         ('",",","', [",", ","]),
+        ('A1,"first line\nsecond line, with a comma"', ["A1", "first line\nsecond line, with a comma"]),
         (" a, b", [" a", " b"]),
         ("a\u200db,\u00a0b", ["a\u200db", "\u00a0b"]),
     ],
@@ -68,7 +69,7 @@ def test_quotes_mean_what_their_writer_meant(tmp_path: Path, line: str, cells: l
     [
         ('a,b\n1,"x\n2,y\n3,z\n', "opens a cell in line 2 is never closed, so that cell would take the other 2 lines"),
         ('a,b\n1,"x\n2,y"\n3,z\n', r"opens in line 2 and closes in line 3 makes one row of 2 lines"),
-        ('a,b\n1,"x\n2,y\n3\n4,z"\n', r"opens in line 2 and closes in line 5 .*2 of the lines"),
+        ('a,b\n1,"x\n2,y\n3\n4,z"\n', r"opens in line 2 and closes in line 5 .*2 of the lines after the first"),
         ('a,b,c\n1,"x,p\n2,y",q\n', "opens in line 2 and closes in line 3"),
         ('a,b\n1,"x\n2,"y"\n3,z\n', "begins in line 2 is closed in line 3, but followed there by 'y\"'.* 1 more lines"),
         ('a,b\n1,"x"y\n', "begins in line 2 is closed in line 2, but followed there by 'y' instead of ','"),
