@@ -8,6 +8,9 @@ from ..evaluation.audit import FIELD, PLATE
 from .numbers import plus_minus, score
 from .scoreboard import DUMMY, MAIN_METRIC, METRIC_NAMES, PROBE_NAMES, Audited, Mean, Scoreboard, probe_name
 
+LEAST_ABOVE = 0.1
+"""Difference to a guess below which a score is not spoken of."""
+
 
 @dataclass(frozen=True)
 class LayoutFinding:
@@ -43,8 +46,8 @@ def layout_finding(board: Scoreboard, classes: dict[str, int]) -> LayoutFinding 
     """Return what the best probe without images finds, or None if it is not above chance.
 
     Each of them counts with the best of its probes: a linear one does not see that the middle of a plate has one label.
-    Representations count with the main probe, as in the chart. Above chance: by more than two standard deviations over
-    folds.
+    Representations count with the main probe, as in the chart. Above chance: by a tenth of the scale at least, and by
+    more than two standard deviations of the mean over folds.
 
     Args:
         board: the scores.
@@ -61,7 +64,7 @@ def layout_finding(board: Scoreboard, classes: dict[str, int]) -> LayoutFinding 
     guesses = [dummy.value if dummy else 0.0, 0.0 if several else 1 / max(len(classes), 1)]
     found = audited[0]
     sd = found.mean.sd if found.mean.sd == found.mean.sd else 0.0
-    if found.mean.value - 2 * sd <= max(guesses):
+    if found.mean.value - max(LEAST_ABOVE, 2 * sd / found.mean.folds**0.5) < max(guesses):
         return None
     return LayoutFinding(found, ranked[0], best, max(guesses), metric)
 

@@ -78,6 +78,13 @@ def test_chance_is_no_finding_even_where_representations_are_at_chance_too() -> 
     assert layout_finding(board({("net", "logistic"): [0.9, 0.9]}), CLASSES) is None
 
 
+def test_two_folds_that_differ_hide_no_layout() -> None:
+    scores = board({("net", "logistic"): [0.35, 0.65], (POSITION, "forest"): [0.7, 1.0]})
+    finding = layout_finding(scores, CLASSES)
+    assert finding is not None
+    assert finding.reaches
+
+
 @pytest.mark.parametrize(
     ("name", "advice"), [(PLATE, "Only plates that hold several"), (FIELD, "Only fields that hold")]
 )

@@ -140,7 +140,7 @@ def _mean_cell(mean: Mean | None, note: str = "", *, strong: bool = False) -> Ce
 def _best(board: Scoreboard, probe: str, metric: str) -> str | None:
     if probe in (DUMMY, SHUFFLED):
         return None
-    means = {name: mean.value for name in board.names if (mean := board.mean(name, probe, metric))}
+    means = {name: mean.value for name in board.ranked() if (mean := board.mean(name, probe, metric))}
     return max(means, key=lambda name: means[name]) if means else None
 
 
