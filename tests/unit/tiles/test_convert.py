@@ -338,7 +338,7 @@ def test_a_file_of_zero_bytes_is_quarantined(study: Study) -> None:
 def test_a_file_that_is_no_image_is_quarantined(study: Study) -> None:
     study.add(camera(2, 32, 32))
     study.add(camera(2, 32, 32)).write_text("<html>404</html>")
-    assert "image, found bytes b'<html>40' at the start of" in quarantined(study)
+    assert "image, found an HTML page: i1.tif; download the file again" in quarantined(study)
 
 
 def test_a_channel_that_is_not_on_disk_is_quarantined(study: Study) -> None:
