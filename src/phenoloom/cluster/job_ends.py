@@ -80,7 +80,11 @@ class JobEnds:
         self._warned: set[tuple[str, str]] = set()
 
     def look(self, job_ids: Collection[str]) -> Look:
-        """Return which jobs are over though the executor would wait for them; what SLURM would restart is cancelled."""
+        """Return which jobs are over though the executor would wait for them; what SLURM would restart is cancelled.
+
+        Tasks of an array (`12_3`) are left to the executor: the queue lists those that wait under another name.
+        """
+        job_ids = [job_id for job_id in job_ids if "_" not in job_id]
         if not job_ids:
             return Look()
         try:

@@ -91,6 +91,10 @@ def test_a_job_that_slurm_forgot_is_over_when_it_stays_lost() -> None:
     assert looks(ends, 5, "8") == [None] * 5
 
 
+def test_tasks_of_an_array_are_left_to_the_executor() -> None:
+    assert looks(JobEnds(state_of=Queue()), 2 * PATIENCE, "7_1") == [None] * 2 * PATIENCE
+
+
 def test_a_controller_without_an_answer_ends_no_job() -> None:
     def silent(job_ids: Collection[str]) -> Mapping[str, tuple[str, str]]:
         raise PhenoloomError("no controller")
