@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .study import Tiles
 
 _OF_FILES = {
+    "plane": "it names a page of mask files",
+    "image": "it names one of several images in mask files",
+    "level": "it names a resolution of mask files",
     "values": "it names values of a mask file",
     "invert_when_border_is_foreground": "it inverts mask files; whether objects are darker than the field is said by "
     "`source.polarity: dark`",

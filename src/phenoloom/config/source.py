@@ -77,13 +77,6 @@ class Masks(Section):
         60, ge=1, description="minimum area of an object in px; smaller ones are rejected and counted"
     )
 
-    @model_validator(mode="after")
-    def _planes_are_of_files(self) -> Masks:
-        stated = [name for name in ("plane", "image", "level") if getattr(self, name) is not None]
-        if stated and self.files is None:
-            raise ValueError(f"`{stated[0]}` chooses among the pages of mask files, so `files` must name these")
-        return self
-
 
 class Outlines(Section):
     """Outlines as lists of points, in place of images."""

@@ -106,6 +106,9 @@ SEGMENTED = {"files": "{image}.tif", "channels": ["DNA"]}
     [
         ({"invert_when_border_is_foreground": True, "objects": "one"}, "`source.polarity: dark`"),
         ({"values": [1]}, "`masks.values` has no effect here: it names values of a mask file"),
+        ({"plane": 0}, "`masks.plane` has no effect here: it names a page of mask files"),
+        ({"image": "cells"}, "`masks.image` has no effect here: it names one of several images in mask files"),
+        ({"level": 0}, "`masks.level` has no effect here: it names a resolution of mask files"),
         ({"values": [0]}, "Without `masks.files` images are segmented by threshold; leave it out"),
         ({**MASKS, "channel": "DNA"}, "With `masks.files` nothing is segmented; leave it out"),
         ({**MASKS, "smoothing_px": 1.0}, "`masks.smoothing_px` has no effect"),

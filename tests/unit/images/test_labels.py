@@ -275,9 +275,3 @@ def test_samples_that_a_file_does_not_mark_as_alpha_are_data(tmp_path: Path, sam
         ImageError, match=rf"found {samples} different colours in a\.tif; say in `source\.masks\.plane`"
     ):
         read_mask(tmp_path / "a.tif")
-
-
-def test_keys_of_mask_files_need_a_pattern_of_these() -> None:
-    for key in ("plane", "image", "level"):
-        with pytest.raises(ValueError, match=f"`{key}` chooses among the pages of mask files, so `files` must name"):
-            Masks.model_validate({key: 0})
