@@ -76,35 +76,35 @@ def _told(reason: str, results: Results, fitting_px: int | None) -> tuple[tuple[
     tiles, masks = settings.get("tiles") or {}, settings.get("masks") or {}
     outlined = results.manifests["index"][0]["settings"].get("shapes")
     size, left = tiles.get("size"), "were left out"
-    fits = f"; `tiles.size: {fitting_px}` would keep 99{GAP}%" if fitting_px and fitting_px > (size or 0) else ""
+    fits = f"; tiles.size: {fitting_px} would keep 99{GAP}%" if fitting_px and fitting_px > (size or 0) else ""
     large = f"are larger than the window of {size} px and {'have an outline but no tile' if outlined else left}"
     border = "touch the border of the image and were left out"
     area = masks.get("min_area_px") or _shape_masks(results).get("min_area_px")
     words: dict[str, tuple[tuple[str, str], str]] = {
         LeftOut.TOO_LARGE: (("objects", large), fits),
-        LeftOut.AT_IMAGE_BORDER: (("objects", border), "; `tiles.border: keep` keeps them"),
-        LeftOut.AT_BORDER: (("objects", border), "; `shapes.border: keep` keeps them"),
+        LeftOut.AT_IMAGE_BORDER: (("objects", border), "; tiles.border: keep keeps them"),
+        LeftOut.AT_BORDER: (("objects", border), "; shapes.border: keep keeps them"),
         LeftOut.TOO_SMALL: (
             ("objects in the masks", f"are smaller than {area} px and were left out as specks"),
-            "; if they are none, lower `source.masks.min_area_px`",
+            "; if they are none, lower source.masks.min_area_px",
         ),
         LeftOut.BACKGROUND: (
-            ("tiles", f"have less foreground than `tiles.min_foreground` = {tiles.get('min_foreground')} and {left}"),
+            ("tiles", f"have less foreground than tiles.min_foreground = {tiles.get('min_foreground')} and {left}"),
             "",
         ),
-        LeftOut.NO_OBJECTS: (("images", "hold no object"), "; look at `source.masks` if they should"),
+        LeftOut.NO_OBJECTS: (("images", "hold no object"), "; look at source.masks if they should"),
         LeftOut.EMPTY_MASK: (
             ("images", "have an empty mask"),
-            "; look at `source.masks` if they should not",
+            "; look at source.masks if they should not",
         ),
         LeftOut.TOO_FEW_POINTS: (
             ("objects", f"have outlines of too few distinct points and {left}"),
-            "; lower `shapes.min_points` to keep them",
+            "; lower shapes.min_points to keep them",
         ),
         LeftOut.OUTSIDE: (("points", "lie outside of their image"), ""),
         LeftOut.WINDOW_AT_BORDER: (
             ("points", f"have a window that reaches over the border of the image and {left}"),
-            "; `tiles.border: keep` keeps them",
+            "; tiles.border: keep keeps them",
         ),
         LeftOut.NO_POINTS: (("images", "hold no point"), ""),
         LeftOut.NO_AREA: (("objects", f"have outlines that enclose no area and {left}"), ""),

@@ -27,7 +27,7 @@ def test_objects_larger_than_the_window_are_told_with_their_classes_and_the_size
     large = loss(LeftOut.TOO_LARGE, A=(141, 160), B=(120, 157))
     assert caveats(large, fitting_px=160) == [
         "82.3 % of the objects (261 of 317) are larger than the window of 96 px and were left out: 88.1 % of A and "
-        "76.4 % of B; `tiles.size: 160` would keep 99 %."
+        "76.4 % of B; tiles.size: 160 would keep 99 %."
     ]
     assert "have an outline but no tile: 88.1 % of A" in caveats(large, fitting_px=160, shapes=True)[0]
 
@@ -36,7 +36,7 @@ def test_a_loss_that_differs_between_classes_is_told_even_if_it_is_small() -> No
     (sentence,) = caveats(loss(LeftOut.AT_IMAGE_BORDER, A=(12, 100), B=(0, 2000)))
     assert sentence == (
         "0.6 % of the objects (12 of 2,100) touch the border of the image and were left out: 12.0 % of A and 0.0 % of "
-        "B; `tiles.border: keep` keeps them. The loss differs between classes."
+        "B; tiles.border: keep keeps them. The loss differs between classes."
     )
 
 
@@ -58,7 +58,7 @@ def test_classes_differ_only_by_more_than_a_few_points_and_more_than_chance() ->
 def test_of_many_classes_only_the_extremes_are_named() -> None:
     (sentence,) = caveats(loss(LeftOut.BACKGROUND, **{f"c{i}": (10 * i, 200) for i in range(8)}))
     assert sentence == (
-        "17.5 % of the tiles (280 of 1,600) have less foreground than `tiles.min_foreground` = 0.1 and were left out: "
+        "17.5 % of the tiles (280 of 1,600) have less foreground than tiles.min_foreground = 0.1 and were left out: "
         "from 0.0 % of c0 to 35.0 % of c7. The loss differs between classes."
     )
 

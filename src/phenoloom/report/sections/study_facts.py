@@ -15,7 +15,11 @@ def study_facts(results: Results) -> list[tuple[str, str]]:
     if sheet is not None and not _from_outlines(results):
         found.append(("images", count(results.image_count)))
     if index is not None:
-        found.append(("tiles" if results.folder.tiles.manifests() else "objects", count(len(index))))
+        tiled = int((index["position"] >= 0).sum())
+        if results.folder.tiles.manifests():
+            found.append(("tiles", count(tiled)))
+        if tiled < len(index) or not results.folder.tiles.manifests():
+            found.append(("objects", count(len(index))))
     source = sheet if sheet is not None else index
     if source is not None:
         found += [(f"{word}s", count(n)) for word in ("plate", "well") if (n := _distinct(source, word))]
