@@ -21,6 +21,18 @@ def memory(base_mb, per_mb=0.0, *tables, inputs=sum):
     return grows(base_mb, per_mb, *tables, inputs=inputs, fixed=demands.WRAPPERS_MB)
 
 
+def image_memory(rule):
+    """Return the function that gives the MB of a step that reads whole images: what the largest of its shard needs."""
+
+    def amount(wildcards, input, attempt, threads):
+        sheet = str(FOLDER.sheet_manifest).format(study=wildcards.study)
+        study = STUDIES[wildcards.study]
+        asked = demands.image_mb(study, rule, sheet, wildcards.shard, threads)
+        return demands.WRAPPERS_MB + asked * 2 ** (attempt - 1)
+
+    return signed(amount)
+
+
 def preparing(apart):
     """Return the function that gives the group of a step from the raw data to the folds."""
     return signed(

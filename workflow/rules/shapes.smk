@@ -14,7 +14,7 @@ rule contours:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=memory(1500),
+        mem_mb=image_memory("contours"),
         runtime=preparation_time(240),
     params:
         settings=settings_of("contours"),

@@ -14,7 +14,7 @@ rule convert:
         "../../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=memory(800),
+        mem_mb=image_memory("convert"),
         runtime=preparation_time(480),
         # Not a parameter: where a store is written first is no reason to write it again.
         staging=STAGING,

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from ..artifacts.image_memory import conversion_mb, tracing_mb
 from ..artifacts.inputs import Inputs
+from ..artifacts.manifest import read_manifest
 from ..config.rules import splits
 from ..config.study import Study
 
 WRAPPERS_MB = 300
 """Memory of the Snakemakes that a cluster runs around a command."""
+
+CONTOURS_MB = 1500
+"""Memory of `contours` without images."""
 
 EMBEDDINGS_A_JOB = 10
 """Embeddings that one job may hold: they run at once, and ask for the memory and the threads of all of them."""
@@ -64,13 +70,42 @@ class Growing:
         return int((self.base + self.per_mb * read) * 2 ** (attempt - 1))
 
 
+@cache
+def _largest_images(manifest: str, _written: int) -> dict[str, tuple[float, float]]:
+    """Return the MB and megapixels of the largest image of each shard; a plan asks for the same manifest often."""
+    sizes: dict[str, tuple[float, float]] = read_manifest(Path(manifest)).get("largest_image", {})
+    return sizes
+
+
+def image_mb(study: Study, rule: str, manifest: str | Path, shard: str, threads: int) -> int:
+    """Return the MB that a step needs for the largest image of a shard.
+
+    Args:
+        study: The study.
+        rule: `convert`, which reads images, or `contours`, which may read mask files.
+        manifest: Manifest of the sheet; before it is written nothing is known of the images.
+        shard: Name of the shard.
+        threads: Threads of the job.
+    """
+    path, masks = str(manifest), study.source.masks
+    known = _largest_images(path, os.stat(path).st_mtime_ns) if os.path.isfile(path) else {}  # noqa: PTH113, PTH116
+    mb, megapixels = known.get(shard, (0.0, 0.0))
+    if rule == "convert":
+        return int(conversion_mb(mb, megapixels, masks, threads))
+    return CONTOURS_MB + (0 if study.tiles else int(tracing_mb(megapixels, threads)))
+
+
 def preparation_group(study: Study, apart: str | None) -> str | None:
     """Return the group of a step from the raw data to the folds: `apart`, or one for all steps in a study of one shard.
+
+    Raw data of other kinds than simulated: the sheet is made before, as it says how much memory the images need.
 
     Each of them takes seconds in a small study, and a cluster job itself costs seconds. The price: where one step fails
     for good, Snakemake deletes what the others of its group have made, of one shard.
     """
-    return "prepare" if study.shards == 1 else apart
+    if study.shards > 1:
+        return apart
+    return "prepare" if study.source.simulate else "convert"
 
 
 def split_group(study: Study) -> str | None:

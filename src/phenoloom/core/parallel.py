@@ -21,19 +21,20 @@ GRAPH_ITEMS = 4096
 """Items in one graph; more would only make the graph itself large."""
 
 
-def parallel_map(work: Callable[[S], T], items: Sequence[S], threads: int) -> Iterator[T]:
+def parallel_map(work: Callable[[S], T], items: Sequence[S], threads: int, ahead: int | None = None) -> Iterator[T]:
     """Yield `work(item)` for each item, in the order of the items.
 
     Work on an item starts only once the caller has taken the results some way before it, so that no more than
-    `AHEAD_PER_THREAD` results a thread wait. An exception of `work` is raised here, after the results before it that
+    `ahead` items are worked on or wait. An exception of `work` is raised here, after the results before it that
     were finished in time. Work that has begun is waited for when the caller stops early.
 
     Args:
         work: Function of one item; it runs in several threads at once.
         items: What to work on.
         threads: Number of threads that work; the caller's own thread only takes results.
+        ahead: Items at most that are worked on or whose results wait; None: `AHEAD_PER_THREAD` a thread.
     """
-    run = _Run(work, items, threads)
+    run = _Run(work, items, threads, ahead)
     thread = threading.Thread(target=run.all, name="parallel_map", daemon=True)
     thread.start()
     try:
@@ -54,8 +55,9 @@ def parallel_map(work: Callable[[S], T], items: Sequence[S], threads: int) -> It
 class _Run(Generic[S, T]):
     """One call of `parallel_map`: dask works in threads, and hands results over one by one."""
 
-    def __init__(self, work: Callable[[S], T], items: Sequence[S], threads: int) -> None:
+    def __init__(self, work: Callable[[S], T], items: Sequence[S], threads: int, ahead: int | None) -> None:
         self.work, self.items, self.threads = work, items, max(threads, 1)
+        self.ahead = ahead or AHEAD_PER_THREAD * self.threads
         self.results: Queue[tuple[T] | tuple[()]] = Queue(maxsize=1)
         self.abandoned = threading.Event()
         self.error: BaseException | None = None
@@ -76,7 +78,7 @@ class _Run(Generic[S, T]):
         # dask's graph itself, as `delayed` would join the graphs of all arguments anew for each task: minutes for a
         # large shard.
         graph: dict[tuple[str, int], tuple[Any, ...]] = {}
-        ahead = AHEAD_PER_THREAD * self.threads
+        ahead = self.ahead
         for number in range(start, end):
             free = ("hand over", number - ahead) if number - ahead >= start else None
             previous = ("hand over", number - 1) if number > start else None

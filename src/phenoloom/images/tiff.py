@@ -65,6 +65,15 @@ def tiff_axes(file: IO[bytes], name: str, choice: Choice) -> Axes:
         return _pages(tif, name, choice)[1]
 
 
+def tiff_shape(file: IO[bytes], name: str, choice: Choice) -> tuple[int, int, int]:
+    """Return the planes that `read_tiff` gives, the pixels of a plane and the bytes of a pixel, from the header."""
+    with _parsed(file, name) as tif:
+        pages = chosen_pages(tif, name, choice)[0]
+        first = pages[0]
+        planes = sum(page.samplesperpixel * page.imagedepth for page in pages)
+        return planes, first.imagelength * first.imagewidth, first.dtype.itemsize if first.dtype else 0
+
+
 def _parsed(file: IO[bytes], name: str) -> tifffile.TiffFile:
     file.seek(0)
     try:

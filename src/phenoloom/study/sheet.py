@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from ..artifacts.provenance import Provenance
 from ..config.source import Outlines, Source
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
+from ..images.choice import Choice
 from ..images.reader import Reader
+from ..images.size import MOST_HEADERS, Size, largest
 from .annotations import Annotations
 from .files import MissingFileError, Root, natural
 from .images import Image, file_pattern, find_images
@@ -106,7 +109,8 @@ def make_sheet(
     table = pa.Table.from_pylist(rows.used, sheet_schema(source.label_separator is not None, source.planes is not None))
     with atomic_path(sheet) as temporary:
         pq.write_table(table, temporary)
-    write_manifest(manifest, _manifest(sheet, annotations, rows, made_by))
+    sizes = _largest_images(source, root, rows.used)
+    write_manifest(manifest, _manifest(sheet, annotations, rows, sizes, made_by))
 
 
 def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
@@ -301,7 +305,27 @@ def _refuse_two_spellings(rows: list[Row]) -> None:
             )
 
 
-def _manifest(sheet: Path, annotations: Annotations, rows: Rows, made_by: Provenance) -> Manifest:
+def _largest_images(source: Source, root: Root, rows: list[Row]) -> dict[str, Size]:
+    """Return the MB and megapixels of the largest image of each shard, which its jobs need memory for."""
+    if source.outlines:
+        return {}
+    by_shard: dict[str, list[Row]] = {}
+    for row in rows:
+        by_shard.setdefault(row["shard"], []).append(row)
+    choice = Choice.of_images(source.image, source.level, source.planes)
+    largest_files = {
+        shard: heapq.nlargest(MOST_HEADERS, members, key=lambda row: row["bytes"])
+        for shard, members in by_shard.items()
+    }
+    return {
+        shard: largest([[root.path(file) for file in row["files"]] for row in members], choice)
+        for shard, members in sorted(largest_files.items())
+    }
+
+
+def _manifest(
+    sheet: Path, annotations: Annotations, rows: Rows, sizes: dict[str, Size], made_by: Provenance
+) -> Manifest:
     lost = [row for row in range(annotations.rows) if row not in rows.table_rows]
     shards: Counter[str] = Counter(row["shard"] for row in rows.used)
     return Manifest(
@@ -315,6 +339,7 @@ def _manifest(sheet: Path, annotations: Annotations, rows: Rows, made_by: Proven
             "plates": len({row["plate"] for row in rows.used} - {None}),
             "wells": len({(row["plate"], row["well"]) for row in rows.used if row["well"]}),
             "shards": dict(sorted(shards.items())),
+            "largest_image": sizes,
             "unlabelled": sum(row["label"] is None for row in rows.used),
             "table": annotations.facts,
             "unread": rows.unread,

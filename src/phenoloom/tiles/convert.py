@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..artifacts.image_memory import ahead, at_once
 from ..artifacts.manifest import (
     Manifest,
     Quarantine,
@@ -33,6 +34,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..core.progress import progress
+from ..images.size import MOST_HEADERS, largest
 from ..study.points import LostPoints
 from ..study.shards import shard_rows
 from .measure import ChannelStatistics
@@ -84,7 +86,9 @@ def convert_shard(
     ):
         tiler = Tiler(conversion, sample.dtype, store, conversion.points(shard))
         written = _Written(store, table, len(conversion.channels))
-        tiled = parallel_map(tiler.tile, rows, threads)
+        image_mb, _ = largest(_largest_files(conversion, rows), conversion.reader.choice)
+        workers = at_once(image_mb, threads)
+        tiled = parallel_map(tiler.tile, rows, workers, ahead(image_mb, threads))
         for row, image in zip(rows, progress(tiled, len(rows), f"convert {shard}", "images"), strict=True):
             written.add(row, image)
         where = f"{manifest.parent.name}/{shard}"
@@ -159,7 +163,7 @@ class _Written:
 def _columns(sheet: Path) -> list[str]:
     """Return the columns of the sheet that matter here."""
     known = read_result_schema(sheet).names
-    return [name for name in ("image_id", "files", "mask", "grid", "plane") if name in known]
+    return [name for name in ("image_id", "files", "mask", "grid", "plane", "bytes") if name in known]
 
 
 def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
@@ -167,6 +171,12 @@ def _sheet_rows(sheet: Path) -> Iterator[dict[str, Any]]:
     with intact(sheet), pq.ParquetFile(sheet) as file:
         for batch in file.iter_batches(1024, columns=_columns(sheet)):
             yield from batch.to_pylist()
+
+
+def _largest_files(conversion: Conversion, rows: list[dict[str, Any]]) -> list[list[Path]]:
+    """Return the files of the images with the largest files of a shard."""
+    chosen = sorted(rows, key=lambda row: -row.get("bytes", 0))[:MOST_HEADERS]
+    return [[conversion.root / file for file in row["files"]] for row in chosen]
 
 
 def _spread_rows(sheet: Path) -> Iterator[dict[str, Any]]:

@@ -140,6 +140,11 @@ class TileStore:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the store holds masks."""
+        return self._masks is not None
+
     def read(self, rows: Rows, out: NDArray[Any] | None = None, threads: int = 1) -> NDArray[Any]:
         """Read tiles as (b, c, h, w) in the camera's dtype.
 

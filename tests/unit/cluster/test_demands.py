@@ -3,20 +3,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.helpers.manifests import put_manifest
 
 from phenoloom.artifacts.inputs import Inputs
 from phenoloom.cluster.demands import (
+    CONTOURS_MB,
     EMBEDDINGS_A_JOB,
     MANY_VECTORS_MB,
     SHARDS_A_GROUP,
     Growing,
     embedding_group,
     embeds_beside_others,
+    image_mb,
     preparation_group,
     probe_threads,
     split_group,
 )
 from phenoloom.config import RuleSettings, load_study
+from phenoloom.config.rule_settings import IndexSettings
 from phenoloom.config.run import Config
 from phenoloom.config.study import Study
 
@@ -62,6 +66,10 @@ def test_probes_have_a_thread_a_fold_only_where_there_is_work(tmp_path: Path) ->
 
 def test_a_study_of_one_shard_is_prepared_in_one_group() -> None:
     assert preparation_group(demo(shards=1), "outlines") == "prepare"
+    # The sheet says how much memory images need, so it is made before the job with them is submitted.
+    own = demo(shards=1)
+    own = own.model_copy(update={"source": own.source.model_copy(update={"simulate": None})})
+    assert preparation_group(own, None) == "convert"
     assert preparation_group(demo(shards=2), "outlines") == "outlines"
     assert preparation_group(demo(shards=2), None) is None
 
@@ -84,3 +92,20 @@ def test_what_is_embedded_in_seconds_shares_a_job_with_its_probes() -> None:
 def test_more_folds_than_a_job_may_hold_are_jobs_of_their_own() -> None:
     folds = demo().folds.model_copy(update={"count": EMBEDDINGS_A_JOB + 1})
     assert embedding_group(inputs(demo(folds=folds)), "shape-ae") is None
+
+
+def test_conversion_asks_for_the_largest_image_of_its_shard_once_the_sheet_is_made(tmp_path: Path) -> None:
+    manifest = tmp_path / "sheet.json"
+    study = demo(shards=2)
+    assert image_mb(study, "convert", manifest, "0000", 2) == 800
+    put_manifest(
+        manifest,
+        "sheet",
+        IndexSettings(algorithm=1, study="s"),
+        largest_image={"0000": [1728.0, 576.0], "0001": [1.0, 1.0]},
+    )
+    assert image_mb(study, "convert", manifest, "0000", 2) > 20_000
+    assert image_mb(study, "convert", manifest, "0001", 2) == 800
+    assert image_mb(study, "contours", manifest, "0000", 2) == CONTOURS_MB  # from the masks of tiles
+    alone = study.model_copy(update={"tiles": None})
+    assert image_mb(alone, "contours", manifest, "0000", 2) > CONTOURS_MB + 20_000

@@ -120,7 +120,8 @@ def tile_picture(
     limits: NDArray[np.float64],
     colours: NDArray[np.float64],
     alt: str,
-    outline: NDArray[Any] | None = None,
+    outlines: Sequence[NDArray[Any]] = (),
+    note: str = "",
 ) -> Picture:
     """Return a tile as a picture.
 
@@ -129,7 +130,8 @@ def tile_picture(
         limits: contrast limits (c, 2) as from `contrast_limits`.
         colours: display colours (c, 3) as from `colours_of`.
         alt: text for readers who do not see the picture.
-        outline: contour (n, 2) in px of the tile, which is drawn over it.
+        outlines: contours (n, 2) in px of the tile, which are drawn over it.
+        note: small text below.
     """
     height, width = tile.shape[1:]
     pixels = composite(tile, limits, colours)
@@ -139,8 +141,8 @@ def tile_picture(
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     encoded = imagecodecs.webp_encode(np.ascontiguousarray(pixels), level=QUALITY)
     source = f"data:image/webp;base64,{base64.b64encode(encoded).decode()}"
-    drawing = None if outline is None else _overlay(outline, width, height)
-    return Picture(alt, source, drawing, size=(pixels.shape[1], pixels.shape[0]))
+    drawing = _overlay(outlines, width, height) if len(outlines) else None
+    return Picture(alt, source, drawing, size=(pixels.shape[1], pixels.shape[0]), note=note)
 
 
 def contour_picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float | None = None) -> Picture:
@@ -157,8 +159,18 @@ def contour_picture(outlines: Sequence[NDArray[Any]], alt: str, extent: float | 
     return Picture(alt, drawing=head + Markup("").join(paths) + Markup("</svg>"))
 
 
-def _overlay(outline: NDArray[Any], width: int, height: int) -> Markup:
-    return Markup(
-        '<svg class="overlay" viewBox="-.5 -.5 {} {}" preserveAspectRatio="none" aria-hidden="true">'
-        '<path d="{}"/></svg>'
-    ).format(width, height, path_of(outline, closed=True))
+def mask_outlines(mask: NDArray[Any]) -> list[NDArray[np.float32]]:
+    """Return the outlines (n, 2) of the objects of a mask (h, w) of labels, in px, without holes."""
+    outlines: list[NDArray[np.float32]] = []
+    for label in np.unique(mask[mask > 0]).tolist():
+        found, _ = cv2.findContours((mask == label).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outlines += [points[:, 0].astype(np.float32) for points in found]
+    return outlines
+
+
+def _overlay(outlines: Sequence[NDArray[Any]], width: int, height: int) -> Markup:
+    paths = [Markup('<path d="{}"/>').format(path_of(outline, closed=True)) for outline in outlines]
+    head = Markup('<svg class="overlay" viewBox="-.5 -.5 {} {}" preserveAspectRatio="none" aria-hidden="true">').format(
+        width, height
+    )
+    return head + Markup("").join(paths) + Markup("</svg>")

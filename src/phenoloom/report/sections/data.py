@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ...tiles.polarity import polarity_sentence
 from ..numbers import amount, count, percent
 from ..results import Results
 from ..table import Cell, Column, PageTable, number, text
@@ -31,6 +32,7 @@ def section(data: ReportData) -> PageSection:
     content = {
         "gallery": sample_gallery(results, data.settings.report.sample_tiles, data.settings.seed),
         "channels": results.channels,
+        "polarity": polarity(results),
         "pixel_size_um": results.convert_settings.get("pixel_size_um"),
         "classes": classes(results),
         "counts": expected_and_found(results),
@@ -46,6 +48,12 @@ def section(data: ReportData) -> PageSection:
         "rejected": "No object or tile was left out.",
     }
     return PageSection("data", "The data", content, missing(content, reasons))
+
+
+def polarity(results: Results) -> str | None:
+    """Return the sentence on whether objects are brighter or darker than the field; None where no threshold says it."""
+    facts = results.manifests.get("convert", [{}])[0].get("polarity")
+    return polarity_sentence(facts) if facts else None
 
 
 def expected_and_found(results: Results) -> PageTable | None:

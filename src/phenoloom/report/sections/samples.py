@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from ...artifacts.layout import ShardFolder
 from ...tiles.store import TileStore
-from ..charts.pictures import Gallery, colours_of, contour_picture, contrast_limits, explain, tile_picture
-from ..numbers import amount, count
+from ..charts.pictures import (
+    Gallery,
+    colours_of,
+    contour_picture,
+    contrast_limits,
+    explain,
+    mask_outlines,
+    tile_picture,
+)
+from ..numbers import amount, count, percent
 from ..results import Results, read_table
 
 MOST_CLASSES = 24
@@ -116,15 +124,48 @@ def sample_gallery(results: Results, number: int, seed: int) -> Gallery | None:
     return Gallery(caption, gallery.groups, gallery.channels)
 
 
+class _Marks:
+    """What shows on a tile whether its objects were found: their outlines, or the share of foreground without objects.
+
+    Args:
+        folder: the tables of tiles.
+        stores: the stores of tiles.
+        contours: contours of objects; where there are none, masks are outlined.
+    """
+
+    def __init__(self, folder: ShardFolder, stores: dict[str, Path], contours: SampleContours) -> None:
+        self._folder, self._stores, self._contours = folder, stores, contours
+        self._foreground: dict[str, dict[int, float]] = {}
+        self.shares = False
+
+    def of(self, row: pd.Series) -> tuple[list[NDArray[np.float32]], str]:
+        """Return outlines (points, 2) in px of the tile, and a note."""
+        if self._contours:
+            contour = self._contours.on_tile(row)
+            return ([] if contour is None else [contour]), ""
+        shard, position = str(row["shard"]), int(row["position"])
+        store = TileStore(self._stores[shard])
+        if store.has_masks:
+            return mask_outlines(store.read_masks([position])[0]), ""
+        if shard not in self._foreground:
+            table = read_table(self._folder.table(shard), ("position", "foreground"))
+            known = [] if table is None else zip(table["position"], table["foreground"], strict=True)
+            self._foreground[shard] = {int(place): float(share) for place, share in known}
+        share = self._foreground[shard].get(position)
+        self.shares |= share is not None
+        return [], "" if share is None else percent(share)
+
+
 def _tile_gallery(chosen: Groups, stores: dict[str, Path], contours: SampleContours, results: Results) -> Gallery:
     tiles = {label: _read_tiles(stores, rows) for label, rows in chosen.items()}
     everything = np.concatenate(list(tiles.values()))
     limits, colours = contrast_limits(everything), colours_of(results.channels)
+    marks = _Marks(results.folder.tiles, stores, contours)
     groups = [
         (
             label,
             [
-                tile_picture(tile, limits, colours, f"Tile {row['id']}, class {label}", contours.on_tile(row))
+                tile_picture(tile, limits, colours, f"Tile {row['id']}, class {label}", *marks.of(row))
                 for tile, (_, row) in zip(tiles[label], rows.iterrows(), strict=True)
             ],
         )
@@ -138,6 +179,8 @@ def _tile_gallery(chosen: Groups, stores: dict[str, Path], contours: SampleConto
         f"(percentiles 0.5 and 99.8 of the {amount(len(everything), 'tile')} shown, without "
         "padding). Previews are 8-bit; the store keeps every bit."
     )
+    if marks.shares:
+        caption += " Below each tile: the share of it that counts as foreground."
     return Gallery(caption, groups, explain(results.channels, limits))
 
 
