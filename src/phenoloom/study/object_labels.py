@@ -183,6 +183,6 @@ def _examples(given: pa.Table, rows: NDArray[np.int64]) -> list[str]:
     found = given.take(pa.array(rows[:EXAMPLES])).to_pylist()
     return [
         f"row {row['line'] + 1} (image {row['image_id']!r}, "
-        + (f"object {row['object']})" if row["object"] is not None else f"x {row['x']:g}, y {row['y']:g})")
+        + (f"object {row['object']})" if row["x"] is None else f"x {row['x']:g}, y {row['y']:g})")
         for row in found
     ]

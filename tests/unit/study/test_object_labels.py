@@ -266,7 +266,8 @@ def test_points_are_objects_where_there_are_no_masks(study: ObjectStudy) -> None
     assert index[["x", "y"]].to_numpy().tolist() == [[12, 22], [33, 2], [-6, -5]]
     assert index["border"].tolist() == [False, False, True]
     stated = study.stated
-    assert list(stated["rows_without_object"]) == ["point outside of the image"]
+    outside = {"count": 1, "examples": ["row 4 (image 'P1/A02/1', x 64, y 1)"]}
+    assert stated["rows_without_object"] == {"point outside of the image": outside}
     assert stated["unusable_rows"]["count"] == 1
     dropped = study.make(changed(POINTS, {"tiles": {"border": "drop"}}))
     assert dropped["object"].tolist() == [1, 3]
