@@ -279,6 +279,12 @@ def test_folds_of_objects_are_not_judged_before_the_objects_are_known(mine: Chec
     assert "folds    not known yet: each object is a group" in printed
 
 
+def test_a_study_without_labels_is_valid_and_told_that_it_has_no_scores(mine: Checked) -> None:
+    source = {name: value for name, value in write_wells(mine).items() if name not in ("table", "columns")}
+    printed = mine.check(source, folds={"count": 2, "group": "well"})
+    assert "it will be embedded and reported without scores: no object has a label" in " ".join(printed.split())
+
+
 def test_all_studies_are_looked_at_and_the_bad_ones_named(mine: Checked) -> None:
     mine.check(write_wells(mine))
     (mine.folder / "config" / "studies" / "other.yaml").write_text("title: Other\n")
