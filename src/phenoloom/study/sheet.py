@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ from ..config.source import Outlines, Source
 from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..images.choice import Choice
-from ..images.reader import Reader
 from ..images.size import MOST_HEADERS, Size, largest
 from .annotations import Annotations
 from .files import MissingFileError, Root, natural
+from .image_files import Row, channel_files, rows_of_planes
 from .images import Image, file_pattern, find_images
 from .outline_files import read_outlines
 from .patterns import Pattern
@@ -33,8 +31,6 @@ from .wells import row_and_column, same_well
 
 EXAMPLES = 10
 BYTES_A_POINT = 16
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -133,11 +129,11 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     for image in images:
         row = _row(annotations, rows, image.image_id, image.fields, image.row)
         try:
-            row["files"] = _channel_files(image, source)
+            row["files"] = channel_files(image, source)
             row["bytes"] = sum(_size(file, root, missing) for file in row["files"])
             if shared:
                 row["mask"] = _mask(image, shared, masks, annotations, root)
-            planes = _planes(row, image, source, root)
+            planes = rows_of_planes(row, image, source, root)
         except ImageError as error:
             file = next(iter(image.files.values()), "")
             rows.quarantine.append({"image_id": image.image_id, "file": file, "reason": str(error)})
@@ -211,61 +207,6 @@ def _number_lines(images: list[Image], annotations: Annotations, source: Source)
         )
     for line, image in enumerate(images):
         image.row = line
-
-
-def _channel_files(image: Image, source: Source) -> list[str]:
-    if image.stack:
-        return _stack_files(image, [""] if "" in image.files else list(source.channels))
-    if "" in image.files:
-        return [image.files[""]]
-    if missing := [channel for channel in source.channels if channel not in image.files]:
-        raise ImageError(f"there is no file for channel {', '.join(map(repr, missing))}")
-    return [image.files[channel] for channel in source.channels]
-
-
-def _planes(row: Row, image: Image, source: Source, root: Root) -> list[Row]:
-    """Return the rows of an image: itself, or each plane of its files that is to be an image of its own."""
-    if source.planes is None:
-        return [row]
-    row |= {"stack": image.whole, "grid": _grid(image) if image.stack else None, "plane": [-1, -1]}
-    kept = [axis == "all" for axis in (source.planes.t, source.planes.z)]
-    if image.stack or not any(kept):
-        return [row]
-    files = [root.path(file) for file in row["files"]]
-    counts = Reader(len(source.channels), source.planes, source.image, source.level).stack_size(files)
-    points = [range(n) if keep and n > 1 else [-1] for n, keep in zip(counts, kept, strict=True)]
-    places = list(itertools.product(*points))
-    if len(places) == 1:
-        return [row]
-
-    def name(place: tuple[int, ...]) -> str:
-        return "".join(f"/{axis}{n:03d}" for axis, n in zip("tz", place, strict=True) if n >= 0)
-
-    return [
-        {
-            **row,
-            "image_id": row["image_id"] + name(place),
-            "stack": row["image_id"],
-            "plane": list(place),
-            "bytes": row["bytes"] // len(places),
-        }
-        for place in places
-    ]
-
-
-def _grid(image: Image) -> list[int]:
-    return [len({place[axis] for place in image.stack}) for axis in (0, 1)]
-
-
-def _stack_files(image: Image, channels: Sequence[str]) -> list[str]:
-    """Return the files of a stack, the channels of the first focal plane of the first time point first."""
-    times, depths = (sorted({place[axis] for place in image.stack}, key=natural) for axis in (0, 1))
-    wanted = list(itertools.product(times, depths, channels))
-    if missing := [place for place in wanted if place not in image.stack]:
-        t, z, channel = missing[0]
-        what = ", ".join(f"{name} {text!r}" for name, text in (("t", t), ("z", z), ("channel", channel)) if text)
-        raise ImageError(f"there is no file for {what}; {len(missing)} of {len(wanted)} planes are missing")
-    return [image.stack[place] for place in wanted]
 
 
 def _mask(
