@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.data import coins
 
+from phenoloom.config.source import Masks
 from phenoloom.images.polarity import LEAST_EVIDENCE, polarity_evidence
+from phenoloom.images.segment import segment
 
 SIZE = 192
 
@@ -127,3 +129,13 @@ def test_stained_blood_is_dark_in_every_colour(data_root: Path, site: str, colou
 def test_fluorescent_cells_are_bright_in_every_channel(data_root: Path, channel: str) -> None:
     files = sorted((data_root / "hela_sirna_submorph" / "source").glob(f"*/*/{channel}.jpeg"))[:4]
     assert of_folder(files, 0) > LEAST_EVIDENCE
+
+
+@pytest.mark.parametrize(("site", "least"), [("1", 0.6), ("2", 0.75)])
+def test_dark_segmentation_of_stained_blood_in_red_finds_the_nuclei(data_root: Path, site: str, least: float) -> None:
+    overlaps = []
+    for file in sorted((data_root / "segmentation_wbc" / f"Dataset {site}").glob("*.bmp"))[::25][:6]:
+        nucleus = cv2.imread(str(file.with_suffix(".png")), cv2.IMREAD_GRAYSCALE) > 200
+        found = segment(cv2.imread(str(file))[..., 2], Masks(objects="one"), "dark") > 0
+        overlaps.append((found & nucleus).sum() / (found | nucleus).sum())
+    assert np.mean(overlaps) > least

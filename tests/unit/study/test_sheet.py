@@ -5,9 +5,11 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 import yaml
 from tests.helpers.steps import run_sheet
 
@@ -562,3 +564,13 @@ def test_a_screen_of_jpegs_is_joined_by_plate_number_and_well_in_either_spelling
     assert len(sheet) == 12
     assert sheet.groupby("shard")["plate"].unique().map(list).to_dict() == {"0000": ["PK-10B"], "0001": ["PK-11B"]}
     assert sheet.loc["PK-10B/A003", ["label", "row", "column"]].tolist() == ["UBC", "A", "3"]
+
+
+def test_the_manifest_states_the_largest_image_of_each_shard(study: Study) -> None:
+    for plate, side in (("a", 100), ("b", 300)):
+        (study.root / plate).mkdir()
+        for well in ("A01", "A02"):
+            tall = side if well == "A01" else side // 2
+            tifffile.imwrite(study.root / plate / f"{well}.tif", np.zeros((tall, side), np.uint16))
+    study.make(shards=2, files="{plate}/{well}.tif", channels=["DNA"])
+    assert sorted(study.manifest["largest_image"].values()) == [[0.02, 0.01], [0.18, 0.09]]
