@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..core.errors import ImageError
 from .choice import Choice
 from .pictures import picture, refuse_too_large
-from .tiff_pages import Axes
+from .tiff.pages import Axes
 
 BMP_MAGIC = b"BM"
 _FILE_HEADER, _OLD_HEADER, _OS2_HEADER = 14, 12, 64

@@ -22,8 +22,8 @@ from .bmp import BMP_MAGIC, read_bmp
 from .choice import Choice
 from .foreign import HEAD, foreign, hollow
 from .pictures import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
-from .tiff import TIFF_MAGIC, read_tiff, tiff_axes
-from .tiff_pages import Axes
+from .tiff.file import TIFF_MAGIC, read_tiff, tiff_axes
+from .tiff.pages import Axes
 
 LIBRARY_ERRORS = (
     ArithmeticError,

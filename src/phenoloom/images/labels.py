@@ -14,7 +14,7 @@ from ..core.errors import ImageError, PhenoloomError
 from .choice import Choice
 from .formats import read_file
 from .reader import is_opaque
-from .tiff_pages import Axes
+from .tiff.pages import Axes
 
 Labels = NDArray[np.int32]
 """(h, w): 0 is background, every other value an object."""

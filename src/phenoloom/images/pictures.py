@@ -18,8 +18,8 @@ from PIL import Image
 from ..core.errors import ImageError
 from .choice import Choice
 from .orientation import TAG, UPRIGHT, known, oriented
-from .tiff import MAX_IMAGE_BYTES
-from .tiff_pages import Axes
+from .tiff.file import MAX_IMAGE_BYTES
+from .tiff.pages import Axes
 
 # Pillow takes large pictures for attacks; our own limit is checked instead.
 Image.MAX_IMAGE_PIXELS = None

@@ -16,7 +16,7 @@ from ..core.errors import ImageError
 from .choice import Choice
 from .formats import file_axes, read_file
 from .projection import project
-from .tiff_pages import Axes
+from .tiff.pages import Axes
 
 PIXELS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 """Pixel types that the tile store holds without loss."""

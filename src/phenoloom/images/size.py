@@ -11,7 +11,7 @@ from PIL import Image
 from ..core.errors import ImageError
 from .choice import Choice
 from .formats import LIBRARY_ERRORS
-from .tiff import TIFF_MAGIC, tiff_shape
+from .tiff.file import TIFF_MAGIC, tiff_shape
 
 MOST_HEADERS = 3
 """Images of a shard whose headers are read: those with the largest files. Images of a study compress about alike."""

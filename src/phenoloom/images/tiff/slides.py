@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from .tiff_pages import FileImage, Pages, could_be_level, grouped, is_full, is_smaller
+from .pages import FileImage, Pages, could_be_level, grouped, is_full, is_smaller
 
 _SOURCE_LENS = 65421
 """Tag of NDPI: magnification of a page; -1 is the macro image, -2 the map of empty parts."""

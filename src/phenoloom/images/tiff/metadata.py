@@ -8,10 +8,10 @@ from typing import Any
 
 import tifffile
 
-from ..core.errors import ImageError
-from .choice import Choice
+from ...core.errors import ImageError
+from ..choice import Choice
 from .ome import is_ome, ome_images
-from .tiff_pages import Axes, FileImage, Pages, colours, is_full, product
+from .pages import Axes, FileImage, Pages, colours, is_full, product
 
 _OF_A_PAGE = "YXS"
 _UNKNOWN = {"I", "Q"}

@@ -15,12 +15,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..core.errors import ImageError
-from .choice import Meaning
-from .orientation import TAG, known, oriented, turns
-from .tiff_checks import JPEG, PHOTOMETRIC, WHITE_IS_ZERO, refuse_page
-from .tiff_codecs import BYTE_COMPRESSIONS, RAW, Samples, expand, unpack
-from .tiff_parts import Parts
+from ...core.errors import ImageError
+from ..choice import Meaning
+from ..orientation import TAG, known, oriented, turns
+from .checks import JPEG, PHOTOMETRIC, WHITE_IS_ZERO, refuse_page
+from .codecs import BYTE_COMPRESSIONS, RAW, Samples, expand, unpack
+from .parts import Parts
 
 _JPEG_END, _JPEG_TAIL = b"\xff\xd9", 16
 

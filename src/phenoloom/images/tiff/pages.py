@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import tifffile
 
-from ..core.errors import ImageError
-from .choice import Choice
+from ...core.errors import ImageError
+from ..choice import Choice
 
 Axes = list[tuple[str, int]]
 """Names and sizes of the axes that the planes of a file lie along, slowest first: C, Z, T, or what a file calls them.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from .tiff_pages import Axes, FileImage, Pages
+from .pages import Axes, FileImage, Pages
 
 Place = tuple[int, ...]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import tifffile
 
-from ..core.errors import ImageError
-from .tiff_codecs import BYTE_COMPRESSIONS, CCITT, FLOATING_POINT, HORIZONTAL, WITH_PREDICTOR
+from ...core.errors import ImageError
+from .codecs import BYTE_COMPRESSIONS, CCITT, FLOATING_POINT, HORIZONTAL, WITH_PREDICTOR
 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 JPEG = (7, 33007)

@@ -24,7 +24,7 @@ from tests.helpers.tiff_files import COMPRESSIONS, TiffFile
 from phenoloom.core.errors import ImageError
 from phenoloom.images.choice import Choice
 from phenoloom.images.formats import read_file
-from phenoloom.images.tiff import read_tiff
+from phenoloom.images.tiff.file import read_tiff
 
 RNG = np.random.default_rng(0)
 TYPES = [*((f"{kind}{size}", 0) for kind in "ui" for size in (1, 2, 4, 8)), ("f2", 0), ("f4", 0), ("f8", 0)]

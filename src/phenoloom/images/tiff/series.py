@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import tifffile
 
-from ..core.errors import ImageError
-from .choice import Choice
+from ...core.errors import ImageError
+from ..choice import Choice
+from .levels import levels_among, with_levels
+from .metadata import metadata_problem, stated_images, what_pages_are
 from .ome import is_ome
-from .tiff_levels import levels_among, with_levels
-from .tiff_metadata import metadata_problem, stated_images, what_pages_are
-from .tiff_pages import (
+from .pages import (
     Axes,
     FileImage,
     Pages,
@@ -31,7 +31,7 @@ from .tiff_pages import (
     refuse_broken_chain,
     sub_pages,
 )
-from .tiff_slides import slide_of
+from .slides import slide_of
 
 _MOST_LISTED = 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .tiff_pages import FileImage, Pages, could_be_level, grouped, is_full, is_mask, is_smaller
+from .pages import FileImage, Pages, could_be_level, grouped, is_full, is_mask, is_smaller
 
 
 def with_levels(image: FileImage, pages: Pages, subs: Pages, *, unmarked: bool = False) -> FileImage:

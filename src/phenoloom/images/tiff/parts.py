@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..core.errors import ImageError
-from .tiff_codecs import BYTE_COMPRESSIONS, RAW
+from ...core.errors import ImageError
+from .codecs import BYTE_COMPRESSIONS, RAW
 
 Extents = NDArray[np.int64]
 

@@ -1,6 +1,6 @@
 """Read TIFF, BigTIFF and OME-TIFF files as planes, and refuse files that lack a part of their pixels.
 
-tifffile parses files; which pages are read is decided in `tiff_series`, and what their pixels are in `tiff_page`.
+tifffile parses files; which pages are read is decided in `series`, and what their pixels are in `page`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..core.errors import ImageError
-from .choice import Choice
-from .tiff_page import Page
-from .tiff_pages import Axes
-from .tiff_series import chosen_pages
+from ...core.errors import ImageError
+from ..choice import Choice
+from .page import Page
+from .pages import Axes
+from .series import chosen_pages
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
