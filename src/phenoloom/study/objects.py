@@ -24,7 +24,7 @@ from ..core.errors import PhenoloomError
 from .annotations import clean, labels_in, refuse_unknown_classes
 from .files import Root
 from .object_join import images_of, join_columns
-from .tables import read_table, require_columns
+from .tables import no_column, read_table, require_columns
 
 EXAMPLES = 10
 ROWS_A_GROUP = 1 << 16
@@ -189,9 +189,16 @@ def _read(source: Source) -> _Given:
         raise PhenoloomError("The study has neither `source.objects` nor `source.points`; add one of them")
     section, where = "objects" if source.objects else "points", f"The table {settings.path}"
     path = Root(source.root).path(settings.path)
-    table = read_table(path, settings.header, list_separator=source.label_separator)
-    joined = [place.names("column") for place in join_columns(settings, list(table.columns), section).values()]
-    used = list(dict.fromkeys([*(name for names in joined for name in names), *settings.columns]))
+    used: list[str] = []
+
+    def wanted(columns: list[str]) -> list[str]:
+        joined = [place.names("column") for place in join_columns(settings, columns, section).values()]
+        used[:] = dict.fromkeys([*(name for names in joined for name in names), *settings.columns])
+        if missing := next((name for name in [*used, *settings.zero_pad] if name not in columns), None):
+            raise no_column(missing, columns, where)
+        return [*used, *settings.zero_pad]
+
+    table = read_table(path, settings.header, list_separator=source.label_separator, columns=wanted)
     require_columns(table, [*used, *settings.zero_pad], where)
     if table.empty:
         raise PhenoloomError(f"{where} has no rows; give `source.{section}` a table with a row for each object")

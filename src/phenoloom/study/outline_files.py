@@ -66,10 +66,10 @@ def _read_table(path: Path, outlines: Outlines) -> tuple[list[str], list[np.ndar
 
 
 def _coordinates(column: pd.Series[Any], path: Path) -> np.ndarray:
-    """Return the numbers of a column; only a null of a Parquet column of numbers is nan, as pandas writes nan."""
+    """Return the numbers of a column; an empty cell is nan."""
     if pd.api.types.is_float_dtype(column.dtype):
         return column.to_numpy()
-    return _numbers(column.fillna("").tolist(), column.index.to_numpy(), path, 1, column.index.name)
+    return _numbers(column.fillna("nan").tolist(), column.index.to_numpy(), path, 1, column.index.name)
 
 
 def _numbers(

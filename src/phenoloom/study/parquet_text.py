@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,27 @@ class UnreadableColumn(ValueError):
     """A column whose values have no text; the message says why, as the end of a sentence."""
 
 
-def open_parquet(path: Path) -> pa.Table:
-    """Read a Parquet table that a user brings; raises PhenoloomError with its name if it cannot be read."""
+def open_parquet(path: Path, columns: Callable[[list[str]], Collection[str]] | None = None) -> pa.Table:
+    """Read a Parquet table that a user brings.
+
+    Args:
+        path: The table.
+        columns: Gives the columns to read from the names of all, both without outer spaces; None: all are read.
+
+    Raises:
+        PhenoloomError: It cannot be read.
+    """
     try:
         # A path such as `plate=1/table.parquet` would add a column `plate` in `read_table`.
         with pq.ParquetFile(path) as file:
-            return file.read()
+            if columns is None:
+                return file.read()
+            names = file.schema_arrow.names
+            wanted = columns([name.strip() for name in names])
+            chosen = [name for name in names if name.strip() in wanted]
+            table = file.read(columns=list(dict.fromkeys(chosen)))
+            # Arrow takes `a` for `a.b` too.
+            return table.select([i for i, name in enumerate(table.column_names) if name in chosen])
     except FileNotFoundError:
         raise PhenoloomError(f"There is no table {path}") from None
     except (OSError, ValueError, NotImplementedError) as error:

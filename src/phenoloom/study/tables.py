@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def read_table(
     blank_lines: bool = False,
     list_separator: str | None = None,
     numbers: Collection[str] = (),
+    columns: Callable[[list[str]], Collection[str]] | None = None,
 ) -> pd.DataFrame:
     """Read a table as text: "001" and "NA" stay, an empty cell is null, column names lose outer spaces.
 
@@ -46,34 +47,44 @@ def read_table(
         blank_lines: A blank line is a row of nulls; otherwise it is skipped.
         list_separator: Separator to join the values of a list with, in Parquet.
         numbers: Columns that stay float64 in Parquet if they hold numbers there; null is nan.
+        columns: Gives the columns to keep from all that there are, so that a wide table takes no memory for the others;
+            None: all are kept.
 
     Raises:
         PhenoloomError: The table cannot be read without losing something.
     """
     suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
     if suffix == ".parquet":
-        return _read_parquet(path, list_separator, numbers)
+        return _read_parquet(path, list_separator, numbers, columns)
     if suffix not in SEPARATORS:
         raise PhenoloomError(
             f"The table {path} must end in .csv, .tsv, .tab, .txt (or one of these and .gz) or .parquet, so that its "
             f"separator is known; rename it"
         )
-    rows = read_rows(path, SEPARATORS[suffix], blank_lines)
-    table, facts = rows.cells.set_axis(pd.Index(rows.lines, name="line")), dict(rows.facts)
-    if header:
-        names = list(header)
-        if len(names) != table.shape[1] or len(set(names)) < len(names):
-            raise PhenoloomError(
-                f"`header` names {len(names)} columns ({', '.join(names)}), but the table {path} has "
-                f"{table.shape[1]}; name each column once"
-            )
-    else:
-        names = table.iloc[0].fillna("").tolist()
-        table = table.iloc[1:]
-    table.columns = pd.Index([name.strip() for name in names])
+
+    def chosen(first: list[str]) -> list[int]:
+        names = _names(first, header, path)
+        wanted = columns(names) if columns else names
+        return [i for i, name in enumerate(names) if name in wanted]
+
+    rows = read_rows(path, SEPARATORS[suffix], blank_lines, chosen)
+    names = _names(rows.first, header, path)
+    table = rows.cells.set_axis(pd.Index(rows.lines, name="line"))
+    table = table if header else table.iloc[1:]
+    table.columns = pd.Index([names[i] for i in table.columns])
     table = _without_trailing_blank_rows(table) if blank_lines else table
-    table.attrs[FACTS] = {**facts, "rows": len(table)}
+    table.attrs[FACTS] = {**rows.facts, "rows": len(table)}
     return table
+
+
+def _names(first: list[str], header: Sequence[str] | None, path: Path) -> list[str]:
+    """Return the names of the columns of a text table, from the settings or from its first row."""
+    if header and (len(header) != len(first) or len(set(header)) < len(header)):
+        raise PhenoloomError(
+            f"`header` names {len(header)} columns ({', '.join(header)}), but the table {path} has {len(first)}; name "
+            "each column once"
+        )
+    return [name.strip() for name in header or first]
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
@@ -135,22 +146,27 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     return "it has: " + (", ".join(valid) or "none")
 
 
-def _read_parquet(path: Path, list_separator: str | None, numbers: Collection[str]) -> pd.DataFrame:
-    table = open_parquet(path)
-    columns: list[pd.Series[Any]] = []
+def _read_parquet(
+    path: Path,
+    list_separator: str | None,
+    numbers: Collection[str],
+    columns: Callable[[list[str]], Collection[str]] | None,
+) -> pd.DataFrame:
+    table = open_parquet(path, columns)
+    read: list[pd.Series[Any]] = []
     unreadable: dict[str, str] = {}
     index = pd.RangeIndex(1, table.num_rows + 1, name="row")
     for name, column in zip(table.column_names, table.columns, strict=True):
         values = column_numbers(column) if name.strip() in numbers else None
         if values is not None:
-            columns.append(pd.Series(values, index))
+            read.append(pd.Series(values, index))
             continue
         try:
             cells = [cell or None for cell in column_text(column, list_separator)]
         except UnreadableColumn as error:
             unreadable[name.strip()], cells = str(error), [None] * table.num_rows
-        columns.append(pd.Series(cells, index, dtype=object))
-    frame = pd.DataFrame(dict(enumerate(columns)), index=index)
+        read.append(pd.Series(cells, index, dtype=object))
+    frame = pd.DataFrame(dict(enumerate(read)), index=index)
     frame.columns = pd.Index([name.strip() for name in table.column_names], dtype=object)
     frame.attrs = {FACTS: {"rows": table.num_rows}, UNREADABLE: unreadable}
     return frame

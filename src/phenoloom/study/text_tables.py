@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,17 +33,21 @@ class Rows:
     """Rows of a table, the header's too.
 
     Attributes:
-        cells: A column for each cell of the first row; an empty cell is null.
+        first: Cells of the first row.
+        cells: The columns that were asked for, called by their positions; an empty cell is null.
         lines: Line of the file in which each row begins, from 1.
         facts: `lines` of the file, `blank_lines` and `short_rows`: rows with fewer cells than the first one.
     """
 
+    first: list[str]
     cells: pd.DataFrame
     lines: np.ndarray
     facts: dict[str, Any]
 
 
-def read_rows(path: Path, separator: str, blank_lines: bool) -> Rows:
+def read_rows(
+    path: Path, separator: str, blank_lines: bool, columns: Callable[[list[str]], Sequence[int]] | None = None
+) -> Rows:
     """Read the rows of a table, `.gz` or not.
 
     A quoted cell may hold separators, line breaks and doubled quotes, with spaces around the quotes. A quote within a
@@ -54,6 +57,7 @@ def read_rows(path: Path, separator: str, blank_lines: bool) -> Rows:
         path: The table.
         separator: Separator of cells.
         blank_lines: A blank line is a row of nulls; otherwise it is skipped.
+        columns: Gives the positions of the columns to keep from the cells of the first row; None: all are kept.
 
     Raises:
         PhenoloomError: Naming the line, if the file is damaged or its quotes do not fit together.
@@ -80,7 +84,9 @@ def read_rows(path: Path, separator: str, blank_lines: bool) -> Rows:
         "blank_lines": len(blank.intersection(rows)),
         "short_rows": {"count": len(short), "examples": short[:EXAMPLES]},
     }
-    return Rows(table.frame(kept, int(widths.max()), width), np.array(kept, dtype=np.int64) + 1, facts)
+    first = table.cells(kept[0])
+    chosen = sorted(columns(first)) if columns else range(width)
+    return Rows(first, table.frame(kept, int(widths.max()), chosen), np.array(kept, dtype=np.int64) + 1, facts)
 
 
 def _decoded(path: Path) -> str:
@@ -150,15 +156,15 @@ class _Table:
     def refuse_surplus(self, kept: Sequence[int], widths: np.ndarray, width: int) -> None:
         """Refuse a cell that is not empty beyond the columns of the first row."""
         for i in np.flatnonzero(widths > width).tolist():
-            cells = self._cells(kept[i])
+            cells = self.cells(kept[i])
             if surplus := [cell for cell in cells[width:] if cell]:
                 raise PhenoloomError(
                     f"The table {self._path} has {width} columns, but {len(cells)} cells in line {kept[i] + 1} "
                     f"({surplus[-1]!r} belongs to none); put a cell that holds {self._separator!r} into double quotes"
                 )
 
-    def frame(self, kept: Sequence[int], widest: int, width: int) -> pd.DataFrame:
-        """Return the cells of the rows that begin in these lines."""
+    def frame(self, kept: Sequence[int], widest: int, columns: Sequence[int]) -> pd.DataFrame:
+        """Return the cells in these columns of the rows that begin in these lines."""
         text = self._text
         if self._tokens:
             text = "\n".join(
@@ -175,15 +181,15 @@ class _Table:
             na_values=[""],
             header=None,
             names=range(widest),
+            usecols=list(columns),
             index_col=False,
             skip_blank_lines=False,
         )
-        return table.iloc[:, :width] if widest > width else table
+        return table
 
-    def _cells(self, line: int) -> list[str]:
-        if line in self._tokens:
-            return self._tokens[line]
-        return next(csv.reader([self._lines[line]], delimiter=self._separator), [])
+    def cells(self, line: int) -> list[str]:
+        """Return the cells of the row that begins in a line."""
+        return self._tokens[line] if line in self._tokens else self._tokenise(line)[0]
 
     def _tokenise(self, first: int) -> tuple[list[str], int]:
         """Return the cells of the row that begins in a line, and the line after its last one."""

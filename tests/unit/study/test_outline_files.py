@@ -63,7 +63,6 @@ def test_a_table_gives_outlines_by_object_with_ids_as_text(tmp_path: Path) -> No
     [
         ("cell,x,Y\n1,1,2\n", "no column 'X'; did you mean 'x'"),
         ("cell,X,Y\n,1,2\n", "line 2: the column 'cell' is empty"),
-        ("cell,X,Y\n1,1,2\n1,,2\n", "line 3: expected a coordinate in px, found ''"),
         ("cell,X,Y\n\n1,1,2\n\n1,x,2\n", "line 5: expected a coordinate in px, found 'x'"),
         ('cell,X,Y,note\n1,1,2,"two\nlines"\n1,3,y,\n', "line 4: expected a coordinate in px, found 'y'"),
     ],
@@ -86,6 +85,13 @@ def test_a_coordinate_that_is_nan_or_null_in_parquet_is_read_for_its_outline_to_
     assert ids == ["7", "8"]
     np.testing.assert_array_equal(points[0], [[1.5, 1], [np.nan, 2]])
     np.testing.assert_array_equal(points[1], [[3, np.nan], [4, 4]])
+
+
+def test_an_empty_coordinate_in_a_text_table_is_read_for_its_outline_to_be_quarantined(tmp_path: Path) -> None:
+    ids, points = read_outlines(write(tmp_path / "cells.csv", "cell,X,Y\n7,1,2\n7,,3\n8,4,5\n"), TABLE)
+    assert ids == ["7", "8"]
+    np.testing.assert_array_equal(points[0], [[1, 2], [np.nan, 3]])
+    np.testing.assert_array_equal(points[1], [[4, 5]])
 
 
 def test_text_that_is_no_number_in_parquet_is_named_with_its_row(tmp_path: Path) -> None:

@@ -97,3 +97,29 @@ def test_the_annotation_table_of_idr0094_is_read_with_its_decimal_commas(data_ro
     assert len(table) == 64 * 96
     assert table["Plate"].nunique() == 64
     assert "positive" in set(table["Control Type"].dropna())
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_only_the_columns_that_are_asked_for_are_kept_whatever_their_order(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"note.x": ["n", "m"], " id ": ["1", "2"], "note": ["p", "q"], "class": ["a", "b"]})
+    path = tmp_path / name
+    frame.to_csv(path, index=False) if name.endswith("csv") else frame.to_parquet(path)
+    seen: list[str] = []
+
+    def wanted(columns: list[str]) -> list[str]:
+        seen[:] = columns
+        return ["class", "note", "id"]
+
+    table = read_table(path, columns=wanted)
+    assert seen == ["note.x", "id", "note", "class"]
+    assert table.to_dict("list") == {"id": ["1", "2"], "note": ["p", "q"], "class": ["a", "b"]}
+
+
+@pytest.mark.parametrize("text", ["id,other\n1,x,y\n", 'id,other\n1,"x\n', "id,other\n1,x\0\n"])
+def test_a_column_that_is_not_kept_is_checked_all_the_same(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(PhenoloomError, match="line [12]"):
+        read_table(tmp_path / "t.csv", columns=lambda _: ["id"])
+    (tmp_path / "t.csv").write_text("id,other,id\n1,,2\n")
+    with pytest.raises(PhenoloomError, match="several columns 'id'"):
+        require_columns(read_table(tmp_path / "t.csv", columns=lambda _: ["id"]), ["id"], "T")
