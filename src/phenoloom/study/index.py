@@ -141,8 +141,7 @@ class _Joined:
         """Return the rows of the index of one shard; `rows` are those of its table."""
         rows = _join(rows, self.images, path)
         if self.objects is not None:
-            unused = {row["image_id"] for row in manifest["quarantine"]}
-            rows = self.objects.join(rows, path.stem, unused, manifest.get("points", {}))
+            rows = self.objects.join(rows, path.stem, manifest)
         self.losses.add(rows, manifest)
         return _kept(rows, self.outlines)
 

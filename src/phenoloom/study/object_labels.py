@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ EXAMPLES = 10
 ROWS_OF_POINTS = "points"
 """Column of the tables of tiles and contours with the rows of the table of objects whose points lie in the object."""
 
-NO_SUCH_NUMBER = "no object of this number in the mask, or one that was left out"
+NO_SUCH_NUMBER = "no object of this number in the mask"
+LEFT_OUT_OR_NONE = "number of an object that was left out, or of none"
+"""Of a row about an image of which objects were left out: those have no row in the tables, and so no number."""
 
 
 @dataclass
@@ -56,6 +59,8 @@ class LabelledObjects:
         self._table = manifest.with_suffix(".parquet")
         self._matched = self._quarantined = self._without_row = 0
         self._lost: dict[str, _Some] = {}
+        # Rows that may be about an object that was left out, which is no mistake.
+        self._excused = 0
         self._torn = _Some()
 
     @property
@@ -63,18 +68,18 @@ class LabelledObjects:
         """Return whether labels are those of objects, so that those of images are not used."""
         return bool(self._made["labels"])
 
-    def join(self, rows: pa.Table, shard: str, quarantined: Set[str], lost: Mapping[str, Any]) -> pa.Table:
+    def join(self, rows: pa.Table, shard: str, manifest: Mapping[str, Any]) -> pa.Table:
         """Return the rows of a shard with the labels and groups of objects, where the table has them.
 
         Args:
             rows: Rows with `id, image_id, object, label, group`, and `points` where the table has points in objects.
             shard: Name of the shard.
-            quarantined: Images of the shard that could not be used.
-            lost: What the shard's manifest states about points in no object: reason -> count and first rows.
+            manifest: Its manifest, which states the images that could not be used, objects that have no row, and points
+                in no object.
         """
         given = read_result(self._table, filters=[("shard", "=", shard)])
         at = _rows_with_points(given, rows) if self._made["by_point"] else _rows_with_numbers(given, rows)
-        self._count(given, at, quarantined, lost if self._made["places"] else None)
+        self._count(given, at, manifest)
         source = self._choose(given, at, rows)
         index = pa.array(source, mask=source < 0)
         for name, used in (("label", self._made["labels"]), ("group", self._made["groups"])):
@@ -90,9 +95,10 @@ class LabelledObjects:
             PhenoloomError: Most rows have no object.
         """
         # A row for an object that the study leaves out is no mistake.
-        strange = {why: some for why, some in self._lost.items() if why != LeftOut.IN_NO_KEPT_OBJECT}
-        if sum(some.count for some in strange.values()) > self._matched:
-            raise self._wrong_join(strange)
+        strange = {why: some for why, some in self._lost.items() if why != LeftOut.IN_NO_KEPT_OBJECT and some.count}
+        count = sum(some.count for some in strange.values()) - self._excused
+        if count > self._matched:
+            raise self._wrong_join(strange, count)
         return {
             **{name: self._made[name] for name in ("section", "table", "rows_without_image", "unusable_rows")},
             "rows": self._made["expected"]["rows"],
@@ -103,20 +109,32 @@ class LabelledObjects:
             "objects_without_row": self._without_row,
         }
 
-    def _count(
-        self, given: pa.Table, at: NDArray[np.int64], quarantined: Set[str], lost: Mapping[str, Any] | None
-    ) -> None:
-        bad = pc.is_in(given["image_id"], value_set=pa.array(sorted(quarantined), pa.string())).to_numpy()
+    def _count(self, given: pa.Table, at: NDArray[np.int64], manifest: Mapping[str, Any]) -> None:
+        quarantined = sorted({row["image_id"] for row in manifest["quarantine"]})
+        bad = pc.is_in(given["image_id"], value_set=pa.array(quarantined, pa.string())).to_numpy()
         self._matched += int((at >= 0).sum())
         self._quarantined += int(((at < 0) & bad).sum())
-        if lost is None:
-            rows = np.flatnonzero((at < 0) & ~bad)
-            self._lost.setdefault(NO_SUCH_NUMBER, _Some()).add(len(rows), _examples(given, rows))
+        if not self._made["places"]:
+            self._count_numbers(given, np.flatnonzero((at < 0) & ~bad), manifest)
             return
         lines = given["line"].to_numpy()
-        for reason, some in lost.items():
+        for reason, some in manifest.get("points", {}).items():
             rows = np.searchsorted(lines, some["rows"], sorter=(order := np.argsort(lines)))
-            self._lost.setdefault(reason, _Some()).add(some["count"], _examples(given, order[rows]))
+            self._add(reason, some["count"], _examples(given, order[rows]))
+
+    def _count_numbers(self, given: pa.Table, lost: NDArray[np.int64], manifest: Mapping[str, Any]) -> None:
+        """Count rows whose number no object of the tables has, apart where objects of their image were left out."""
+        left_out = Counter[str]()
+        for numbers in manifest.get("rejected_by_image", {}).values():
+            left_out.update(numbers)
+        images = given["image_id"].take(pa.array(lost)).to_pylist()
+        doubtful = np.array([left_out[image] > 0 for image in images], bool)
+        for reason, rows in ((NO_SUCH_NUMBER, lost[~doubtful]), (LEFT_OUT_OR_NONE, lost[doubtful])):
+            self._add(reason, len(rows), _examples(given, rows))
+        self._excused += sum(min(count, left_out[image]) for image, count in Counter(images).items())
+
+    def _add(self, reason: str, count: int, examples: list[str]) -> None:
+        self._lost.setdefault(reason, _Some()).add(count, examples)
 
     def _choose(self, given: pa.Table, at: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
         """Return the row of `given` that each object takes its label from, -1 for none."""
@@ -135,9 +153,9 @@ class LabelledObjects:
         self._torn.add(len(torn), rows["id"].take(pa.array(torn[:EXAMPLES])).to_pylist())
         return source
 
-    def _wrong_join(self, strange: Mapping[str, _Some]) -> PhenoloomError:
+    def _wrong_join(self, strange: Mapping[str, _Some], count: int) -> PhenoloomError:
         reason, some = max(strange.items(), key=lambda item: item[1].count)
-        count, section = sum(each.count for each in strange.values()), self._made["section"]
+        section = self._made["section"]
         advice = (
             f"correct `source.{section}.object` and `join`: numbers are the values of the mask files"
             if not self._made["places"]

@@ -15,7 +15,7 @@ from tests.helpers.steps import run_index, run_objects
 from phenoloom.artifacts.manifest import read_manifest
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.images.reader import ImageFiles, Reader
-from phenoloom.study.object_labels import NO_SUCH_NUMBER
+from phenoloom.study.object_labels import LEFT_OUT_OR_NONE, NO_SUCH_NUMBER
 
 HEADER = "Plate,Well,Site,ObjectNumber,phenotype,patient\n"
 
@@ -96,6 +96,24 @@ def test_rows_without_an_object_are_counted_with_examples(study: ObjectStudy) ->
         "count": 1, "examples": ["row 4 (Plate 'P9', Well 'A1', Site '1', ObjectNumber '1')"],
     }  # fmt: skip
     assert stated["unusable_rows"]["count"] == 2
+
+
+@pytest.mark.parametrize("change", [{}, CONTOURS_ALONE], ids=["tiles", "contours"])
+def test_rows_of_objects_that_are_too_small_are_no_mistake_and_counted_apart(
+    study: ObjectStudy, change: dict[str, Any]
+) -> None:
+    specks = np.zeros((SIDE, SIDE), np.uint8)
+    specks[10:22, 10:22] = 1
+    specks[40, 2:60:10] = np.arange(2, 8)
+    study.image("P1/A01_s1", specks)
+    numbers = [f"P1,A1,1,{number},a,\n" for number in (1, 2, 3, 4, 5, 6, 7, 99)]
+    study.table(f"{HEADER}{''.join(numbers)}P1,A2,1,1,b,\nP1,A2,1,44,b,\n")
+    study.make(change)
+    counts = {reason: some["count"] for reason, some in study.stated["rows_without_object"].items()}
+    assert counts == {NO_SUCH_NUMBER: 1, LEFT_OUT_OR_NONE: 7}
+    study.table(f"{HEADER}{''.join(numbers * 3)}P1,A2,1,1,b,\n")
+    with pytest.raises(PhenoloomError, match="Only 4 of 19 rows"):
+        study.make(change)
 
 
 def test_an_object_whose_rows_contradict_each_other_has_no_label_and_is_counted(study: ObjectStudy) -> None:
