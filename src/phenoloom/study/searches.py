@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Iterator
 
 from ..config.source import Source
@@ -30,13 +31,13 @@ def unread_files(source: Source, pattern: Pattern, read: Iterable[str]) -> Unrea
         read: Other patterns of files that the study reads.
     """
     tables = (source.table, source.outlines, source.object_rows)
-    paths = {section.path for section in tables if section} | ({source.listing} if source.listing else set())
+    named = [section.path for section in tables if section] + ([source.listing] if source.listing else [])
     return Unread(
         pattern,
         ignored_channels=source.ignore_channels,
         ignored=[Pattern(text) for text in source.ignore_files],
         read=[Pattern(text) for text in read],
-        paths=paths,
+        paths={posixpath.normpath(path) for path in named},
     )
 
 

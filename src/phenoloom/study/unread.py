@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,12 @@ IMAGE_SUFFIXES = frozenset(
     ".tif .tiff .png .jpg .jpeg .jpe .bmp .gif .webp .jp2 .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .flex .stk .dv "
     ".dib .img .btf .tf8".split()
 )
+
+_MADE_OF_IMAGE = re.compile(
+    r"[ _.-]+(?:.*[ _.-])?(?:masks?|labels?|seg|segmentation|outlines?|overlay|thumb|thumbnail|preview)\d*",
+    re.IGNORECASE,
+)
+"""End of the names of files that were made from the image whose name is before it: `A01_mask` from `A01`."""
 
 
 @dataclass(slots=True)
@@ -118,11 +125,19 @@ class Unread:
             return "letter case"
         own = self._suffix
         same = path if not own or suffix == own.lower() else path[: -len(suffix)] + own
-        if same is not path and there(same):
+        if (same is not path and there(same)) or self._made_of_image(same, there):
             return None
         if same is not path and self._any_case.match(same) is not None:
             return "extension"
         return "text of a field" if self._any_text.match(same) is not None else None
+
+    def _made_of_image(self, path: str, there: Callable[[str], bool]) -> bool:
+        """Return whether the name is that of an image which is there, with an end such as `_mask`."""
+        stem, suffix = posixpath.splitext(path)
+        name = posixpath.basename(stem)
+        ends = [i for i, c in enumerate(name) if c in " _.-" and _MADE_OF_IMAGE.fullmatch(name, i)]
+        above, suffix = stem[: len(stem) - len(name)], self._suffix or suffix
+        return any(there(other := above + name[:i] + suffix) and self._pattern.match(other) is not None for i in ends)
 
     @cached_property
     def _suffix(self) -> str:

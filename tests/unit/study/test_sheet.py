@@ -322,7 +322,7 @@ def test_files_that_nearly_fit_and_others_are_counted_by_kind(study: Study) -> N
         files=r"{well}_s{field:\d}.tif",
         channels=["DNA"],
         masks={"files": "m/{well}_s{field}.png"},
-        table={"path": "t.csv", "join": {"well": "well"}},
+        table={"path": "./t.csv", "join": {"well": "well"}},
     )
     assert len(sheet) == 3
     unread = study.manifest["unread"]

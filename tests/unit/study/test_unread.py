@@ -67,3 +67,16 @@ def test_a_name_that_is_not_utf8_can_be_written_into_a_manifest() -> None:
     unread = Unread(Pattern("{well}.tif"))
     unread.file("a\udcff.txt")
     assert unread.facts()["others"]["examples"] == ["a\\udcff.txt"]
+
+
+def test_a_mask_or_picture_made_of_an_image_that_is_read_does_not_nearly_fit() -> None:
+    unread = Unread(Pattern(r"{well}_s{site:\d+}.tif"))
+    made = ["A1_s1_mask.png", "A1_s1_cp_masks.tif", "A1_s1-seg.tif", "A1_s1 labels2.TIF", "A1_s1_nuclei_outlines.png"]
+    missed = ["A1_s2_mask.tif", "A1_s1_b.tif", "A1_s1mask.tif"]
+    for name in (*made, *missed):
+        unread.file(f"p/{name}", lambda path: path == "p/A1_s1.tif")
+    assert unread.facts()["near"] == {}
+    assert unread.facts()["others"]["count"] == len(made) + len(missed)
+    for name in (*made, *missed):
+        unread.file(name, lambda path: path == "A1_s1.tif")
+    assert unread.facts()["near"] == {"text of a field": {"count": len(missed), "examples": missed}}
