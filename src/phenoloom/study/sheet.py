@@ -240,9 +240,10 @@ def _refuse_two_spellings(rows: list[Row]) -> None:
         well = row["well"]
         if well and spelling.setdefault((row["plate"], same_well(well)), well) != well:
             other = spelling[row["plate"], same_well(well)]
+            of_plate = f" of plate {row['plate']!r}" if row["plate"] else ""
             raise PhenoloomError(
-                f"{other!r} and {well!r} are one well of plate {row['plate']!r}, and "
-                f"its fields could get into two folds; give each well one name"
+                f"{other!r} and {well!r} are one well{of_plate}, and its fields could get into two folds; give each "
+                "well one name"
             )
 
 

@@ -222,9 +222,11 @@ class _Table:
             if closing is not None:
                 return "\n".join(parts).replace('""', '"'), line, closing + 1
             position = 0
+        rest = len(self._lines) - first - 1
+        taken = f", so that cell would take the other {rest} lines of the file" if rest else ""
         raise PhenoloomError(
-            f"The table {self._path}: the quote that opens a cell in line {first + 1} is never closed, so that cell "
-            f"would take the other {len(self._lines) - first - 1} lines of the file; close or remove the quote"
+            f"The table {self._path}: the quote that opens a cell in line {first + 1} is never closed{taken}; close or "
+            "remove the quote"
         )
 
     def _broken(self, first: int, last: int, closed: int) -> str:
