@@ -24,6 +24,9 @@ EXAMPLES = 10
 ROWS_OF_POINTS = "points"
 """Column of the tables of tiles and contours with the rows of the table of objects whose points lie in the object."""
 
+_BETWEEN = "\x1f"
+"""Separator that no label has: the characters that cannot be seen are refused. Pandas cuts texts at a NUL."""
+
 NO_SUCH_NUMBER = "no object of this number in the mask"
 LEFT_OUT_OR_NONE = "number of an object that was left out, or of none"
 """Of a row about an image of which objects were left out: those have no row in the tables, and so no number."""
@@ -189,12 +192,15 @@ def _rows_with_points(given: pa.Table, rows: pa.Table) -> NDArray[np.int64]:
 
 
 def _sayings(given: pa.Table) -> NDArray[np.int64]:
-    """Return a number for what each row says about its object: equal for equal labels and groups."""
+    """Return a number for what each row says about its object: equal for equal labels, in any order, and groups."""
     labels = given["label"]
     if pa.types.is_list(labels.type):
-        labels = pc.binary_join(labels, "\0")
-    says = pc.binary_join_element_wise(labels, given["group"], "\0\0", null_handling="replace", null_replacement="")
-    return np.asarray(pd.factorize(says.to_numpy())[0], np.int64)
+        labels = pc.binary_join(labels, _BETWEEN)
+    codes, texts = pd.factorize(labels.to_numpy())
+    in_order = [_BETWEEN.join(sorted(text.split(_BETWEEN))) for text in texts]
+    codes_of_sets = pd.factorize(np.array([*in_order, ""], object))[0]
+    groups = pd.factorize(given["group"].to_numpy())[0]
+    return codes_of_sets[codes].astype(np.int64) * (len(given) + 1) + groups
 
 
 def _examples(given: pa.Table, rows: NDArray[np.int64]) -> list[str]:

@@ -124,6 +124,28 @@ def test_an_object_whose_rows_contradict_each_other_has_no_label_and_is_counted(
 
 
 @pytest.mark.parametrize(
+    ("rows", "change", "torn"),
+    [
+        (("a,g", "a,h"), {}, True),
+        (("a,g", "a,"), {}, True),
+        (("a,g", ",g"), {}, True),
+        (("a,g", "a,g"), {}, False),
+        (("a;b,g", "b;a,g"), {"label_separator": ";"}, False),
+        (("a;b,g", "a,g"), {"label_separator": ";"}, True),
+        (("a;b,g", ",g"), {"label_separator": ";"}, True),
+        ((",g", ",g"), {"label_separator": ";"}, False),
+    ],
+)
+def test_rows_contradict_each_other_in_labels_of_any_order_or_in_groups(
+    study: ObjectStudy, rows: tuple[str, ...], change: dict[str, Any], torn: bool
+) -> None:
+    study.table(HEADER + "".join(f"P1,A1,1,1,{row}\n" for row in rows))
+    index = study.make({"source": {**change, "objects": {"group": "patient"}}})
+    assert study.stated["contradictory_objects"]["count"] == torn
+    assert index.loc["P1/A01/1#0001", "group"] == (None if torn else "g")
+
+
+@pytest.mark.parametrize(
     ("rows", "message"),
     [
         (["P7,A1,1,1,a,"], r"None of the 1 rows of cells.csv belongs to an image: the first row has Plate 'P7'"),

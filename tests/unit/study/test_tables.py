@@ -118,7 +118,7 @@ def test_only_the_columns_that_are_asked_for_are_kept_whatever_their_order(tmp_p
 @pytest.mark.parametrize("text", ["id,other\n1,x,y\n", 'id,other\n1,"x\n', "id,other\n1,x\0\n"])
 def test_a_column_that_is_not_kept_is_checked_all_the_same(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(PhenoloomError, match="line [12]"):
+    with pytest.raises(PhenoloomError, match=r"line [12]"):
         read_table(tmp_path / "t.csv", columns=lambda _: ["id"])
     (tmp_path / "t.csv").write_text("id,other,id\n1,,2\n")
     with pytest.raises(PhenoloomError, match="several columns 'id'"):
