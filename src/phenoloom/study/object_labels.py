@@ -200,7 +200,7 @@ def _sayings(given: pa.Table) -> NDArray[np.int64]:
     in_order = [_BETWEEN.join(sorted(text.split(_BETWEEN))) for text in texts]
     codes_of_sets = pd.factorize(np.array([*in_order, ""], object))[0]
     groups = pd.factorize(given["group"].to_numpy())[0]
-    return codes_of_sets[codes].astype(np.int64) * (len(given) + 1) + groups
+    return np.asarray(codes_of_sets[codes].astype(np.int64) * (len(given) + 1) + groups, np.int64)
 
 
 def _examples(given: pa.Table, rows: NDArray[np.int64]) -> list[str]:

@@ -71,7 +71,7 @@ def read_table(
     names = _names(rows.first, header, path)
     table = rows.cells.set_axis(pd.Index(rows.lines, name="line"))
     table = table if header else table.iloc[1:]
-    table.columns = pd.Index([names[i] for i in table.columns])
+    table.columns = pd.Index([names[int(i)] for i in table.columns])
     table = _without_trailing_blank_rows(table) if blank_lines else table
     table.attrs[FACTS] = {**rows.facts, "rows": len(table)}
     return table
