@@ -67,8 +67,6 @@ def read_mask(file: Path, masks: Masks | None = None) -> NDArray[Any]:
     masks = masks or Masks()
     planes, axes = read_file(file, Choice.of_masks(masks))
     mask = np.ascontiguousarray(_chosen_plane(planes, axes, masks.plane, file.name))
-    if mask.dtype == bool:
-        return mask.astype(np.uint8)
     if mask.dtype.kind in "iu":
         return mask
     if mask.dtype.kind == "f" and np.isfinite(mask).all() and (mask == np.trunc(mask)).all():

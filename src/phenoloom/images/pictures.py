@@ -6,6 +6,7 @@ Both are turned as their EXIF says. Files of several pictures are refused: no fi
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from typing import IO, Any
@@ -38,6 +39,9 @@ _FRAMES_OF_JPEG = {
 }
 _READ_BY_PILLOW = (0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA)
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))
+_SCAN, _END = 0xDA, 0xD9
+_MARKER_BEHIND_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""In the data of a scan, 0xFF is followed by 0 or by a restart marker."""
 
 
 def picture(pixels: NDArray[Any], alpha: bool = False, orientation: int = UPRIGHT) -> tuple[NDArray[Any], Axes]:
@@ -56,7 +60,7 @@ def read_png(file: IO[bytes], name: str, choice: Choice) -> tuple[NDArray[Any], 
     """Read a PNG; grey values of 1, 2 or 4 bits are those stored, not stretched to 255.
 
     Raises:
-        ImageError: The file is animated or too large.
+        ImageError: The file is animated, too large, or followed by another one.
         RuntimeError: It is damaged.
     """
     data = file.read()
@@ -68,6 +72,8 @@ def read_png(file: IO[bytes], name: str, choice: Choice) -> tuple[NDArray[Any], 
             f"expected one picture, found an animated PNG of {int.from_bytes(chunks[b'acTL'][:4])} frames in {name}; "
             "save each frame in a file of its own"
         )
+    if b"IEND" in chunks and PNG_MAGIC in (behind := chunks[b"IEND"]):
+        raise _second_picture("PNG", behind.count(PNG_MAGIC), name)
     orientation = _orientation_of_png(data, chunks)
     if choice.meaning != "intensities" and colours == _PALETTE:
         return picture(np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))), orientation=orientation)
@@ -97,17 +103,24 @@ def read_jpeg(file: IO[bytes], name: str, _choice: Choice) -> tuple[NDArray[Any]
             f"expected one picture, found {count} (MPO, a JPEG of several pictures) in {name}; save the one that is "
             "meant as a file of its own"
         )
+    _refuse_second_jpeg(data, name)
     refuse_too_large(image.width, image.height, len(image.getbands()), name)
     return picture(np.asarray(image), orientation=_orientation(image))
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Return types and contents of the chunks of a PNG; without the pixels, and of `fcTL` only one before them."""
+    """Return types and contents of the chunks of a PNG, and as `IEND` what follows the last of them.
+
+    Pixels are left out, and of `fcTL` all but one before them.
+    """
     at, pixels_begun = len(PNG_MAGIC), False
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"IDAT":
             pixels_begun = True
+        elif kind == b"IEND":
+            yield kind, data[at + 12 :]
+            return
         elif not (kind == b"fcTL" and pixels_begun):
             yield kind, data[at + 8 : at + 8 + length]
         at += 12 + length
@@ -156,6 +169,42 @@ def _refuse_jpeg(data: bytes, name: str) -> None:
         )
 
 
+def _refuse_second_jpeg(data: bytes, name: str) -> None:
+    """Refuse a JPEG behind which other ones follow without a table of contents (MPF)."""
+    count, at = 0, data.find(JPEG_MAGIC, 1)
+    # Its own metadata may hold a thumbnail, so what counts lies behind its end.
+    at = data.find(JPEG_MAGIC, _jpeg_end(data)) if at > 0 else at
+    while at > 0:
+        count += _jpeg_frame(data[at:]) is not None
+        at = data.find(JPEG_MAGIC, max(_jpeg_end(data, at), at + 1))
+    if count:
+        raise _second_picture("JPEG", count, name)
+
+
+def _second_picture(kind: str, count: int, name: str) -> ImageError:
+    return ImageError(
+        f"expected one picture, found {count} more behind the end of the first {kind} in {name}; save the one that is "
+        "meant as a file of its own"
+    )
+
+
+def _jpeg_end(data: bytes, at: int = 0) -> int:
+    """Return the place behind the end of the JPEG that begins at a place; that of all data where it has no end."""
+    at += 2
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _END:
+            return at + 2
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        if marker == _SCAN:
+            found = _MARKER_BEHIND_SCAN.search(data, at)
+            at = found.start() if found else len(data)
+    return len(data)
+
+
 def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
     """Return marker, bits and colours of the frame header of a JPEG; None if there is none before the pixels."""
     at = 2
@@ -166,7 +215,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
             continue
         if marker in _FRAMES_OF_JPEG:
             return marker, data[at + 4], data[at + 9]
-        if marker == 0xDA:
+        if marker == _SCAN:
             return None
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return None

@@ -139,9 +139,19 @@ class Conversion:
         if labels.shape != image.shape[1:]:
             raise ImageError(
                 f"expected a mask of {image.shape[1]} x {image.shape[2]} px like its image, "
-                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}"
+                f"found {labels.shape[0]} x {labels.shape[1]} px in {row['mask']}{self._levels_apart(masks)}"
             )
         return labels
+
+    def _levels_apart(self, masks: Masks) -> str:
+        """Return what the study says of the resolutions of images and of masks, where these differ."""
+        image, mask = self.reader.level or 0, masks.level or 0
+        if image == mask:
+            return ""
+        return (
+            f"; images are read at level {image} (`source.level`) and masks at level {mask} (`source.masks.level`), "
+            "where 0 is the full resolution: choose levels of one size, or save masks in the size of that of the images"
+        )
 
     def foreground(self, plane: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which pixels of the channel (h, w) that is segmented are foreground, by threshold."""

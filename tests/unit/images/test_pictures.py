@@ -119,6 +119,34 @@ def test_no_picture_of_a_jpeg_of_several_is_taken_in_silence(tmp_path: Path) -> 
         read_file(file)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("between", [b"", b"\0\0\0", b"--boundary"])
+def test_pictures_behind_a_jpeg_are_not_left_out_in_silence(
+    tmp_path: Path, options: dict[str, Any], between: bytes
+) -> None:
+    image = Image.fromarray(RNG.integers(0, 256, (24, 40, 3)).astype(np.uint8))
+    data = saved_by_pillow(image, "JPEG", **options)
+    for more in (1, 3):
+        with pytest.raises(ImageError, match=rf"expected one picture, found {more} more behind the end of the first J"):
+            read_file(save(tmp_path, between.join([data] * (more + 1))))
+    for behind in (b"\0\0", b"a trailer of the camera", b"\xff\xd8\xff no picture"):
+        assert read_file(save(tmp_path, data + behind))[0].shape == (3, 24, 40)
+
+
+def test_a_thumbnail_in_the_metadata_of_a_jpeg_is_no_picture_behind_it(tmp_path: Path) -> None:
+    thumbnail = saved_by_pillow(Image.new("RGB", (8, 8)), "JPEG")
+    data = saved_by_pillow(Image.new("RGB", (16, 24)), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", 8 + len(thumbnail)) + b"other\0" + thumbnail
+    assert read_file(save(tmp_path, data[:2] + segment + data[2:]))[0].shape == (3, 24, 16)
+
+
+def test_a_picture_behind_a_png_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    data = png(np.ones((4, 5), int), 8)
+    with pytest.raises(ImageError, match="expected one picture, found 1 more behind the end of the first PNG in a; sa"):
+        read_file(save(tmp_path, data * 2))
+    assert read_file(save(tmp_path, data + b"a trailer"))[0].shape == (1, 4, 5)
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"optimize": True}])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_every_usual_kind_of_jpeg_reads_as_by_libjpeg(tmp_path: Path, options: dict[str, Any], mode: str) -> None:

@@ -81,7 +81,7 @@ def test_complex_numbers_are_no_pixels(tmp_path: Path) -> None:
         read_image([file], 1)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.float64])
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
 def test_pixel_types_that_the_store_does_not_hold_are_refused(tmp_path: Path, dtype: type) -> None:
     file = write_tiff(tmp_path / "a.tif", np.ones((8, 8), dtype))
     with pytest.raises(ImageError, match=rf"expected pixels of type uint8.*found {np.dtype(dtype).name}"):

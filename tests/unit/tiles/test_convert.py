@@ -371,11 +371,21 @@ def test_pixels_that_are_not_finite_are_quarantined(study: Study) -> None:
 def test_a_mask_unlike_its_image_or_without_a_file_is_quarantined(study: Study) -> None:
     study.add(camera(2, 48, 40), labelled())
     study.add(camera(2, 48, 41), labelled())
-    assert "expected a mask of 48 x 41 px like its image, found 48 x 40 px" in quarantined(study, OBJECTS, LABELS)
+    reason = quarantined(study, OBJECTS, LABELS)
+    assert reason.startswith("expected a mask of 48 x 41 px like its image, found 48 x 40 px in")
+    assert "level" not in reason
     study.rows[-1]["mask"] = None
     assert "expected a mask file" in quarantined(study, OBJECTS, LABELS)
-    study.rows[-1]["mask"] = "gone.tif"
-    assert "expected a file, found none" in quarantined(study, OBJECTS, LABELS)
+
+
+def test_levels_of_images_and_masks_that_differ_are_named_where_sizes_do(study: Study) -> None:
+    for size in (48, 24):
+        study.add(camera(2, 48, 40), np.ones((48, 40), np.uint8))
+        with tifffile.TiffWriter(study.root / study.rows[-1]["mask"]) as writer:
+            writer.write(np.ones((2 * size, 80), np.uint8), photometric="minisblack")
+            writer.write(np.ones((size, 40), np.uint8), photometric="minisblack", subfiletype=1)
+    levels = "images are read at level 0 (`source.level`) and masks at level 1 (`source.masks.level`)"
+    assert levels in quarantined(study, OBJECTS, LABELS.model_copy(update={"level": 1}))
 
 
 def test_too_many_bad_images_fail_the_step_and_leave_no_manifest(study: Study) -> None:

@@ -30,7 +30,8 @@ _STATING = {
 def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choice) -> list[FileImage] | None:
     """Return the images that the metadata of a file tell of; None where it has none, or where the study knows better.
 
-    A single page needs no metadata: those of a set of files describe the planes of all of them.
+    A single page needs no metadata, for those of a set of files describe the planes of all of them. It is refused only
+    where OME metadata place planes of its image in pages that the file lacks.
 
     Args:
         tif: The open file.
@@ -43,7 +44,9 @@ def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choic
     """
     full = [page for page in pages if is_full(page)]
     _refuse_hidden(tif, pages, full, name)
-    if (len(full) <= 1 and choice.image is None) or (choice.own_order and choice.image is None):
+    if choice.image is None and (len(full) <= 1 or choice.own_order):
+        if not choice.own_order:
+            _refuse_lacking(tif, pages, full, name, choice)
         return None
     if is_ome(pages[0].description):
         images, problem = ome_images(pages[0].description, pages, tif.filename)
@@ -58,6 +61,15 @@ def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choic
     return _series_image(tif, kind, full, name, choice) if kind else None
 
 
+def _refuse_lacking(tif: tifffile.TiffFile, pages: Pages, full: Pages, name: str, choice: Choice) -> None:
+    """Refuse a single page whose OME metadata place further planes of the same image behind it."""
+    if not full or not is_ome(pages[0].description):
+        return
+    images, _ = ome_images(pages[0].description, pages, tif.filename)
+    if len(images) == 1 and images[0].lacking:
+        raise metadata_problem("OME", images[0].problem, full, name, choice)
+
+
 def _without_reduced(image: FileImage) -> FileImage:
     """Return an image without pages that are marked as reduced; one of such pages alone stays an image of them."""
     full = [page for page in image.pages if is_full(page)]
@@ -69,9 +81,10 @@ def _without_reduced(image: FileImage) -> FileImage:
 
 def metadata_problem(what: str, problem: str, pages: Pages, name: str, choice: Choice) -> ImageError:
     """Return the refusal of a file whose metadata do not tell what its pages are."""
+    count = "one page" if len(pages) == 1 else f"{len(pages)} pages"
     alone = "" if choice.image is None else f", without `{choice.section}.image`"
     return ImageError(
-        f"expected {what}{' ' * bool(what)}metadata that fit the {len(pages)} pages of the file, "
+        f"expected {what}{' ' * bool(what)}metadata that fit the {count} of the file, "
         f"found {problem} in {name}; say in `{choice.order_key}` {what_pages_are(choice)}{alone}"
     )
 

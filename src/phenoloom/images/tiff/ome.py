@@ -146,7 +146,7 @@ def _with_pages(
         return FileImage(name, found, problem=f"{len(present)} planes in {len(found)} pages")
     if missing := [place for place in places if place not in present]:
         problem = f"{len(places)} planes, of which {len(missing)} are not in this file"
-        return FileImage(name, found, problem=problem)
+        return FileImage(name, found, problem=problem, lacking=len(planes) - len(present))
     ordered = [pages[present[place]] for place in places]
     if all(size) and any((page.imagelength, page.imagewidth) != size for page in ordered):
         return FileImage(name, ordered, problem=f"planes of {size[0]} x {size[1]} px, other than those of the pages")

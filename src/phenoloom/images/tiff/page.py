@@ -44,9 +44,9 @@ class Page:
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels, native: bool for one bit, the next larger type for other packed numbers."""
+        """Type of the pixels, native: uint8 for one bit, the next larger type for other packed numbers."""
         stored: np.dtype[Any] = np.dtype(self.tags.dtype)
-        return stored.newbyteorder("=")
+        return np.dtype(np.uint8) if stored == bool else stored.newbyteorder("=")
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

@@ -36,6 +36,7 @@ class FileImage:
         axes: Axes that the pages lie along; empty where the file does not state them.
         levels: Pages of each reduced resolution, the largest first.
         problem: Why the metadata do not tell what the pages are; empty where they do.
+        lacking: Number of planes that the metadata place in pages that the file does not have.
     """
 
     name: str
@@ -43,6 +44,7 @@ class FileImage:
     axes: Axes = field(default_factory=list)
     levels: list[Pages] = field(default_factory=list)
     problem: str = ""
+    lacking: int = 0
 
 
 def main_pages(tif: tifffile.TiffFile) -> Pages:
@@ -94,7 +96,7 @@ def colours(page: tifffile.TiffPage) -> int:
 
 def kind(page: tifffile.TiffPage) -> Hashable:
     """Return what pages of one image have in common."""
-    return page.shape, str(page.dtype)
+    return page.shape, page.dtype
 
 
 def grouped(pages: Iterable[tifffile.TiffPage], key: Callable[[tifffile.TiffPage], Hashable] = kind) -> list[Pages]:

@@ -86,7 +86,7 @@ class Parts:
 
     @cached_property
     def extents(self) -> tuple[Extents, Extents]:
-        """Offset and byte count of each in the file; as libtiff does, missing counts are estimated (`is_estimated`)."""
+        """Offset and byte count of each in the file; as libtiff does, bad counts are estimated (`is_estimated`)."""
         offsets = np.array(self.page.dataoffsets[: self.count], np.int64)
         if self.is_estimated:
             raw = self.page.compression == RAW
@@ -95,12 +95,17 @@ class Parts:
 
     @cached_property
     def is_estimated(self) -> bool:
-        """Whether the file states no sizes, which are then known only if each plane is one strip or tile."""
-        tags = self.page.tags
-        unstated = 325 not in tags and 279 not in tags
-        if not unstated and len(self.page.databytecounts) == 1 and self.count == 1:
-            unstated = self.page.databytecounts[0] == 0 and self.page.dataoffsets[0] > 0
-        return unstated and self.count == self.image[0] and self.page.compression in BYTE_COMPRESSIONS
+        """Whether the file states no byte counts, or a single one that cannot be.
+
+        These are zero, or fewer bytes in a strip without compression than its pixels have. Sizes are then known only if
+        each plane is one strip or tile.
+        """
+        page = self.page
+        unstated = 325 not in page.tags and 279 not in page.tags
+        if not unstated and len(page.databytecounts) == 1 and self.count == 1:
+            raw_strip = page.compression == RAW and not page.is_tiled
+            unstated = page.dataoffsets[0] > 0 and page.databytecounts[0] < (self.needed[0] if raw_strip else 1)
+        return unstated and self.count == self.image[0] and page.compression in BYTE_COMPRESSIONS
 
     def refuse_missing(self, where: str) -> None:
         """Refuse a page with parts that are not all listed, were never written, or lie behind the file's end.
@@ -122,5 +127,12 @@ class Parts:
         begun = offsets + 1 if page.compression in BYTE_COMPRESSIONS and page.compression != RAW else ends
         if begun.max() > size:
             raise ImageError(f"expected {ends.max()} bytes, found a truncated file of {size} bytes: {where}")
-        if page.compression == RAW and (counts < self.needed).any():
+        if page.compression != RAW:
+            return
+        if self.is_estimated and ((offsets < page.offset) & (page.offset < ends)).any():
+            raise ImageError(
+                f"expected {self.needed.sum()} bytes of pixels, found the directory of the page after "
+                f"{page.offset - offsets[0]} of them in {where}"
+            )
+        if (counts < self.needed).any():
             raise ImageError(f"expected {self.needed.sum()} bytes of pixels, found {counts.sum()} in {where}")

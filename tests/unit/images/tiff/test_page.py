@@ -73,7 +73,7 @@ def test_every_compression_predictor_and_order_of_bytes_gives_the_samples_that_w
             else:
                 found = read(file)
                 np.testing.assert_array_equal(found, stored, str(file)[-120:])
-                assert found.dtype == stored.dtype
+                assert found.dtype == (np.uint8 if stored.dtype == bool else stored.dtype)
 
 
 @settings(max_examples=150, deadline=None)
@@ -166,6 +166,28 @@ def test_byte_counts_may_be_missing_or_zero_where_each_plane_is_one_strip(compre
         np.testing.assert_array_equal(read(replace(tile, tags={325: None})), stored)
     with pytest.raises(ImageError, match=r"expected the byte counts of \d+ strips, found 1"):
         read(replace(file, part=2, tags={279: None}))
+
+
+@pytest.mark.parametrize("directory_first", [False, True])
+def test_the_only_strip_without_compression_has_the_bytes_of_its_pixels_whatever_its_byte_count(
+    directory_first: bool,
+) -> None:
+    stored = samples("u2", 0, 1)
+    for count in (0, 1, stored.nbytes - 1, stored.nbytes + 1, 1 << 20):
+        file = TiffFile(stored, directory_first=directory_first, tags={279: count})
+        np.testing.assert_array_equal(read(file), stored)
+        for other in (by_pillow(file.write()), tifffile.imread(io.BytesIO(file.write()))):
+            np.testing.assert_array_equal(other, stored[0])
+    tile = TiffFile(stored, part=(16, 32), tags={325: 100})
+    with pytest.raises(ImageError, match="expected 448 bytes of pixels, found 100"):
+        read(tile)
+
+
+def test_pixels_that_would_reach_over_the_directory_are_missing() -> None:
+    stored = samples("u2", 0, 1)
+    for count in (0, 20, None):
+        with pytest.raises(ImageError, match=r"expected 420 bytes of pixels, found the directory .* after 294 of them"):
+            read(TiffFile(stored, tags={257: 10, 279: count}))
 
 
 def test_one_bit_and_packed_strips_need_no_byte_count_either() -> None:
@@ -269,7 +291,9 @@ def test_white_is_one_in_a_page_of_one_bit_whichever_number_stands_for_it(
             stored, 1, compression=compression, reversed_bits=reversed_bits, tags={262: photometric, 274: orientation}
         )
         for meaning in ("intensities", "labels", "stored"):
-            np.testing.assert_array_equal(read(file, meaning)[0], seen(white[0], orientation))
+            found = read(file, meaning)[0]
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, seen(white[0], orientation))
         other = by_pillow(file.write())
         assert other is not None
         np.testing.assert_array_equal(read(file)[0], other)

@@ -115,6 +115,22 @@ def test_pages_of_a_file_whose_ome_metadata_cannot_be_used_are_channels_only_if_
     np.testing.assert_array_equal(read(one, 1), stack[:1])
 
 
+def test_a_page_whose_ome_metadata_place_further_planes_behind_it_is_refused(tmp_path: Path) -> None:
+    page = pixels(1, 16, 16)
+    behind = '<TiffData IFD="0" PlaneCount="3"/>'
+    file = write_described(tmp_path / "a.tif", page, ome_xml(ome_image(behind, Z=3)))
+    with pytest.raises(
+        ImageError,
+        match=r"expected OME metadata that fit the one page of the file, found 3 planes, of which 2 are not in this "
+        r"file in a\.tif; say in `source\.planes\.axes` what",
+    ):
+        read(file, 1)
+    np.testing.assert_array_equal(read(file, 1, planes=Planes(axes="C")), page)
+    for let_pass in (ome_image(behind, Z=3) * 2, ome_image('<TiffData IFD="0" FirstZ="1"/>', Z=3)):
+        write_described(file, page, ome_xml(let_pass))
+        np.testing.assert_array_equal(read(file, 1), page)
+
+
 def test_a_file_of_an_ome_set_has_the_axes_of_its_own_planes(tmp_path: Path) -> None:
     stack = ramp(2, 3, 16, 16)
     for c in range(2):
