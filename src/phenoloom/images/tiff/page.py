@@ -46,7 +46,7 @@ class Page:
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, native: uint8 for one bit, the next larger type for other packed numbers."""
         stored: np.dtype[Any] = np.dtype(self.tags.dtype)
-        return np.dtype(np.uint8) if stored == bool else stored.newbyteorder("=")
+        return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
