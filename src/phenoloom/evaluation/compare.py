@@ -165,7 +165,13 @@ def _means(tables: Tables, compared: Compared) -> Iterator[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class _Common:
-    """Scores of the test units with a tile, and how many units each representation or family was tested on."""
+    """Scores of the test units with a tile, and on how many units each representation or family was tested.
+
+    Attributes:
+        tables: Scores on the folds that have such units.
+        tested: Numbers of test units of each fold, and then those of test units with a tile. Outlines that were lost
+            and objects without a tile may be equally many.
+    """
 
     tables: Tables
     tested: dict[str, tuple[float, ...]]
@@ -174,10 +180,13 @@ class _Common:
     def of(cls, scores: pd.DataFrame, compared: Compared) -> _Common:
         common = scores[scores["metric"].str.endswith(WITH_TILE)]
         common = common.assign(metric=common["metric"].str.removesuffix(WITH_TILE).to_numpy())
-        counts = scores[scores["metric"] == "units_test"].drop_duplicates(["representation", "fold"])
-        tested = {
-            str(name): tuple(rows.sort_values("fold")["value"]) for name, rows in counts.groupby("representation")
-        }
+        # All objects of a fold may be too large: it has no such units.
+        known = common.groupby("fold")["representation"].nunique()
+        common = common[common["fold"].isin(known.index[known == known.max()])]
+        counts = scores[scores["metric"] == "units_test"].assign(support=lambda rows: rows["value"])
+        counts = pd.concat([counts, common.assign(metric=WITH_TILE)])
+        counts = counts.drop_duplicates(["representation", "fold", "metric"]).sort_values(["metric", "fold"])
+        tested = {str(name): tuple(rows["support"]) for name, rows in counts.groupby("representation")}
         tested |= {name: tested[members[0]] for name, members in compared.members().items() if members[0] in tested}
         return cls(_tables(common, compared), tested)
 

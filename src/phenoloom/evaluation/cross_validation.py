@@ -234,11 +234,17 @@ def _refuse_empty(side: Side, units: UnitVectors, study: LabelledStudy, number: 
             "image that the other study has too; remove the other study from `transfer`"
         )
     if units.units.isin(names).any():
-        name = study.vectors.representation
+        name, tiled = study.vectors.representation, study.split.tiled
+        large = tiled is not None and not units.units.isin(names[~tiled]).any()
+        why = "are larger than a tile (a larger `tiles.size` keeps them)"
+        if not large:
+            why = (
+                "were left out, and the manifests count why (`shapes.border: keep` and a smaller `shapes.min_points` "
+                "keep more outlines)"
+            )
         raise PhenoloomError(
             f"{study.vectors.files[number]}: no train or no test unit of fold {number} has a vector, though other "
-            f"units have: the objects of {name} in this fold were left out, and the manifests count why "
-            "(`shapes.border: keep` and a smaller `shapes.min_points` keep more outlines). Keep them, or remove the "
+            f"units have: the objects of {name} in this fold {why}. Keep them, lower `folds.count`, or remove the "
             f"representation {name}"
         )
     first = repr(units.units[0]) if len(units.units) else "none"

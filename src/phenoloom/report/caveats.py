@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..config.rule_settings import ReportSettings
 from .audit import as_caveat, layout_finding
-from .loss_caveats import loss_caveats
+from .loss_caveats import by_class, differs, loss_caveats
 from .numbers import amount, count, listing, percent, plus_minus, score, signed
 from .object_caveats import object_caveats
 from .results import Results
@@ -104,10 +104,27 @@ def _of_units(scoreboard: Scoreboard, results: Results) -> Iterator[str]:
             f"Some of the {count(planned)} test units have no vector in these representations, which were scored "
             f"without them: {shown}.{pairs}"
         )
+        yield from _missing_by_class(scoreboard, results, missing)
     absent = results.fold_facts.get("folds_without", {})
     if absent:
         shown = listing([f"{name} ({n})" for name, n in absent.items()])
         yield f"Some test folds lack a class (number of folds): {shown}; averages over classes skip it there."
+
+
+def _missing_by_class(scoreboard: Scoreboard, results: Results, missing: Mapping[str, int]) -> Iterator[str]:
+    """Tell classes that lack vectors more often than others, unless `loss_caveats` has told it of objects too large."""
+    if results.split is None:
+        return
+    tested = results.split.tested()
+    without_tile = 0 if tested.tiled is None else int((~tested.tiled).sum())
+    unequal: dict[str, list[str]] = {}
+    for name in (name for name, number in missing.items() if number != without_tile):
+        scored = scoreboard.per_class(name)["support"]
+        lost = {label: (number - int(scored.get(label, 0)), number) for label, number in tested.support().items()}
+        if differs({"classes": lost}):
+            unequal.setdefault(by_class({"classes": lost}), []).append(name)
+    for shares, names in unequal.items():
+        yield f"The test units without a vector in {listing(names)} are not equally frequent in all classes: {shares}."
 
 
 def _of_data(results: Results) -> Iterator[str]:

@@ -35,12 +35,12 @@ def loss_caveats(results: Results) -> Iterator[str]:
         # All images in quarantine are told by another sentence.
         if loss["reason"] == LeftOut.UNUSABLE:
             if apart:
-                yield f"Images that cannot be used are not equally frequent in all classes: {_by_class(loss)}."
+                yield f"Images that cannot be used are not equally frequent in all classes: {by_class(loss)}."
         elif apart or loss["lost"] > MOST_LOST * loss["of"]:
             told, advice = _told(loss["reason"], results, stated["fitting_px"])
             lost, of = loss["lost"], loss["of"]
             share = f"{percent(lost / of)} of the {told[0]} ({count(lost)} of {count(of)})"
-            classes = f": {_by_class(loss)}" if loss["classes"] else ""
+            classes = f": {by_class(loss)}" if loss["classes"] else ""
             unequal = " The loss differs between classes." if apart else ""
             yield f"{share} {told[1]}{classes}{advice}.{unequal}"
 
@@ -61,7 +61,7 @@ def _share(lost_of: tuple[int, int]) -> float:
     return lost_of[0] / lost_of[1]
 
 
-def _by_class(loss: Loss) -> str:
+def by_class(loss: Loss) -> str:
     """Return the share of each class, the largest first; of many classes the largest and the smallest."""
     shares = sorted(((lost / of, name) for name, (lost, of) in loss["classes"].items() if of), reverse=True)
     texts = [f"{percent(share)} of {name}" for share, name in shares]

@@ -244,3 +244,41 @@ def test_two_that_were_tested_on_different_units_are_compared_on_those_that_both
     # Both of these were tested on all units, and are compared on all.
     assert table.loc[("difference", "outlines", "others"), "value"] == pytest.approx(0.15)
     assert table.loc[("mean", "outlines", ""), "value"] == pytest.approx(0.65)
+
+
+def with_tiles(path, whole, common, supports, units):
+    """Scores of all units of each fold, `units` of them, and of those with a tile, `supports` of them."""
+    rows = [("units_test", fold, value, value) for fold, value in enumerate(units)]
+    rows += [("macro_f1", fold, value, 10) for fold, value in enumerate(whole)]
+    rows += [
+        (f"macro_f1{WITH_TILE}", fold, value, n) for (fold, value), n in zip(common.items(), supports, strict=True)
+    ]
+    frame = pd.DataFrame(
+        [("s", path.stem, "logistic", fold, metric, "", "", value, n) for metric, fold, value, n in rows],
+        columns=SCHEMA.names,
+    )
+    table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({b"phenoloom": json.dumps({"folds": "digest"})}), path)
+    return path
+
+
+def test_as_many_but_other_units_are_compared_on_those_with_a_tile(tmp_path):
+    """Three objects are too large for a tile, and three others have no outline: both were tested on 27 of 30."""
+    files = [
+        with_tiles(tmp_path / "tiles.parquet", (0.8, 0.8), {0: 0.8, 1: 0.8}, (27, 27), (27, 27)),
+        with_tiles(tmp_path / "outlines.parquet", (0.6, 0.7), {0: 0.9, 1: 1.0}, (24, 24), (27, 27)),
+    ]
+    table, _ = compared(tmp_path, files)
+    assert table.loc[("difference", "tiles", "outlines"), "value"] == pytest.approx(-0.15)
+
+
+def test_a_fold_without_any_unit_with_a_tile_is_left_out_of_differences_on_those(tmp_path):
+    files = [
+        with_tiles(tmp_path / "outlines.parquet", (0.6, 0.7), {1: 0.9}, (24,), (30, 30)),
+        with_tiles(tmp_path / "less.parquet", (0.6, 0.7), {1: 0.5}, (20,), (26, 26)),
+        with_tiles(tmp_path / "as-many.parquet", (0.4, 0.4), {1: 0.1}, (24,), (30, 30)),
+    ]
+    table, _ = compared(tmp_path, files)
+    different, alike = table.loc[("difference", "outlines", "less")], table.loc[("difference", "outlines", "as-many")]
+    assert (different["value"], different["folds"]) == (pytest.approx(0.4), 1)
+    assert (alike["value"], alike["folds"]) == (pytest.approx(0.25), 2)

@@ -123,3 +123,16 @@ def test_units_with_a_tile_are_also_scored_alone_where_some_have_none(tmp_path):
     assert sum(supports) == tiled.sum()
     whole = cross_validate(LOGISTIC, labelled(SPLIT, vectors_of(SPLIT, line), tmp_path), None, 1)
     assert not any(score.metric.endswith(WITH_TILE) for fold in whole for score in fold)
+
+
+def test_a_fold_whose_objects_are_all_larger_than_a_tile_names_the_key_that_keeps_them(tmp_path):
+    tiled = np.array(FOLD) == 1
+    large = replace(SPLIT, tiled=tiled)
+    of_tiles = UnitVectors(
+        pd.Index(SPLIT.units[tiled]), np.ones((10, 1), np.float32), (1,), None, *2 * [np.zeros(10, bool)]
+    )
+    with pytest.raises(PhenoloomError, match=r"fold 0 .* are larger than a tile \(a larger `tiles.size` keeps them\)"):
+        cross_validate(LOGISTIC, labelled(large, of_tiles, tmp_path), None, 1)
+    outlined = replace(of_tiles, units=pd.Index(SPLIT.units[~tiled]))
+    with pytest.raises(PhenoloomError, match=r"`shapes\.min_points` keep more outlines"):
+        cross_validate(LOGISTIC, labelled(large, outlined, tmp_path), None, 1)

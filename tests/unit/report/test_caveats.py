@@ -67,6 +67,33 @@ def test_units_without_vectors_are_warned_about(study: ReportedStudy) -> None:
     assert [w for w in caveats(made_up.settings, results, board) if f"{row['representation'].item()} 7" in w]
 
 
+@pytest.mark.parametrize(("lost", "told"), [({"round": 24, "spiky": 1}, True), ({"round": 6, "spiky": 6}, False)])
+def test_classes_whose_outlines_are_lost_more_often_are_told(
+    lost: dict[str, int], told: bool, study: ReportedStudy
+) -> None:
+    made_up, results = study.made_up, study.results
+    assert results.scores is not None
+    assert results.comparisons is not None
+    scores = results.scores.copy()
+    of_probe = (scores["representation"] == "efd") & (scores["probe"] == "logistic")
+    row = scores[of_probe & (scores["metric"] == "units_test")].iloc[[0]]
+    for label, number in lost.items():
+        # As if they were lost in one after the other of its folds.
+        for at in scores.index[of_probe & (scores["metric"] == "f1") & (scores["class"] == label)]:
+            some = min(number, scores.loc[at, "support"])
+            scores.loc[at, "support"] -= some
+            number -= some
+    scores = pd.concat([scores, row.assign(metric="units_missing", value=float(sum(lost.values())))])
+    board = Scoreboard(scores, results.comparisons, made_up.settings.representations)
+    found = [w.replace("\xa0", " ") for w in caveats(made_up.settings, results, board) if "not equally frequent" in w]
+    assert [w.partition(":")[0] for w in found] == told * [
+        "The test units without a vector in efd are not equally frequent in all classes"
+    ]
+    if told:
+        whole = results.fold_facts["classes"]["round"]
+        assert f": {100 * 24 / whole:.1f} % of round" in found[0]
+
+
 def test_pairs_that_were_tested_on_different_units_are_told_to_be_compared_on_those_with_a_tile(tmp_path: Path) -> None:
     folder, benchmarks = write_results(made_up := MadeUp(models=False, maps=False), tmp_path)
     folds = pq.read_table(folder / "folds.parquet")

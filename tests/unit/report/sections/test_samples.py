@@ -44,3 +44,21 @@ def test_outlines_share_a_scale_unless_it_would_shrink_many_of_them_to_dots(
     assert gallery is not None
     assert ("all at one scale" in gallery.caption) == common
     assert ("each scaled to its frame" in gallery.caption) != common
+
+
+def test_tiles_of_a_grid_show_the_share_of_them_that_counts_as_foreground(tmp_path: Path) -> None:
+    folder, benchmarks = write_results(MadeUp(shapes=False), tmp_path)
+    shares = {}
+    for path in sorted((folder / "tiles").glob("*.parquet")):
+        rows = pd.read_parquet(path)
+        rows = rows.assign(position=np.arange(len(rows)), foreground=np.linspace(0, 1, len(rows)))
+        shares |= dict(zip(rows["id"], rows["foreground"], strict=True))
+        rows.to_parquet(path)
+    gallery = sample_gallery(read_results(folder, benchmarks), 3, seed=0)
+    assert gallery is not None
+    assert gallery.caption.endswith("Below each tile: the share of it that counts as foreground.")
+    pictures = [picture for _, group in gallery.groups for picture in group]
+    assert len({picture.note for picture in pictures}) > 3
+    for picture in pictures:
+        id_ = picture.alt.removeprefix("Tile ").rpartition(", class ")[0]
+        assert float(picture.note.replace("\xa0", "").rstrip("%")) == pytest.approx(100 * shares[id_], abs=0.06)
