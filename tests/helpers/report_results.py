@@ -153,6 +153,7 @@ def write_results(study: MadeUp, results: Path) -> tuple[Path, Path]:
     _write_sheet(study, index, folder)
     if study.tiles:
         _write_tiles(study, index, contours, folder / "tiles", rng)
+        _write_losses(study, index, folder)
     if study.shapes:
         _write_shapes(index, contours, folder / "shapes")
     folds = _write_folds(study, index, folder / "folds.parquet")
@@ -229,6 +230,16 @@ def _write_sheet(study: MadeUp, index: pd.DataFrame, folder: Path) -> None:
     pd.DataFrame(rows, columns=["stage", "image_id", "file", "reason"]).to_csv(
         folder / "quarantine.tsv", sep="\t", index=False
     )
+
+
+def _write_losses(study: MadeUp, index: pd.DataFrame, folder: Path) -> None:
+    """Write the manifest of the index, with one object lost: too few for a warning."""
+    classes = {str(label): [0, int(n)] for label, n in index["label"].value_counts().items()}
+    first = next(iter(classes.values()))
+    first[:] = [1, first[1] + 1]
+    lost = {"reason": "object touches the image border", "lost": 1, "of": len(index) + 1, "classes": classes}
+    counts, losses = {"images": index["image_id"].nunique()}, {"reasons": [lost], "fitting_px": SIZE}
+    _manifest(folder / "index.json", "index", study.name, expected=counts, found=counts, losses=losses)
 
 
 def _write_tiles(

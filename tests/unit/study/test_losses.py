@@ -43,7 +43,9 @@ class Study:
             tifffile.imwrite(folder / f"{number}.tif", np.arange(labels.size, dtype=np.uint16).reshape(labels.shape))
             tifffile.imwrite(folder / f"{number}.mask.tif", labels)
             files = {"files": [f"{number}.tif"], "mask": f"{number}.mask.tif"}
-            rows.append({"image_id": f"{number}", "label": CLASSES[number], "shard": f"000{number % 2}", **files})
+            rows.append(
+                {"image_id": f"{number}", "label": CLASSES[number], "shard": f"000{number % 2}", "bytes": 1, **files}
+            )
         self.sheet = folder / "sheet.parquet"
         pq.write_table(pa.Table.from_pylist(rows, sheet_schema(False)), self.sheet)
         made_by = IndexSettings(algorithm=1, study="t")
