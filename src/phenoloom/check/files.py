@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -23,10 +24,19 @@ def files(subject: Subject) -> Finding:
     counts = {noun: facts["found"]["images"], "plate": facts["plates"], "well": facts["wells"]}
     counts["shard"] = len(facts["shards"])
     lines = [", ".join(counted(number, what) for what, number in counts.items() if number)]
-    lines += unread(facts["unread"])
+    table = subject.study.source.object_rows
+    lines += unread(_without(posixpath.normpath(table.path), facts["unread"]) if table else facts["unread"])
     if subject.quarantine:
         lines += [f"left out: {counted(len(subject.quarantine), noun)}", *reasons(subject.quarantine)]
     return Finding("files", lines)
+
+
+def _without(table: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the counts without the table of objects, of which the sheet knows nothing; it is among the examples."""
+    others = facts.get("others", {"count": 0, "examples": []})
+    examples = [path for path in others["examples"] if path != table]
+    count = others["count"] - len(others["examples"]) + len(examples)
+    return {**facts, "others": {"count": count, "examples": examples}}
 
 
 def unread(facts: Mapping[str, Any]) -> list[str]:

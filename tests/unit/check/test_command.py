@@ -319,6 +319,7 @@ def test_a_table_of_objects_is_joined_and_its_labels_and_folds_are_said(mine: Ch
     source = {name: FIELDS[name] for name in ("files", "channels")}
     printed = mine.check({**source, "points": points}, folds={"count": 2, "group": "group"})
     assert "objects  16 of 18 rows of cells.csv belong to an image\n" in printed
+    assert "1 other file: table.csv\n" in printed
     assert "1 row without an image: row 17 (site '0', Well 'H12', n '1')\n" in printed
     assert "1 row without a usable number or point: row 18" in printed
     assert "16 images, 16 tiles" in printed
