@@ -177,7 +177,13 @@ def _channels_of(pages: NDArray[Any], axes: Axes, channels: int, name: str) -> N
     if axes[0][0] != "C" and channels == 1 and len(pages) == 3 and (pages[1:] == pages[0]).all():
         pages = pages[:1]
     if len(pages) != channels:
-        raise ImageError(f"expected {channels} channels, found {found} pages or colours in {name}")
+        transparent = axes == [("SA", found)] and len(pages) == found
+        advice = (
+            ", of which the last is a transparency that is not opaque everywhere; save it without transparency"
+            if transparent
+            else ""
+        )
+        raise ImageError(f"expected {channels} channels, found {found} pages or colours in {name}{advice}")
     return pages
 
 

@@ -212,6 +212,15 @@ def test_a_sample_of_a_tiff_is_dropped_only_if_the_file_marks_it_as_alpha_and_it
         read_image([tmp_path / "unspecified.tif"], 3)
 
 
+def test_transparency_that_hides_something_is_named(tmp_path: Path) -> None:
+    image = np.dstack([pixels(6, 7, 3, dtype="uint8"), np.full((6, 7), 254, np.uint8)])
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(
+        ImageError, match=r"found 4 .* in a\.tif, of which the last is a transparency .* save it without"
+    ):
+        read_image([tmp_path / "a.tif"], 3)
+
+
 def test_three_equal_pages_are_three_channels(tmp_path: Path) -> None:
     file = write_tiff(tmp_path / "a.tif", np.stack([pixels(6, 7)] * 3))
     with pytest.raises(ImageError, match="expected 1 channels, found 3"):

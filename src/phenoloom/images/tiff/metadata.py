@@ -44,9 +44,10 @@ def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choic
     """
     full = [page for page in pages if is_full(page)]
     _refuse_hidden(tif, pages, full, name)
-    if choice.image is None and (len(full) <= 1 or choice.own_order):
-        if not choice.own_order:
-            _refuse_lacking(tif, pages, full, name, choice)
+    if choice.image is None and choice.own_order:
+        return None
+    if choice.image is None and len(full) <= 1:
+        _refuse_lacking(tif, pages, name, choice)
         return None
     if is_ome(pages[0].description):
         images, problem = ome_images(pages[0].description, pages, tif.filename)
@@ -54,20 +55,20 @@ def stated_images(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choic
             return [_without_reduced(image) for image in images]
         if len(full) == 1 or choice.own_order:
             return None
-        raise metadata_problem("OME", problem, full, name, choice)
+        raise metadata_problem("OME", problem, name, choice)
     if any(page.is_shaped for page in pages):
         return _shaped_images(pages)
     kind = next((kind for kind in _STATING if len(full) > 1 and getattr(tif, f"is_{kind}")), None)
     return _series_image(tif, kind, full, name, choice) if kind else None
 
 
-def _refuse_lacking(tif: tifffile.TiffFile, pages: Pages, full: Pages, name: str, choice: Choice) -> None:
+def _refuse_lacking(tif: tifffile.TiffFile, pages: Pages, name: str, choice: Choice) -> None:
     """Refuse a single page whose OME metadata place further planes of the same image behind it."""
-    if not full or not is_ome(pages[0].description):
+    if not pages or not is_ome(pages[0].description):
         return
     images, _ = ome_images(pages[0].description, pages, tif.filename)
     if len(images) == 1 and images[0].lacking:
-        raise metadata_problem("OME", images[0].problem, full, name, choice)
+        raise metadata_problem("OME", images[0].problem, name, choice)
 
 
 def _without_reduced(image: FileImage) -> FileImage:
@@ -79,12 +80,11 @@ def _without_reduced(image: FileImage) -> FileImage:
     return FileImage(image.name, full, [], problem=image.problem or (reduced if full else ""))
 
 
-def metadata_problem(what: str, problem: str, pages: Pages, name: str, choice: Choice) -> ImageError:
+def metadata_problem(what: str, problem: str, name: str, choice: Choice) -> ImageError:
     """Return the refusal of a file whose metadata do not tell what its pages are."""
-    count = "one page" if len(pages) == 1 else f"{len(pages)} pages"
     alone = "" if choice.image is None else f", without `{choice.section}.image`"
     return ImageError(
-        f"expected {what}{' ' * bool(what)}metadata that fit the {count} of the file, "
+        f"expected {what}{' ' * bool(what)}metadata that fit the pages of the file, "
         f"found {problem} in {name}; say in `{choice.order_key}` {what_pages_are(choice)}{alone}"
     )
 
@@ -156,9 +156,9 @@ def _series_image(tif: tifffile.TiffFile, kind: str, full: Pages, name: str, cho
     try:
         series = tif.series[0]
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise metadata_problem(_STATING[kind], f"some that cannot be read ({error})", full, name, choice) from None
+        raise metadata_problem(_STATING[kind], f"some that cannot be read ({error})", name, choice) from None
     if series.kind not in _STATING:
-        raise metadata_problem(_STATING[kind], "some that cannot be read", full, name, choice)
+        raise metadata_problem(_STATING[kind], "axes or numbers of planes that do not", name, choice)
     axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in _OF_A_PAGE and n > 1]
     if len(axes) == 1 and axes[0][0] in _UNKNOWN and axes[0][1] == len(full):
         return None

@@ -113,6 +113,8 @@ def _sizes(pixels: ElementTree.Element, samples: int) -> dict[str, int]:
 def _planes(block: ElementTree.Element, sizes: dict[str, int], pages: int) -> Iterator[tuple[Place, int]]:
     """Yield the place along the axes and the number of the page of each plane of a TiffData element."""
     ifd = int(block.get("IFD", 0))
+    if ifd < 0:
+        raise ValueError(ifd)
     count = int(block.get("PlaneCount", block.get("NumPlanes", 1 if "IFD" in block.attrib else pages - ifd)))
     position = 0
     for axis, size in sizes.items():

@@ -129,7 +129,7 @@ def _image(images: list[FileImage], name: str, choice: Choice) -> FileImage:
             )
         image = named[0]
     if image.problem:
-        raise metadata_problem("", image.problem, image.pages, name, choice)
+        raise metadata_problem("", image.problem, name, choice)
     return image
 
 
@@ -193,7 +193,7 @@ def _plane_axes(image: FileImage, name: str, choice: Choice) -> Axes:
     if not axes:
         axes = [("C", len(pages))] if len(pages) > 1 or not own else []
     if product(axes) != len(pages):
-        raise metadata_problem("", " x ".join(f"{n} along {axis}" for axis, n in axes), pages, name, choice)
+        raise metadata_problem("", " x ".join(f"{n} along {axis}" for axis, n in axes), name, choice)
     return _merged(axes, own, name)
 
 
