@@ -71,8 +71,9 @@ def _findings(settings: RuleSettings) -> list[Finding]:
     sheet.canonical()
     if not Path(sheet.root).is_dir():
         raise PhenoloomError(
-            f"the study file is valid, but its raw data is not here: there is no folder {sheet.root}; set data_root or "
-            "source.root"
+            f"the study file is valid, but its raw data is not here: there is no folder {sheet.root}; give the folder "
+            "that `source.root` starts from (`--config data_root=/path/to/data`, or `data_root` in config.yaml), or "
+            "correct `source.root`"
         )
     with tempfile.TemporaryDirectory() as folder:
         paths = StudyFolder(Path(folder))

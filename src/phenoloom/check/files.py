@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -42,22 +42,22 @@ def _without(table: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
 def unread(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for each kind of files that the study does not read, as the manifest of a sheet counts them."""
     lines = [
-        f"channel {name!r} is not read: {counted(some['count'], 'file')} ({listed(some['examples'])}); add it to "
+        f"channel {name!r} is not read: {counted(some['count'], 'file')} ({_examples(some)}); add it to "
         "`source.channels` or `source.ignore_channels`"
         for name, some in facts.get("channels", {}).items()
     ]
     for key, pattern in (("near", "source.files"), ("near_masks", "source.masks.files")):
         lines += [
             f"{counted(some['count'], 'file')} not read, for `{pattern}` fits but for the {kind} "
-            f"({listed(some['examples'])}); change it, or name them in `source.ignore_files`"
+            f"({_examples(some)}); change it, or name them in `source.ignore_files`"
             for kind, some in facts.get(key, {}).items()
         ]
     for key, noun in (("missing", "missing file"), ("ignored", "file ignored on purpose"), ("others", "other file")):
         some = facts.get(key, {"count": 0})
         plural = noun.replace("file", "files", 1) if some["count"] != 1 else noun
-        lines += [f"{some['count']:,} {plural}: {listed(some['examples'])}"] if some["count"] else []
+        lines += [f"{some['count']:,} {plural}: {_examples(some)}"] if some["count"] else []
     if (folders := facts.get("folders", {"count": 0}))["count"]:
-        lines.append(f"{counted(folders['count'], 'folder')} not opened: {listed(folders['examples'])}")
+        lines.append(f"{counted(folders['count'], 'folder')} not opened: {_examples(folders)}")
     return lines
 
 
@@ -99,14 +99,14 @@ def table(subject: Subject) -> Finding:
             f"{', '.join(map(str, short['examples']))})"
         )
     if rows["count"]:
-        lines.append(f"{counted(rows['count'], 'row')} without an {noun}: {_examples(rows)}")
+        lines.append(f"{counted(rows['count'], 'row')} without an {noun}: {_examples(rows, repr)}")
     if images["count"]:
         lines.append(
-            f"{counted(images['count'], noun)} without a row, so without what the table says: {_examples(images)}"
+            f"{counted(images['count'], noun)} without a row, so without what the table says: {_examples(images, repr)}"
         )
     return Finding("table", lines)
 
 
-def _examples(some: Mapping[str, Any]) -> str:
-    shown = [repr(name) for name in some["examples"][:3]]
+def _examples(some: Mapping[str, Any], written: Callable[[str], str] = str) -> str:
+    shown = [written(name) for name in some["examples"][:3]]
     return ", ".join(shown) + (", ..." if some["count"] > len(shown) else "")

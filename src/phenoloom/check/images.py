@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from ..artifacts.manifest import Quarantine, by_reason, read_manifest
 from ..core.errors import ImageError
+from ..core.spread import spread_positions
 from ..images.labels import Labels
 from ..images.objects import LeftOut, fitting_side, objects
 from ..shapes.contours import ContourPolicy, accepted
 from ..shapes.sources import OutlineSource, outline_source
 from ..study.points import PointTable, of_no_object
-from ..tiles.polarity import field_polarity, spread_positions
+from ..tiles.polarity import MOST_TRIED, field_polarity
 from ..tiles.tiler import Conversion
 from .files import reasons
 from .sample import MORE, MOST, MOST_BYTES, MOST_OF_SMALL, SMALL_BYTES, kinds, spread_over
@@ -89,7 +91,7 @@ def _look(subject: Subject, small: NDArray[np.int64]) -> tuple[Look | None, list
     rows = subject.table
     if subject.study.tiles:
         conversion = Conversion.of(subject.settings.convert(), objects=subject.objects)
-        spread = (rows.slice(int(small[i]), 1).to_pylist()[0] for i in spread_positions(len(small)))
+        spread = (rows.slice(int(small[i]), 1).to_pylist()[0] for i in islice(spread_positions(len(small)), MOST_TRIED))
         if (decided := field_polarity(conversion, spread)) is None:
             return _looks_at_pixels(conversion, rows, _strange_in(subject)), []
         decided_for_all = replace(conversion, polarity=decided.polarity)

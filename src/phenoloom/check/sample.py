@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
 from posixpath import splitext
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from ..core.spread import spread_positions
 
 MOST = 8
 """Images that are read of a study in which all can be read."""
@@ -46,26 +48,14 @@ def kinds(table: pa.Table) -> NDArray[np.int64]:
 def spread_over(kind: NDArray[np.int64], most: int) -> list[int]:
     """Return the numbers of up to `most` rows: one of each kind in turn, spread over the rows of the kind."""
     rows = [np.flatnonzero(kind == name) for name in np.unique(kind)]
-    limit, found = min(most, len(kind)), dict[int, None]()
-    for turn in count():
-        for members in rows:
-            if len(found) == limit:
-                return list(found)
-            if turn < 2 * len(members):
-                found.setdefault(int(members[_place(turn, len(members))]))
-    raise AssertionError
+    turns = zip_longest(*(_spread(members) for members in rows))
+    found = (row for turn in turns for row in turn if row is not None)
+    return list(islice(found, most))
+
+
+def _spread(members: NDArray[np.int64]) -> Iterator[int]:
+    return (int(members[place]) for place in spread_positions(len(members)))
 
 
 def _endings(files: Sequence[str]) -> str:
     return f"{len(files)} {sorted({splitext(file)[1].lower() for file in files})}"
-
-
-def _place(turn: int, n: int) -> int:
-    """Return a place among n: the start, the half, the quarters, the eighths ..., and then one after the other."""
-    if turn >= n:
-        return turn - n
-    fraction, step = 0.0, 0.5
-    while turn:
-        fraction += step * (turn % 2)
-        turn, step = turn // 2, step / 2
-    return int(fraction * n)

@@ -114,7 +114,7 @@ def extract_contours(
             facts={
                 "source": source.kind,
                 "rejected_by_image": by_image(rejected),
-                "points": lost.stated(),
+                "points": lost.facts(),
                 **source.facts(),
             },
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from ..artifacts.manifest import read_manifest
 from ..artifacts.parquet import read_result
 from ..core.errors import PhenoloomError
 from ..images.objects import LeftOut
-
-EXAMPLES = 10
+from .examples import MOST_EXAMPLES, Examples
 
 ROWS_OF_POINTS = "points"
 """Column of the tables of tiles and contours with the rows of the table of objects whose points lie in the object."""
@@ -30,21 +28,6 @@ _BETWEEN = "\x1f"
 NO_SUCH_NUMBER = "no object of this number in the mask"
 LEFT_OUT_OR_NONE = "number of an object that was left out, or of none"
 """Of a row about an image of which objects were left out: those have no row in the tables, and so no number."""
-
-
-@dataclass
-class _Some:
-    """A count, and the first of what was counted."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, count: int, examples: list[str]) -> None:
-        self.count += count
-        self.examples += examples[: EXAMPLES - len(self.examples)]
-
-    def stated(self) -> dict[str, Any]:
-        return {"count": self.count, "examples": self.examples}
 
 
 class LabelledObjects:
@@ -61,10 +44,10 @@ class LabelledObjects:
         self._made = read_manifest(manifest)
         self._table = manifest.with_suffix(".parquet")
         self._matched = self._quarantined = self._without_row = 0
-        self._lost: dict[str, _Some] = {}
+        self._lost: dict[str, Examples] = {}
         # Rows that may be about an object that was left out, which is no mistake.
         self._excused = 0
-        self._torn = _Some()
+        self._torn = Examples()
 
     @property
     def gives_labels(self) -> bool:
@@ -107,8 +90,8 @@ class LabelledObjects:
             "rows": self._made["expected"]["rows"],
             "rows_with_object": self._matched,
             "rows_in_quarantine": self._quarantined,
-            "rows_without_object": {reason: some.stated() for reason, some in self._lost.items() if some.count},
-            "contradictory_objects": self._torn.stated(),
+            "rows_without_object": {reason: some.facts() for reason, some in self._lost.items() if some.count},
+            "contradictory_objects": self._torn.facts(),
             "objects_without_row": self._without_row,
         }
 
@@ -137,7 +120,7 @@ class LabelledObjects:
         self._excused += sum(min(count, left_out[image]) for image, count in Counter(images).items())
 
     def _add(self, reason: str, count: int, examples: list[str]) -> None:
-        self._lost.setdefault(reason, _Some()).add(count, examples)
+        self._lost.setdefault(reason, Examples()).add(examples, count)
 
     def _choose(self, given: pa.Table, at: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
         """Return the row of `given` that each object takes its label from, -1 for none."""
@@ -153,10 +136,10 @@ class LabelledObjects:
         distinct = pairs.drop_duplicates(["object", "says"])
         torn = distinct.loc[distinct["object"].duplicated(), "object"].unique()
         source[torn] = -1
-        self._torn.add(len(torn), rows["id"].take(pa.array(torn[:EXAMPLES])).to_pylist())
+        self._torn.add(rows["id"].take(pa.array(torn[:MOST_EXAMPLES])).to_pylist(), len(torn))
         return source
 
-    def _wrong_join(self, strange: Mapping[str, _Some], count: int) -> PhenoloomError:
+    def _wrong_join(self, strange: Mapping[str, Examples], count: int) -> PhenoloomError:
         reason, some = max(strange.items(), key=lambda item: item[1].count)
         section = self._made["section"]
         advice = (
@@ -167,7 +150,7 @@ class LabelledObjects:
         )
         return PhenoloomError(
             f"Only {self._matched} of {self._matched + count} rows of {self._made['table']} belong to an object of "
-            f"their image; most do not ({reason}), for example {some.examples[0]}; {advice}"
+            f"their image; most do not ({reason}), for example {some.names[0]}; {advice}"
         )
 
 
@@ -204,7 +187,7 @@ def _sayings(given: pa.Table) -> NDArray[np.int64]:
 
 
 def _examples(given: pa.Table, rows: NDArray[np.int64]) -> list[str]:
-    found = given.take(pa.array(rows[:EXAMPLES])).to_pylist()
+    found = given.take(pa.array(rows[:MOST_EXAMPLES])).to_pylist()
     return [
         f"row {row['line'] + 1} (image {row['image_id']!r}, "
         + (f"object {row['object']})" if row["x"] is None else f"x {row['x']:g}, y {row['y']:g})")

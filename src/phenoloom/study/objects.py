@@ -22,11 +22,11 @@ from ..config.source import ObjectRows, Source
 from ..core.atomic import atomic_path
 from ..core.errors import PhenoloomError
 from .annotations import clean, labels_in, refuse_unknown_classes
+from .examples import MOST_EXAMPLES, examples_of
 from .files import Root
 from .object_join import images_of, join_columns
 from .tables import no_column, read_table, require_columns
 
-EXAMPLES = 10
 ROWS_A_GROUP = 1 << 16
 """Rows of one row group: those of a shard are read without most others."""
 
@@ -132,8 +132,7 @@ class _Given:
 
     def some(self, rows: Rows) -> dict[str, Any]:
         """Return the number of rows and the first of them, for a manifest."""
-        examples = [f"row {row + 1} ({self.key(row)})" for row in rows[:EXAMPLES].tolist()]
-        return {"count": len(rows), "examples": examples}
+        return examples_of([f"row {row + 1} ({self.key(row)})" for row in rows[:MOST_EXAMPLES].tolist()], len(rows))
 
     def numbers(self) -> Rows:
         """Return the number of each row's object, -1 for none: of points without numbers the row, from 1."""

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from ..artifacts.parquet import read_result
 from ..images.labels import Labels
 from ..images.objects import LeftOut
-
-EXAMPLES = 10
+from .examples import MOST_EXAMPLES
 
 _SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
@@ -136,9 +135,9 @@ class LostPoints:
         for reason, rows in lost.items():
             self.counts[reason] += len(rows)
             examples = self.examples.setdefault(reason, [])
-            examples += rows[: EXAMPLES - len(examples)]
+            examples += rows[: MOST_EXAMPLES - len(examples)]
 
-    def stated(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Return what the manifest of the shard states: reason -> `count`, and the first `rows`."""
         return {
             reason: {"count": count, "rows": self.examples[reason]} for reason, count in sorted(self.counts.items())

@@ -19,6 +19,7 @@ from ..core.errors import ImageError, PhenoloomError
 from ..images.choice import Choice
 from ..images.size import MOST_HEADERS, Size, largest
 from .annotations import Annotations
+from .examples import Examples, examples_of
 from .files import MissingFileError, Root, natural
 from .image_files import Row, channel_files, rows_of_planes
 from .images import Image, file_pattern, find_images
@@ -26,10 +27,8 @@ from .outline_files import read_outlines
 from .patterns import Pattern
 from .searches import mask_files, unread_files
 from .shards import assign_shards
-from .unread import Some
 from .wells import row_and_column, same_well
 
-EXAMPLES = 10
 BYTES_A_POINT = 16
 
 
@@ -94,6 +93,7 @@ def make_sheet(
     manifest.unlink(missing_ok=True)
     annotations, rows = _outline_rows(source, source.outlines, root) if source.outlines else _image_rows(source, root)
     total = len(rows.used) + len(rows.quarantine)
+    _refuse_other_channels(source, rows)
     refuse_too_many(rows.quarantine, total, max_rejected_fraction, f"The sheet of {source.root}")
     _refuse_strangers(source, annotations, rows, total)
     _refuse_two_spellings(rows.used)
@@ -125,7 +125,7 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
         others = unread_files(source, Pattern(pattern_of_masks), [pattern.text] if pattern else [])
         shared, masks = mask_files(source, pattern_of_masks, root, fields, annotations.normal_field, others)
         rows.unread["near_masks"] = others.facts()["near"]
-    missing = Some()
+    missing = Examples()
     for image in images:
         row = _row(annotations, rows, image.image_id, image.fields, image.row)
         try:
@@ -143,19 +143,19 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
     if missing.count and not rows.used:
         raise PhenoloomError(
             f"None of the files that {'the listing ' + source.listing if source.listing else annotations.path} names "
-            f"could be read; {missing.count} do not exist, the first is {missing.examples[0]}. Paths must be relative "
+            f"could be read; {missing.count} do not exist, the first is {missing.names[0]}. Paths must be relative "
             f"to {root.folder}"
         )
     return annotations, rows
 
 
-def _size(file: str, root: Root, missing: Some) -> int:
+def _size(file: str, root: Root, missing: Examples) -> int:
     """Return the bytes of a file; one that does not exist is counted, with the nearest that does."""
     try:
         return root.size(file)
     except MissingFileError:
-        near = root.nearest(file) if len(missing.examples) < EXAMPLES else None
-        missing.add(f"{file!r} (there is {near!r})" if near else repr(file))
+        near = root.nearest(file) if missing.wanted else None
+        missing.add([f"{file!r} (there is {near!r})" if near else repr(file)])
         raise
 
 
@@ -217,6 +217,18 @@ def _mask(
         raise ImageError("there is no mask file for it")
     root.size(mask)
     return mask
+
+
+def _refuse_other_channels(source: Source, rows: Rows) -> None:
+    """Refuse a study without any image whose files have other channels than the study names: these are misspelt."""
+    unread = rows.unread.get("channels", {})
+    if rows.used or not rows.quarantine or not unread:
+        return
+    some = next(iter(unread.values()))
+    raise PhenoloomError(
+        f"No image of {source.root} has a file for each channel of `source.channels`, but there are files of "
+        f"{', '.join(map(repr, unread))}, such as {some['examples'][0]}; correct the texts in `source.channels`"
+    )
 
 
 def _refuse_strangers(source: Source, annotations: Annotations, rows: Rows, total: int) -> None:
@@ -285,11 +297,7 @@ def _manifest(
             "unlabelled": sum(row["label"] is None for row in rows.used),
             "table": annotations.facts,
             "unread": rows.unread,
-            "images_without_table_row": _some(rows.unannotated),
-            "table_rows_without_image": _some([annotations.key(row) for row in lost]),
+            "images_without_table_row": examples_of(rows.unannotated),
+            "table_rows_without_image": examples_of([annotations.key(row) for row in lost]),
         },
     )
-
-
-def _some(names: list[str]) -> dict[str, Any]:
-    return {"count": len(names), "examples": names[:EXAMPLES]}

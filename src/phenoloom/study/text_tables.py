@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import PhenoloomError
+from .examples import MOST_EXAMPLES
 
-EXAMPLES = 10
 OTHER_KINDS = {
     b"PK\x03\x04": "an Excel or other zip file",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
@@ -82,7 +82,7 @@ def read_rows(
     facts = {
         "lines": text.count("\n") + 1,
         "blank_lines": len(blank.intersection(rows)),
-        "short_rows": {"count": len(short), "examples": short[:EXAMPLES]},
+        "short_rows": {"count": len(short), "examples": short[:MOST_EXAMPLES]},
     }
     first = table.cells(kept[0])
     chosen = sorted(columns(first)) if columns else range(width)

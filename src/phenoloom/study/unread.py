@@ -5,14 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from .examples import Examples
 from .patterns import ANYTHING, CHANNEL, Pattern, Token
 
-EXAMPLES = 3
 MOST_CHANNELS = 20
 """Texts of `{channel}` that are told apart; files of further ones are counted together."""
 FURTHER = "(others)"
@@ -26,25 +26,6 @@ _MADE_OF_IMAGE = re.compile(
     re.IGNORECASE,
 )
 """End of the names of files that were made from the image whose name is before it: `A01_mask` from `A01`."""
-
-
-@dataclass(slots=True)
-class Some:
-    """A number of names, and the first of them."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, name: str) -> None:
-        """Count a name."""
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            # A name that is not UTF-8 cannot be written into a manifest.
-            self.examples.append(name.encode(errors="backslashreplace").decode())
-
-    def facts(self) -> dict[str, Any]:
-        """Return both for a manifest."""
-        return {"count": self.count, "examples": self.examples}
 
 
 class Unread:
@@ -69,9 +50,9 @@ class Unread:
         self._ignored_channels = frozenset(ignored_channels)
         self._on_purpose, self._read, self._paths = list(ignored), list(read), frozenset(paths)
         self.any_channel = Pattern(pattern.text) if CHANNEL in pattern.fields else None
-        self._channels: dict[str, Some] = {}
-        self._near: dict[str, Some] = {}
-        self._ignored, self._others, self._folders = Some(), Some(), Some()
+        self._channels: dict[str, Examples] = {}
+        self._near: dict[str, Examples] = {}
+        self._ignored, self._others, self._folders = Examples(), Examples(), Examples()
 
     def file(self, path: str, there: Callable[[str], bool] = lambda _: False) -> None:
         """Count a file that does not fit, unless it is read as something else.
@@ -84,18 +65,18 @@ class Unread:
         if path in self._paths or any(other.match(path) is not None for other in self._read):
             return
         if any(other.match(path) is not None for other in self._on_purpose):
-            self._ignored.add(path)
+            self._ignored.add([path])
             return
         fields = self.any_channel.match(path) if self.any_channel else None
         if fields is not None:
             self._channel(fields[CHANNEL], path)
             return
         kind = self._kind(path, there)
-        (self._near.setdefault(kind, Some()) if kind else self._others).add(path)
+        (self._near.setdefault(kind, Examples()) if kind else self._others).add([path])
 
     def folder(self, path: str) -> None:
         """Count a folder, whose path ends in `/`, that was not opened."""
-        self._folders.add(path)
+        self._folders.add([path])
 
     def facts(self) -> dict[str, Any]:
         """Return the counts, each with examples, for a manifest."""
@@ -110,10 +91,10 @@ class Unread:
 
     def _channel(self, text: str, path: str) -> None:
         if text in self._ignored_channels:
-            self._ignored.add(path)
+            self._ignored.add([path])
             return
         name = text if text in self._channels or len(self._channels) < MOST_CHANNELS else FURTHER
-        self._channels.setdefault(name, Some()).add(path)
+        self._channels.setdefault(name, Examples()).add([path])
 
     def _kind(self, path: str, there: Callable[[str], bool]) -> str | None:
         """Return how a file nearly fits, if it does."""
@@ -162,10 +143,10 @@ def nearest_miss(pattern: Pattern, paths: Iterable[str]) -> str:
     def score(pair: tuple[_Progress, str]) -> tuple[int, ...]:
         return (*pair[0].score, pair[1].lower().endswith(suffix))
 
-    found = max(((_from(pattern, path.split("/"), 0, 0), path) for path in paths), key=score, default=None)
-    if found is None:
+    nearest = max(((_from(pattern, path.split("/"), 0, 0), path) for path in paths), key=score, default=None)
+    if nearest is None:
         return ""
-    progress, path = found
+    progress, path = nearest
     names = path.split("/")
     for first in range(1, len(names)):
         if pattern.match("/".join(names[first:])) is not None:
@@ -176,7 +157,8 @@ def nearest_miss(pattern: Pattern, paths: Iterable[str]) -> str:
     # Not as Python writes them: a backslash is one backslash in a pattern.
     begun = f"{progress.read!r} fits '{progress.fitting}', but " if progress.read else ""
     expected = f"instead of '{progress.expected}'" if progress.expected else "where the pattern ends"
-    return f"the nearest is {path!r}: {begun}there is {progress.rest!r} {expected}"
+    found = f"there is {progress.rest!r} {expected}" if progress.rest else f"then comes no '{progress.expected}'"
+    return f"the nearest is {path!r}: {begun}{found}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +210,10 @@ def _within(pattern: Pattern, names: Sequence[str], at: int, depth: int) -> _Pro
         end = _likely_place(name, end, tokens[fitting].text)
     spelled = [token.written for token in tokens]
     if not goes_on and fitting < len(tokens) and not tokens[fitting].name:
-        # The extension is shown with its dot.
         shared = len(posixpath.commonprefix([name[end:], tokens[fitting].text]))
-        shared -= tokens[fitting].text[:shared].endswith(".")
+        # An extension is shown as a whole.
+        dot = tokens[fitting].text.rfind(".")
+        shared = dot if 0 <= dot < shared else shared
         end += shared
         spelled[fitting : fitting + 1] = [tokens[fitting].text[:shared], tokens[fitting].text[shared:]]
         fitting += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ from ..core.atomic import atomic_path
 from ..core.errors import ImageError, PhenoloomError
 from ..core.parallel import parallel_map
 from ..core.progress import progress
+from ..core.spread import spread_positions
 from ..images.size import MOST_HEADERS, largest
 from ..study.points import LostPoints
 from ..study.shards import shard_rows
 from .measure import ChannelStatistics
-from .polarity import field_polarity, spread_positions
+from .polarity import MOST_TRIED, field_polarity
 from .shard_file import Layout, better_shuffle
 from .store import TileWriter
 from .table import IN_TABLE, TileTable
@@ -112,7 +114,7 @@ def convert_shard(
                 "dtype": sample.dtype.name,
                 "statistics": facts["statistics"],
                 "rejected_by_image": by_image(written.by_image),
-                **({"points": written.lost.stated()} if conversion.objects else {}),
+                **({"points": written.lost.facts()} if conversion.objects else {}),
                 "polarity": decided and decided.facts(),
             },
         ),
@@ -182,7 +184,8 @@ def _largest_files(conversion: Conversion, rows: list[dict[str, Any]]) -> list[l
 def _spread_rows(sheet: Path) -> Iterator[dict[str, Any]]:
     """Yield rows from all over the sheet, the same for all shards."""
     with pq.ParquetFile(sheet) as file:
-        positions, rows, start = list(spread_positions(file.metadata.num_rows)), dict[int, dict[str, Any]](), 0
+        positions = list(islice(spread_positions(file.metadata.num_rows), MOST_TRIED))
+        rows, start = dict[int, dict[str, Any]](), 0
         for batch in file.iter_batches(_BATCH_ROWS, columns=_columns(sheet)):
             here = [position for position in positions if start <= position < start + len(batch)]
             rows |= {position: batch.slice(position - start, 1).to_pylist()[0] for position in here}

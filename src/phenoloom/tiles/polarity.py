@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from ..config.source import Polarity
 from ..core.errors import ImageError
@@ -15,6 +13,8 @@ from .tiler import Conversion
 
 MOST_IMAGES = 16
 """Images that are looked at, at most."""
+MOST_TRIED = 2 * MOST_IMAGES
+"""Images of the sheet that are tried for it, as some may be impossible to read."""
 
 _LEAST_IMAGES, _CLEAR = 3, 4.0
 _THAN_FIELD = {"bright": "brighter than the field", "dark": "darker than the field"}
@@ -90,17 +90,3 @@ def field_polarity(conversion: Conversion, rows: Iterable[dict[str, Any]]) -> Fi
         if images >= MOST_IMAGES or (images >= _LEAST_IMAGES and abs(evidence) >= _CLEAR):
             break
     return FieldPolarity("dark" if evidence <= -LEAST_EVIDENCE else "bright", True, evidence, images)
-
-
-def spread_positions(rows: int) -> Iterator[int]:
-    """Yield positions all over a sheet of so many rows, each once: its start, its middle, its quarters, and so on.
-
-    The numbers of van der Corput (Nederl. Akad. Wetensch. 38, 1935) spread any number of first positions evenly.
-    """
-    seen: set[int] = set()
-    for number in range(2 * MOST_IMAGES):
-        place = sum(int(bit) / 2 ** (power + 1) for power, bit in enumerate(reversed(np.binary_repr(number))))
-        position = int(place * rows)
-        if position < rows and position not in seen:
-            seen.add(position)
-            yield position

@@ -294,7 +294,7 @@ def test_all_studies_are_looked_at_and_the_bad_ones_named(mine: Checked) -> None
     assert "1 of 2 studies need attention: other" in printed
     assert "other" not in mine.run(root, "studies=[mine]")
     assert "other" not in mine.run(root, studies=["mine"])
-    assert "there is no folder nowhere/raw; set data_root" in mine.run(studies=["mine"], status=1)
+    assert "there is no folder nowhere/raw; give the folder that" in mine.run(studies=["mine"], status=1)
 
 
 def test_raw_data_that_is_simulated_needs_no_folder(mine: Checked) -> None:

@@ -81,7 +81,7 @@ def test_lost_points_are_counted_with_their_first_rows() -> None:
     lost = LostPoints()
     lost.add({"why": list(range(8))})
     lost.add({"why": [20, 21, 22], "other": [9]})
-    assert lost.stated() == {
+    assert lost.facts() == {
         "other": {"count": 1, "rows": [9]},
         "why": {"count": 11, "rows": [*range(8), 20, 21]},
     }

@@ -350,6 +350,12 @@ def test_a_file_beside_one_that_is_read_is_not_missed(study: Study, listed: bool
     assert study.manifest["unread"]["others"] == {"count": 2, "examples": ["a/1.png", "a/3.tiff"]}
 
 
+def test_one_misspelt_channel_is_named_with_those_that_files_have(study: Study) -> None:
+    study.files("P1/A01_dna.tif", "P1/A01_act.tif", "P1/A02_dna.tif", "P1/A02_act.tif")
+    with pytest.raises(PhenoloomError, match=r"files of 'act', such as P1/A01_act.tif; correct the texts in"):
+        study.make(files="{plate}/{well}_{channel}.tif", channels={"DNA": "dna", "actin": "Act"})
+
+
 def test_only_unnamed_channels_are_an_error_that_names_them(study: Study) -> None:
     study.files("A1_w1.tif", "A1_w2.tif")
     with pytest.raises(PhenoloomError, match=r"have the channels 'w1', 'w2', for example 'A1_w1\.tif'"):

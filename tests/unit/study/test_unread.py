@@ -37,6 +37,10 @@ from phenoloom.study.unread import FURTHER, MOST_CHANNELS, Unread, nearest_miss
          "instead of '.tif'"),
         ("{a}-{a}.tif", ["x-y.tif"], "the nearest is 'x-y.tif': 'x-' fits '{a}-', but there is 'y.tif' instead of "
          "'{a}.tif'"),
+        ("{plate}/{well}_{channel}.tiff", ["P/A1_dna.tif"],
+         "the nearest is 'P/A1_dna.tif': 'P/A1_dna' fits '{plate}/{well}_{channel}', but there is '.tif' instead of "
+         "'.tiff'"),
+        ("{well:A.}_s{site}", ["A1"], "the nearest is 'A1': 'A1' fits '{well:A.}', but then comes no '_s{site}'"),
         ("{a}.tif", [], ""),
     ],
 )  # fmt: skip

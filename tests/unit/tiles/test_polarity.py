@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.helpers.steps import run_convert
 
 from phenoloom.artifacts.manifest import read_manifest
@@ -20,7 +17,7 @@ from phenoloom.config.source import Masks
 from phenoloom.config.study import Tiles
 from phenoloom.images.objects import LeftOut
 from phenoloom.models.preprocessing import preparation_of
-from phenoloom.tiles.polarity import polarity_sentence, spread_positions
+from phenoloom.tiles.polarity import polarity_sentence
 from phenoloom.tiles.store import TileStore
 
 OBJECTS, GRID = Tiles(mode="objects", size=48), Tiles(size=32, min_foreground=0.1)
@@ -130,14 +127,3 @@ def test_a_model_repeats_on_new_images_what_was_decided_for_its_own(tmp_path: Pa
     made = preparation_of([at(tmp_path, "0000")])
     assert made.convert is not None
     assert made.convert.polarity == "dark"
-
-
-@given(st.integers(1, 100_000))
-def test_the_images_that_are_looked_at_lie_all_over_the_sheet(rows: int) -> None:
-    positions = list(spread_positions(rows))
-    assert positions[0] == 0
-    assert max(Counter(positions).values()) == 1
-    assert len(positions) == min(rows, len(positions))
-    assert 0 <= min(positions) <= max(positions) < rows
-    if rows >= 32:
-        assert np.diff(sorted([*positions, rows])).max() <= rows / 16
