@@ -17,8 +17,9 @@ from ..core.errors import ImageError
 from ..core.spread import spread_positions
 from ..images.labels import Labels
 from ..images.objects import LeftOut, fitting_side, objects
+from ..shapes.batch import OutlineSource
 from ..shapes.contours import ContourPolicy, accepted
-from ..shapes.sources import OutlineSource, outline_source
+from ..shapes.sources import outline_source
 from ..study.points import PointTable, of_no_object
 from ..tiles.polarity import MOST_TRIED, field_polarity
 from ..tiles.tiler import Conversion

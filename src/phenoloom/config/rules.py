@@ -33,8 +33,8 @@ from .rule_settings import (
     TransferSource,
     TuneSettings,
 )
+from .rule_sources import source_of_objects, source_of_sheet
 from .run import Config
-from .source import Masks, Source
 from .study import Study
 from .training import Balance
 from .transfer import not_transferred, transferred
@@ -106,41 +106,18 @@ class RuleSettings:
 
     def sheet(self) -> SheetSettings:
         """Return the settings of `sheet`."""
-        source = self._source_of_files().model_copy(update={"objects": None, "points": None})
-        if self.study.source.labels_objects:
-            # Labels of images are then replaced, so a renamed class does not change the sheet.
-            source = source.model_copy(update={"classes": {}, "label_separator": None})
         return SheetSettings(
             **self._common("sheet"),
             root=self._root(),
-            source=source,
+            source=source_of_sheet(self.study.source),
             shards=self.study.shards,
             max_rejected_fraction=self.study.max_rejected_fraction,
-        )
-
-    def _source_of_files(self) -> Source:
-        """Return the raw data without the meaning of a mask and the content of a simulation."""
-        masks, planes = self.study.source.masks, self.study.source.planes
-        return self.study.source.model_copy(
-            update={
-                "root": ".",
-                "simulate": None,
-                "pixel_size_um": None,
-                "polarity": "auto",
-                "planes": planes and planes.as_the_sheet_sees(),
-                "masks": Masks(files=masks.files) if masks and masks.files else None,
-            }
         )
 
     def objects(self) -> ObjectsSettings:
         """Return the settings of `objects`, for a study with a table of objects or of points."""
         self._section("objects", "source.objects", self.study.source.object_rows)
-        source = self._source_of_files()
-        if source.masks is None and source.objects is not None:
-            source = source.model_copy(update={"masks": Masks()})
-        if not source.labels_objects:
-            source = source.model_copy(update={"classes": {}, "label_separator": None})
-        source = source.model_copy(update={"ignore_channels": [], "ignore_files": []})
+        source = source_of_objects(self.study.source)
         return ObjectsSettings(**self._common("objects"), root=self._root(), source=source)
 
     def convert(self) -> ConvertSettings:

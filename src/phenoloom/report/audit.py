@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..evaluation.audit import FIELD, PLATE
 from .numbers import plus_minus, score
-from .scoreboard import DUMMY, MAIN_METRIC, METRIC_NAMES, PROBE_NAMES, Audited, Mean, Scoreboard, probe_name
+from .score_names import DUMMY, MAIN_METRIC, METRIC_NAMES, PROBE_NAMES, probe_name
+from .scoreboard import Audited, Mean, Scoreboard
 
 LEAST_ABOVE = 0.1
 """Difference to a guess below which a score is not spoken of."""

@@ -13,7 +13,8 @@ from .loss_caveats import by_class, differs, loss_caveats
 from .numbers import amount, count, listing, percent, plus_minus, score, signed
 from .object_caveats import object_caveats
 from .results import Results
-from .scoreboard import DUMMY, MAIN_METRIC, SHUFFLED, Scoreboard, kind_of
+from .score_names import DUMMY, MAIN_METRIC, SHUFFLED, kind_of
+from .scoreboard import Scoreboard
 from .sections.training_sets import pixel_size_caveats, precision_caveats, supervision_caveats
 from .seeds import SeedFamilies
 

@@ -11,7 +11,8 @@ from ..core.atomic import write_atomically
 from ..core.errors import PhenoloomError
 from .audit import layout_finding
 from .results import Results
-from .scoreboard import DUMMY, MAIN_METRIC, Kind, Scoreboard
+from .score_names import DUMMY, MAIN_METRIC, Kind
+from .scoreboard import Scoreboard
 
 
 def write_headline(path: Path, settings: ReportSettings, results: Results, scoreboard: Scoreboard | None) -> None:

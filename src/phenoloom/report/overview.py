@@ -12,7 +12,7 @@ from ..artifacts.layout import ResultsFolder
 from .headline import read_headline
 from .numbers import MISSING, amount, count, plus_minus, score
 from .render import render
-from .scoreboard import KIND_NAMES
+from .score_names import KIND_NAMES
 from .seeds import over_seeds
 from .table import Cell, Column, PageTable, number, text
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from .audit import in_short, layout_finding
 from .numbers import amount, listing, plus_minus, score, signed
-from .scoreboard import DUMMY, KIND_NAMES, SHUFFLED, Mean, Scoreboard, probe_name
+from .score_names import DUMMY, KIND_NAMES, SHUFFLED, probe_name
+from .scoreboard import Mean, Scoreboard
 
 
 def summary(scoreboard: Scoreboard, fold_facts: dict[str, Any]) -> str:

@@ -32,8 +32,8 @@ from ..config.rule_settings import ContoursSettings
 from ..core.progress import progress
 from ..images.objects import LeftOut
 from ..study.points import Lost, LostPoints
+from .batch import Batch, OutlineSource
 from .polygons import Floats, perimeters, signed_areas, standard_contours, without_repeats
-from .sources import Batch, OutlineSource
 from .store import CONVENTIONS, TABLE, ArrayWriter, write_table
 
 # An area below this share of the squared perimeter is rounding, or a curve that runs back along itself.

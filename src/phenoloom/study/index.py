@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,11 +24,10 @@ from ..core.errors import PhenoloomError
 from ..images.objects import LeftOut
 from .losses import Losses
 from .object_labels import ROWS_OF_POINTS, LabelledObjects
+from .shard_arrays import Stated, merged_arrays
 
 FROM_SHEET = ("plate", "well", "row", "column", "field", "label", "group")
 QUARANTINE = ("stage", "image_id", "file", "reason")
-
-Stated = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -94,17 +92,16 @@ def make_index(
     stacked = {"stack"} & set(read_result_schema(sheet).names)
     images = read_result(sheet, columns=["image_id", "shard", *FROM_SHEET, *stacked])
     _refuse_other_shards(images, ordered)
-    arrays = _merged_arrays(ordered, manifests)
+    arrays = merged_arrays(ordered, manifests)
     labelled = LabelledObjects(objects) if objects else None
     if labelled and labelled.gives_labels:
         images = _without_labels(images)
-    joined = _Joined(images, labelled, losses := Losses(images), outlines)
+    joined = _Joined(images, labelled, Losses(images), outlines)
     totals = _write_rows(joined, dict(zip(ordered, manifests, strict=True)), files.index)
     sheet_manifest = read_manifest(sheet.with_suffix(".json"))
     rejected = sum((Counter(m["rejected"]) for m in manifests), Counter[str]())
     lost = _quarantine_rows([sheet_manifest, *manifests])
     write_atomically(files.quarantine, lambda file: file.write(_tsv(lost)))
-    facts = {"channels": manifests[0]["channels"]} if "channels" in manifests[0] else {}
     write_manifest(
         files.manifest,
         Manifest(
@@ -118,11 +115,8 @@ def make_index(
             content=file_digest([files.index]),
             facts={
                 "quarantined_by_stage": dict(sorted(Counter(row["stage"] for row in lost).items())),
-                "classes": dict(sorted(totals.classes.items())),
-                "unlabelled": totals.unlabelled,
-                **({"objects": labelled.finish()} if labelled else {}),
-                "losses": losses.facts(unlisted=len(sheet_manifest["quarantine"])),
-                **facts,
+                **joined.facts(totals, unlisted=len(sheet_manifest["quarantine"])),
+                **{name: manifests[0][name] for name in ("channels",) if name in manifests[0]},
             },
         ),
     )
@@ -144,6 +138,15 @@ class _Joined:
             rows = self.objects.join(rows, path.stem, manifest)
         self.losses.add(rows, manifest)
         return _kept(rows, self.outlines)
+
+    def facts(self, totals: Totals, unlisted: int) -> Stated:
+        """Return what the manifest states of the rows; `unlisted` images are in quarantine and not in the sheet."""
+        return {
+            "classes": dict(sorted(totals.classes.items())),
+            "unlabelled": totals.unlabelled,
+            **({"objects": self.objects.finish()} if self.objects else {}),
+            "losses": self.losses.facts(unlisted),
+        }
 
 
 def _write_rows(joined: _Joined, shards: Mapping[Path, Stated], index: Path) -> Totals:
@@ -254,43 +257,6 @@ def _refuse_other_shards(images: pa.Table, shards: list[Path]) -> None:
             f"The sheet has the shards {', '.join(sorted(expected))}, but the index was given "
             f"{', '.join(path.stem for path in shards) or 'none'}; make each of them once"
         )
-
-
-def _merged_arrays(paths: Sequence[Path], manifests: Sequence[Stated]) -> dict[str, dict[str, Any]]:
-    """Describe the arrays of all shards as one; refuse shards that differ in more than their number of rows."""
-    # The dtype of a shard without rows is a default, since no image of it was read: compare with one that has rows.
-    start = next((i for i, manifest in enumerate(manifests) if _filled(manifest)), 0)
-    first = manifests[start]
-    for path, manifest in zip(paths, manifests, strict=True):
-        for what in ("stage", "study", "channels"):
-            if manifest.get(what) != first.get(what):
-                raise PhenoloomError(
-                    f"{path} has {what} {manifest.get(what)!r}, {paths[start]} has {first.get(what)!r}; all shards of "
-                    f"a study must agree: rerun the older one"
-                )
-        for name in sorted(first["arrays"].keys() | manifest["arrays"].keys()) if _filled(manifest) else ():
-            ours, other = _form(manifest["arrays"].get(name)), _form(first["arrays"].get(name))
-            if ours != other:
-                raise PhenoloomError(
-                    f"{path} holds {name} of {ours}, {paths[start]} of {other}; all images of a study must have one "
-                    f"dtype and shape: check the raw data of that shard"
-                )
-    return {
-        name: {**array, "shape": [sum(_length(m, name) for m in manifests), *array["shape"][1:]]}
-        for name, array in first["arrays"].items()
-    }
-
-
-def _form(array: dict[str, Any] | None) -> str:
-    return f"dtype {array['dtype']} and shape (n, {', '.join(map(str, array['shape'][1:]))})" if array else "nothing"
-
-
-def _filled(manifest: Stated) -> bool:
-    return any(_length(manifest, name) for name in manifest["arrays"])
-
-
-def _length(manifest: Stated, name: str) -> int:
-    return int(manifest["arrays"][name]["shape"][0]) if name in manifest["arrays"] else 0
 
 
 def _quarantine_rows(manifests: Sequence[Stated]) -> list[dict[str, str]]:

@@ -65,18 +65,8 @@ def make_objects(source: Source, sheet: Path, table: Path, manifest: Path, made_
     columns = ["image_id", "shard", "plate", "well", "field", "files", "mask"]
     images = read_result(sheet, columns=columns).to_pandas()
     at = images_of(given.cells, given.settings, source, images)
-    if not (at >= 0).any():
-        raise PhenoloomError(
-            f"None of the {len(at)} rows of {given.settings.path} belongs to an image: the first row has "
-            f"{given.key(0)}, and the first image is {images['image_id'].iloc[0]!r}; correct "
-            f"`source.{given.section}.join`, or pad the ids with `source.{given.section}.zero_pad`"
-        )
     usable = given.usable()
-    if not (usable & (at >= 0)).any():
-        raise PhenoloomError(
-            f"No row of {given.settings.path} has {given.wanted}: the first one has {given.key(0)}; correct the "
-            f"columns of `source.{given.section}`"
-        )
+    _refuse_useless(given, at, usable, images)
     kept = np.flatnonzero(usable & (at >= 0))
     shards = images["shard"].to_numpy().astype(str)
     kept = kept[np.lexsort((kept, at[kept], shards[at[kept]]))]
@@ -230,6 +220,21 @@ def _kept_rows(given: _Given, kept: Rows, images: pd.DataFrame) -> pa.Table:
         "group": pa.array(given.cells[group].iloc[kept] if group else [None] * len(kept), pa.string()),
     }
     return pa.table(columns, schema=objects_schema(given.source.label_separator is not None))
+
+
+def _refuse_useless(given: _Given, at: Rows, usable: NDArray[np.bool_], images: pd.DataFrame) -> None:
+    """Refuse a table without any row that has an image, or without any of these that can be used."""
+    if not (at >= 0).any():
+        raise PhenoloomError(
+            f"None of the {len(at)} rows of {given.settings.path} belongs to an image: the first row has "
+            f"{given.key(0)}, and the first image is {images['image_id'].iloc[0]!r}; correct "
+            f"`source.{given.section}.join`, or pad the ids with `source.{given.section}.zero_pad`"
+        )
+    if not (usable & (at >= 0)).any():
+        raise PhenoloomError(
+            f"No row of {given.settings.path} has {given.wanted}: the first one has {given.key(0)}; correct the "
+            f"columns of `source.{given.section}`"
+        )
 
 
 def _refuse_twice(given: _Given, kept: Rows, at: Rows) -> None:

@@ -111,7 +111,7 @@ def test_files_that_are_not_read_are_counted_and_named(mine: Checked) -> None:
     (mine.raw / "table.csv").write_text((mine.raw / "table.csv").read_text() + "\nH11")
     source |= {"files": "{well}_{field}_{channel}.tif", "channels": {"DNA": "d0"}}
     printed = mine.check(source)
-    assert "channel 'bf' is not read: 16 files (A01_0_bf.tif, A01_1_bf.tif, A02_0_bf.tif)" in printed
+    assert "channel 'bf' is not read: 16 files (A01_0_bf.tif, A01_1_bf.tif, A02_0_bf.tif, ...)" in printed
     assert "1 file not read, for `source.files` fits but for the letter case (A01_7_d0.TIF)" in printed
     assert "1 other file: Thumbs.db" in printed
     assert "1 folder not opened: spare/" in printed

@@ -7,7 +7,8 @@ from tests.helpers.report_results import ReportedStudy
 
 from phenoloom.core.errors import PhenoloomError
 from phenoloom.report.headline import read_headline, write_headline
-from phenoloom.report.scoreboard import DUMMY, Scoreboard
+from phenoloom.report.score_names import DUMMY
+from phenoloom.report.scoreboard import Scoreboard
 
 
 def test_the_headline_has_the_best_representation_the_best_descriptors_and_the_dummy(

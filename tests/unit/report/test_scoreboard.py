@@ -7,7 +7,8 @@ from tests.helpers.report_results import (
     ReportedStudy,
 )
 
-from phenoloom.report.scoreboard import Scoreboard, kind_of
+from phenoloom.report.score_names import kind_of
+from phenoloom.report.scoreboard import Scoreboard
 
 
 def test_ranking_follows_the_stored_means(board: Scoreboard, study: ReportedStudy) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..numbers import plus_minus, score, signed
-from ..scoreboard import DUMMY, KIND_NAMES, METRIC_NAMES, Kind, Mean, Scoreboard, probe_name
+from ..score_names import DUMMY, KIND_NAMES, METRIC_NAMES, Kind, probe_name
+from ..scoreboard import Mean, Scoreboard
 from ..seeds import over_seeds
 from . import svg
 

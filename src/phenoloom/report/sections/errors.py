@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..numbers import amount, count, percent, plus_minus, score
-from ..scoreboard import Scoreboard, probe_name
+from ..score_names import probe_name
+from ..scoreboard import Scoreboard
 from ..table import Column, PageTable, number, text
 from .base import PageSection, ReportData, missing
 

@@ -6,18 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..charts.dot_plot import difference_dots, score_dots
 from ..numbers import MISSING, amount, plus_minus, signed
-from ..scoreboard import (
-    DUMMY,
-    KIND_NAMES,
-    MAIN_METRIC,
-    METRIC_NAMES,
-    PROBE_HEADS,
-    PROBE_ORDER,
-    SHUFFLED,
-    Mean,
-    Scoreboard,
-    probe_name,
-)
+from ..score_names import DUMMY, KIND_NAMES, MAIN_METRIC, METRIC_NAMES, PROBE_HEADS, PROBE_ORDER, SHUFFLED, probe_name
+from ..scoreboard import Mean, Scoreboard
 from ..seeds import over_seeds
 from ..table import Cell, Column, PageTable, number, text
 from .base import PageSection, ReportData, missing

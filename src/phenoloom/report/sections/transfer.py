@@ -10,7 +10,8 @@ from ...config.rule_settings import ReportSettings, TransferSource
 from ...evaluation.compare import Compared, means_of
 from ..numbers import MISSING, amount, count, listing, plus_minus, score
 from ..results import Results
-from ..scoreboard import SHUFFLED, Scoreboard, probe_name
+from ..score_names import SHUFFLED, probe_name
+from ..scoreboard import Scoreboard
 from ..table import Column, PageTable, number, text
 from .base import PageSection, ReportData
 from .scores import by_probe
