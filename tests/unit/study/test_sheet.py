@@ -293,7 +293,7 @@ def test_files_of_channels_that_are_not_named_are_counted_and_silent_if_they_are
     source = {"files": "{plate}/{well}_{channel}.tif", "channels": CHANNELS}
     assert len(study.make(**source)) == 4
     assert study.manifest["unread"]["channels"] == {
-        "brightfield": {"count": 4, "examples": [f"P/A{i}_brightfield.tif" for i in (1, 2, 3)]},
+        "brightfield": {"count": 4, "examples": [f"P/A{i}_brightfield.tif" for i in range(1, 5)]},
         "er": {"count": 1, "examples": ["P/A1_er.tif"]},
     }
     study.make(**source, ignore_channels=["brightfield"], ignore_files=["{**}/{_}_er.tif"])
