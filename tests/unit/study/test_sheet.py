@@ -393,7 +393,8 @@ def test_paths_of_a_table_without_a_file_are_counted_with_the_nearest_that_is_th
         "the file does not exist, nor does its folder",
     ]
     assert study.manifest["unread"]["missing"] == {
-        "count": 4, "examples": ["'x/b.tif' (there is 'x/B.TIF')", "'x/c.tif' (there is 'x/c.tiff')", "'x/qqq.tif'"],
+        "count": 4, "examples": ["'x/b.tif' (there is 'x/B.TIF')", "'x/c.tif' (there is 'x/c.tiff')", "'x/qqq.tif'",
+                                   "'y/d.tif'"],
     }  # fmt: skip
     study.text("t.csv", "path\nx/b.tif\n")
     with pytest.raises(PhenoloomError, match=r"1 do not exist, the first is 'x/b.tif' \(there is 'x/B.TIF'\)"):
