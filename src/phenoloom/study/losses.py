@@ -88,8 +88,9 @@ class Losses:
             unlisted: Images that cannot be used and are not in the sheet; their classes are not known.
 
         Returns:
-            `reasons`: for each reason how many were `lost` `of` how many, and both for each of the `classes` as a pair.
-            Specks (`LeftOut.TOO_SMALL`) are shares of all that was found, other objects of what is larger.
+            `reasons`: for each reason how many were `lost` `of` how many, and both for each of the `classes` as a pair,
+            if these are known. Specks (`LeftOut.TOO_SMALL`) are shares of all that was found, other objects of what is
+            larger.
             `fitting_px`: side in px of a window that holds 99 % of the objects; None where there are no boxes.
         """
         objects = self._rows
@@ -98,11 +99,14 @@ class Losses:
         everything = objects.plus(self._of(LeftOut.TOO_SMALL))
         images = Counted(self._sheet.total + unlisted, self._sheet.classes)
         self._of(LeftOut.UNUSABLE).total += unlisted
+        # Where labels are those of objects, the classes of what has no row are not known.
+        unknown = set() if self._sheet.classes else self._rowless
         stated = []
         for reason, lost in sorted(self._lost.items()):
             of = images if reason in OF_IMAGES else everything if reason == LeftOut.TOO_SMALL else objects
             if lost.total:
-                classes = {name: [lost.classes[name], count] for name, count in sorted(of.classes.items())}
+                classes = {name: [lost.classes[name], n] for name, n in sorted(of.classes.items())}
+                classes = {} if reason in unknown else classes
                 stated.append({"reason": str(reason), "lost": lost.total, "of": of.total, "classes": classes})
         return {"reasons": stated, "fitting_px": fitting_side(self._sides)}
 

@@ -111,6 +111,9 @@ def test_rows_of_objects_that_are_too_small_are_no_mistake_and_counted_apart(
     study.make(change)
     counts = {reason: some["count"] for reason, some in study.stated["rows_without_object"].items()}
     assert counts == {NO_SUCH_NUMBER: 1, LEFT_OUT_OR_NONE: 7}
+    # Specks have no row in the tables, so nobody knows their classes.
+    (loss,) = read_manifest(study.study.index_manifest)["losses"]["reasons"]
+    assert (loss["reason"], loss["lost"], loss["classes"]) == ("object smaller than min_area_px", 6, {})
     study.table(f"{HEADER}{''.join(numbers * 3)}P1,A2,1,1,b,\n")
     with pytest.raises(PhenoloomError, match="Only 4 of 19 rows"):
         study.make(change)
