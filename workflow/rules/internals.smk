@@ -88,7 +88,9 @@ def watch_jobs(ends):
             run(self, job)
         except Exception as error:
             # Its own handler asks a group of jobs for its rule, and the thread would end without a word.
-            sentence = f"{job.name} could not be submitted: {error.__context__ or error}"
+            sentence = (
+                f"{job.name} could not be submitted: {error.__context__ or error}"
+            )
             say_of_group(self, job, sentence)
             self._report_job_error_threadsafe(SubmittedJobInfo(job), sentence)
 
