@@ -16,6 +16,7 @@ def objects(subject: Subject) -> Finding:
     for name, what in (
         ("rows_without_image", "without an image"),
         ("unusable_rows", "without a usable number or point"),
+        ("repeated_points", "at exactly the place of an earlier row, each an object of its own"),
     ):
         if some := facts[name]["count"]:
             lines.append(f"{counted(some, 'row')} {what}: {facts[name]['examples'][0]}")

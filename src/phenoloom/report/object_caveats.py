@@ -24,6 +24,12 @@ def object_caveats(results: Results) -> Iterator[str]:
         if some["count"]:
             total = count(stated["rows"])
             yield f"Rows of {table} {what}: {count(some['count'])} of {total}, for example {some['examples'][0]}."
+    if number := stated["repeated_points"]["count"]:
+        yield (
+            f"Rows of {table} at exactly the place of an earlier row: {count(number)} of {count(stated['rows'])}, each "
+            f"an object of its own, for example {stated['repeated_points']['examples'][0]}; remove them if they were "
+            "written twice."
+        )
     if number := stated["rows_in_quarantine"]:
         yield f"{amount(number, 'row')} of {table} without an object, because the image is in quarantine."
     if number := stated["contradictory_objects"]["count"]:

@@ -29,6 +29,9 @@ NO_SUCH_NUMBER = "no object of this number in the mask"
 LEFT_OUT_OR_NONE = "number of an object that was left out, or of none"
 """Of a row about an image of which objects were left out: those have no row in the tables, and so no number."""
 
+_FROM_TABLE = ("section", "table", "rows_without_image", "unusable_rows", "repeated_points")
+"""Facts that the manifest of the table of objects and that of the index both state."""
+
 
 class LabelledObjects:
     """The table of objects of a study, joined shard by shard to the objects that were found.
@@ -86,7 +89,7 @@ class LabelledObjects:
         if count > self._matched:
             raise self._wrong_join(strange, count)
         return {
-            **{name: self._made[name] for name in ("section", "table", "rows_without_image", "unusable_rows")},
+            **{name: self._made[name] for name in _FROM_TABLE},
             "rows": self._made["expected"]["rows"],
             "rows_with_object": self._matched,
             "rows_in_quarantine": self._quarantined,

@@ -91,6 +91,7 @@ def make_objects(source: Source, sheet: Path, table: Path, manifest: Path, made_
                 "groups": given.settings.group is not None,
                 "rows_without_image": given.some(np.flatnonzero(at < 0)),
                 "unusable_rows": given.some(np.flatnonzero((at >= 0) & ~usable)),
+                "repeated_points": given.some(_repeated(given, kept, at)),
             },
         ),
     )
@@ -235,6 +236,14 @@ def _refuse_useless(given: _Given, at: Rows, usable: NDArray[np.bool_], images: 
             f"No row of {given.settings.path} has {given.wanted}: the first one has {given.key(0)}; correct the "
             f"columns of `source.{given.section}`"
         )
+
+
+def _repeated(given: _Given, kept: Rows, at: Rows) -> Rows:
+    """Return the rows of points that are objects and lie exactly where one of an earlier row does."""
+    if given.section != "points":
+        return np.empty(0, np.int64)
+    places = {name: given.coordinates(name)[kept] for name in (given.settings.x, given.settings.y)}
+    return np.sort(kept[pd.DataFrame({"image": at[kept], **places}).duplicated().to_numpy()])
 
 
 def _refuse_twice(given: _Given, kept: Rows, at: Rows) -> None:

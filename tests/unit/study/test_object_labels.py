@@ -320,6 +320,15 @@ def test_points_are_objects_where_there_are_no_masks(study: ObjectStudy) -> None
     }
 
 
+def test_points_at_the_place_of_another_are_kept_and_counted(study: ObjectStudy) -> None:
+    study.table(f"{POINT_HEADER}A1,20,30,a\nA2,20,30,b\nA1,20.0,30,a\nA1,20,30.5,a\nA2,20,30,a\n")
+    assert len(study.make(POINTS)) == 5
+    example = "row 3 (Well 'A1', X '20.0', Y '30')"
+    assert study.stated["repeated_points"]["count"] == 2
+    assert study.stated["repeated_points"]["examples"][0] == example
+    assert read_manifest(study.study.objects_manifest)["repeated_points"]["count"] == 2
+
+
 def test_points_have_the_numbers_of_a_column_which_are_unique_in_an_image(study: ObjectStudy) -> None:
     numbered = changed(POINTS, {"source": {"points": {"object": "n"}}})
     study.table("Well,X,Y,n,phenotype\nA1,20,30,0,a\nA1,30,30,12,a\nA2,20,30,0,b\n")
