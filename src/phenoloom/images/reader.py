@@ -188,8 +188,8 @@ def _channels_of(pages: NDArray[Any], axes: Axes, channels: int, name: str) -> N
 
 
 def is_opaque(alpha: NDArray[Any]) -> bool:
-    """Whether alpha hides nothing anywhere."""
-    return alpha.dtype.kind == "u" and bool((alpha == np.iinfo(alpha.dtype).max).all())
+    """Whether alpha hides nothing anywhere: it is 1 if floating-point, else the largest number of its type."""
+    return bool((alpha == (1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max)).all())
 
 
 def _refuse_different(parts: Sequence[NDArray[Any]], files: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 from tests.helpers.images import pixels, ramp, read_image, write_tiff
+from tests.helpers.tiff_files import TiffFile
 
 from phenoloom.config.planes import Planes
 from phenoloom.core.errors import ImageError
@@ -219,6 +220,22 @@ def test_transparency_that_hides_something_is_named(tmp_path: Path) -> None:
         ImageError, match=r"found 4 .* in a\.tif, of which the last is a transparency .* save it without"
     ):
         read_image([tmp_path / "a.tif"], 3)
+
+
+def test_floating_point_alpha_of_one_is_opaque(tmp_path: Path) -> None:
+    image = np.dstack([pixels(6, 7, 3).astype(np.float32), np.ones((6, 7), np.float32)])
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_image([tmp_path / "a.tif"], 3), np.moveaxis(image[..., :3], -1, 0))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 12])
+def test_alpha_of_packed_samples_is_a_colour_of_its_own(tmp_path: Path, bits: int) -> None:
+    stored = np.full((2, 8, 9), (1 << bits) - 1, np.uint16 if bits > 8 else np.uint8)
+    stored[0, 2:4] = 0
+    (tmp_path / "a.tif").write_bytes(TiffFile(stored, bits, tags={338: [2]}).write())
+    np.testing.assert_array_equal(read_image([tmp_path / "a.tif"], 2), stored)
+    with pytest.raises(ImageError, match=r"expected 1 channels, found 2 pages or colours in a\.tif$"):
+        read_image([tmp_path / "a.tif"], 1)
 
 
 def test_three_equal_pages_are_three_channels(tmp_path: Path) -> None:

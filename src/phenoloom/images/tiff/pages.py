@@ -85,8 +85,12 @@ def is_mask(page: tifffile.TiffPage) -> bool:
 
 
 def has_alpha(page: tifffile.TiffPage) -> bool:
-    """Whether a file marks the last sample of a page as alpha."""
-    return page.samplesperpixel > 1 and bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+    """Whether a file marks the last sample of a page as alpha, and its samples fill their type.
+
+    What is opaque among packed samples cannot be seen from their values: these count as colours.
+    """
+    packed = page.dtype is None or page.bitspersample != 8 * page.dtype.itemsize
+    return page.samplesperpixel > 1 and not packed and bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
 
 
 def colours(page: tifffile.TiffPage) -> int:
