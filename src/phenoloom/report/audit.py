@@ -108,4 +108,4 @@ def _advice(name: str) -> str:
         return "Only plates that hold several labels can tell the label and the plate apart."
     if name == FIELD:
         return "Only fields that hold several labels can tell the label and the field apart."
-    return "Only wells of one place with several labels, on plates with another layout, can tell the two apart."
+    return "Only plates with another layout, where the same wells hold other labels, can tell the two apart."
