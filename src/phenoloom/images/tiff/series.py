@@ -80,13 +80,14 @@ def _images(
     if slide := slide_of(tif, pages):
         return [with_levels(image, pages, subs) for image in slide.images], slide.by_products
     images = stated_images(tif, pages, name, choice)
+    stated = images is not None
     if images is None:
         images = [FileImage("", group) for group in grouped(page for page in pages if is_full(page))]
     # A study that names a level says that smaller SubIFDs are levels, and so does the format OME-TIFF.
     images = [with_levels(image, pages, subs, unmarked=choice.level is not None) for image in images]
     ome = bool(pages) and is_ome(pages[0].description)
     of_levels = {page.treeindex for image in images for level in image.levels for page in level}
-    if choice.level is not None and choice.image is None:
+    if choice.level is not None and (choice.image is None or not stated):
         images = _as_pyramid(images)
     by_format = [sub for sub in subs if ome and is_smaller(sub, pages[sub.treeindex[0]])]
     known = of_levels | {sub.treeindex for sub in by_format}

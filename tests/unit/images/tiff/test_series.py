@@ -216,6 +216,16 @@ def test_unmarked_smaller_pages_are_levels_only_if_the_study_says_so(tmp_path: P
     np.testing.assert_array_equal(read(file, 2, image=1), stack[:, ::2, ::2])
 
 
+def test_levels_of_the_study_leave_an_unlike_page_its_number_among_images(tmp_path: Path) -> None:
+    file, stack, macro = tmp_path / "a.tif", ramp(1, 64, 48), pixels(20, 40)
+    write_pyramid(file, stack, 1, "unmarked flat")
+    tifffile.imwrite(file, macro, **GREY, metadata=None, append=True)
+    with pytest.raises(ImageError, match=r"0 \(page 0, 64 x 48 px uint16\), 1 \(page 2, 20 x 40 px .*`source.image`"):
+        read(file, 1, level=1)
+    np.testing.assert_array_equal(read(file, 1, image=0, level=1), stack[:, ::2, ::2])
+    np.testing.assert_array_equal(read(file, 1, image=1, level=0)[0], macro)
+
+
 def test_sub_pages_that_are_not_marked_as_reduced_are_named(tmp_path: Path) -> None:
     stack = ramp(2, 32, 32)
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
