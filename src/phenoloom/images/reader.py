@@ -177,12 +177,12 @@ def _channels_of(pages: NDArray[Any], axes: Axes, channels: int, name: str) -> N
     if axes[0][0] != "C" and channels == 1 and len(pages) == 3 and (pages[1:] == pages[0]).all():
         pages = pages[:1]
     if len(pages) != channels:
-        transparent = axes == [("SA", found)] and len(pages) == found
-        advice = (
-            ", of which the last is a transparency that is not opaque everywhere; save it without transparency"
-            if transparent
-            else ""
-        )
+        if axes[0][0] == "C":
+            advice = "; say in `source.channels` or `source.planes.axes` what its pages are"
+        elif axes == [("SA", found)] and len(pages) == found:
+            advice = ", of which the last is a transparency that is not opaque everywhere; save it without transparency"
+        else:
+            advice = "; name its colours in `source.channels`"
         raise ImageError(f"expected {channels} channels, found {found} pages or colours in {name}{advice}")
     return pages
 

@@ -234,13 +234,15 @@ def test_alpha_of_packed_samples_is_a_colour_of_its_own(tmp_path: Path, bits: in
     stored[0, 2:4] = 0
     (tmp_path / "a.tif").write_bytes(TiffFile(stored, bits, tags={338: [2]}).write())
     np.testing.assert_array_equal(read_image([tmp_path / "a.tif"], 2), stored)
-    with pytest.raises(ImageError, match=r"expected 1 channels, found 2 pages or colours in a\.tif$"):
+    with pytest.raises(ImageError, match=r"expected 1 channels, found 2 .* in a\.tif; name its colours in `source"):
         read_image([tmp_path / "a.tif"], 1)
 
 
 def test_three_equal_pages_are_three_channels(tmp_path: Path) -> None:
     file = write_tiff(tmp_path / "a.tif", np.stack([pixels(6, 7)] * 3))
-    with pytest.raises(ImageError, match="expected 1 channels, found 3"):
+    with pytest.raises(
+        ImageError, match=r"expected 1 channels, found 3 .*; say in `source\.channels` or `source\.planes"
+    ):
         read_image([file], 1)
 
 
