@@ -131,6 +131,9 @@ def _looks_at_pixels(conversion: Conversion, rows: pa.Table, strange_in: Callabl
             there = points.of(row["image_id"]) if points else None
             windows = conversion.windows(image, labels, there, seen.left_out)
             seen.kept = sum(window.left_out is None for window in windows)
+            if background := conversion.background(image, labels, windows):
+                seen.kept -= background
+                seen.left_out[LeftOut.BACKGROUND] += background
             seen.sides_px = [window.side_px for window in windows if window.left_out != LeftOut.AT_IMAGE_BORDER]
         except ImageError as error:
             seen.reason = str(error)

@@ -68,7 +68,7 @@ def _rivals(scoreboard: Scoreboard, best: str) -> Iterator[str]:
             continue
         lead = ""
         if difference is not None:
-            lead = f", {signed(-difference.value, difference.sd)} to {best} on the same folds"
+            lead = f", {signed(-difference.value, difference.sd)} compared with {best} on the same folds"
             if difference.within:
                 lead += f": within the spread over {listing(difference.within)}, so it is not shown to be worse"
         yield f"The best {role}, {name}, scored {plus_minus(mean.value, mean.sd)}{_over_seeds(mean)}{lead}."

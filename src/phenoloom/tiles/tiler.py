@@ -157,6 +157,14 @@ class Conversion:
         """Return which pixels of the channel (h, w) that is segmented are foreground, by threshold."""
         return foreground(plane, self._bright_or_dark)
 
+    def background(self, image: NDArray[Any], labels: Labels | None, windows: list[Window]) -> int:
+        """Return how many windows of a grid have less foreground than the study asks for."""
+        tiles = self.tiles
+        if tiles.mode != "grid" or not tiles.min_foreground:
+            return 0
+        above = self.foreground(image[self.foreground_channel]) if labels is None else labels != 0
+        return sum(bool(inside(above, window, tiles.size).mean() < tiles.min_foreground) for window in windows)
+
     @property
     def _bright_or_dark(self) -> Polarity:
         # Whoever reads single images decides first, for all of them (`tiles.polarity`).

@@ -347,3 +347,14 @@ def test_a_table_of_objects_that_fits_no_image_is_said_once(mine: Checked) -> No
     objects = {"path": "cells.csv", "join": {"well": "Well"}, "x": "x", "y": "y", "label": "type"}
     printed = mine.check({**FIELDS, "objects": objects}, status=1)
     assert printed.count("None of the 1 rows of cells.csv belongs to an image") == 1
+
+
+@pytest.mark.parametrize("masks", [None, {}])
+def test_tiles_of_a_grid_without_enough_foreground_are_counted_as_left_out(
+    mine: Checked, masks: dict[str, Any] | None
+) -> None:
+    # Of nine tiles an image, two squares of 12 px cover about a tenth of two.
+    source = write_wells(mine, fields=1) | ({} if masks is None else {"masks": masks})
+    printed = mine.check(source, tiles={"mode": "grid", "size": 32, "min_foreground": 0.05})
+    assert ", 16 tiles (" in printed
+    assert "left out: 56 x tile with less foreground than min_foreground" in printed

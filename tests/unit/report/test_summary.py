@@ -81,11 +81,9 @@ def test_a_rival_within_the_spread_of_the_folds_is_not_shown_to_be_worse() -> No
     board = board_of({(name, "logistic"): values for name, values in scores.items()}, ENTRIES)
     found = summary(board, FACTS).replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
     assert "net-untrained (the model net, untrained: its weights are random)" in found
-    near = (
-        "The best descriptors, props, scored 0.890 ± 0.030, -0.010 ± 0.020 to net-untrained on the same folds: within"
-    )
+    near = "The best descriptors, props, scored 0.890 ± 0.030, -0.010 ± 0.020 compared with net-untrained on the same "
     assert near in found
-    assert "The best learned representation, net, scored 0.800 ± 0.010, -0.100 ± 0.000 to net-untrained on the" in found
+    assert "The best learned representation, net, scored 0.800 ± 0.010, -0.100 ± 0.000 compared with net-" in found
     assert found.count("within the spread over folds, so it is not shown to be worse") == 1
 
 
