@@ -192,8 +192,11 @@ class Scoreboard:
     def ranked(self, *kinds: Kind) -> list[str]:
         """Return the scored representations of these kinds, best mean with the main probe first.
 
-        By default of all that are ranked: descriptors in a form as published are not.
+        By default of all that are ranked: descriptors in a form as published are not. Without a classifier there are
+        only controls, by which nothing is ranked.
         """
+        if not self.classifiers:
+            return []
         means = {name: mean.value for name in self.names if (mean := self.mean(name)) and not math.isnan(mean.value)}
         chosen = [name for name in means if self.kind(name) in (kinds or RANKED)]
         return sorted(chosen, key=lambda name: -means[name])

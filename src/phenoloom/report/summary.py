@@ -20,6 +20,8 @@ def summary(scoreboard: Scoreboard, fold_facts: dict[str, Any]) -> str:
     """
     ranked = scoreboard.ranked()
     mean = scoreboard.mean(ranked[0]) if ranked else None
+    if not scoreboard.classifiers:
+        return "No representation of this study is scored: classify.probes names no classifier, but only the dummy."
     if mean is None:
         return "No representation of this study has a score."
     best, classes = ranked[0], fold_facts.get("classes", {})

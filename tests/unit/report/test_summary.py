@@ -87,6 +87,14 @@ def test_a_rival_within_the_spread_of_the_folds_is_not_shown_to_be_worse() -> No
     assert found.count("within the spread over folds, so it is not shown to be worse") == 1
 
 
+def test_controls_alone_rank_nothing() -> None:
+    board = board_of({("props", "dummy"): [0.1, 0.1], ("props", "logistic-shuffled"): [0.2, 0.2]}, ENTRIES)
+    assert board.ranked() == []
+    assert summary(board, FACTS) == (
+        "No representation of this study is scored: classify.probes names no classifier, but only the dummy."
+    )
+
+
 def test_a_study_without_scores_says_why_and_what_its_page_has() -> None:
     found = without_scores({"unscored": "no object has a label; name one"})
     assert found.startswith("This study has no scores: no object has a label; name one. Its page shows samples, maps")

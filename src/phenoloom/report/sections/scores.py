@@ -26,7 +26,7 @@ def section(data: ReportData) -> PageSection:
     compared = pairs(board)
     content = {
         "sample": sample,
-        "dots": score_dots(board, sample),
+        "dots": score_dots(board, sample) if board.ranked() else None,
         "tables": [by_probe(board, metric) for metric in board.metrics],
         "audit": without_images(board),
         "seeds": by_seed(board),
