@@ -37,9 +37,9 @@ class Representation(Section):
 
     descriptors: Descriptor | None = Field(
         None,
-        description="a set of classical descriptors; `efd`: elliptic Fourier descriptors that do not depend on pose "
-        "and start; `efd-published`: their normalised form as published, with its sign flips, by the package pyefd; it "
-        "is shown beside `efd` to compare with published scores, but not ranked",
+        description="a set of classical descriptors; `efd`: elliptic Fourier descriptors that do not depend on pose, "
+        "start and reflection; `efd-published`: their normalised form as published, with its sign flips, by the "
+        "package pyefd; it is shown beside `efd` to compare with published scores, but not ranked",
     )
     model: Name | None = Field(
         None, description="a model file of `config/models`, trained on the train folds of this study"
