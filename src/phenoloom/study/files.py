@@ -42,6 +42,11 @@ class Root:
     def path(self, relative: str) -> Path:
         """Return the path of a file relative to the root; refuse `..`, absolute paths and links out of the root."""
         pure = PurePosixPath(relative)
+        if pure.is_absolute() and pure.is_relative_to(self.folder) and ".." not in pure.parts:
+            raise PhenoloomError(
+                f"The path {relative!r} is absolute; write it relative to `source.root`: "
+                f"{str(pure.relative_to(self.folder))!r}"
+            )
         if pure.is_absolute() or ".." in pure.parts or "\0" in relative:
             raise PhenoloomError(
                 f"The path {relative!r} leads out of the root {self.folder}; paths must be relative to `source.root`"

@@ -120,19 +120,22 @@ def _image_rows(source: Source, root: Root) -> tuple[Annotations, Rows]:
         _number_lines(images, annotations, source)
     fields = pattern.fields if pattern else annotations.columns
     shared: list[str] = []
+    masks: dict[tuple[str, ...], str] = {}
     rows = Rows(unread=unread.facts() if unread else {})
     if pattern_of_masks:
         others = unread_files(source, Pattern(pattern_of_masks), [pattern.text] if pattern else [])
         shared, masks = mask_files(source, pattern_of_masks, root, fields, annotations.normal_field, others)
         rows.unread["near_masks"] = others.facts()["near"]
-    missing = Examples()
+    missing, all_masks = Examples(), frozenset(masks.values())
     for image in images:
         row = _row(annotations, rows, image.image_id, image.fields, image.row)
         try:
             row["files"] = channel_files(image, source)
             row["bytes"] = sum(_size(file, root, missing) for file in row["files"])
             if shared:
-                row["mask"] = _mask(image, shared, masks, annotations, root)
+                key = tuple(annotations.normal_field(name, image.fields.get(name, "")) for name in shared)
+                row["mask"] = _mask(key, image, masks, all_masks)
+                root.size(row["mask"])
             planes = rows_of_planes(row, image, source, root)
         except ImageError as error:
             file = next(iter(image.files.values()), "")
@@ -209,14 +212,16 @@ def _number_lines(images: list[Image], annotations: Annotations, source: Source)
         image.row = line
 
 
-def _mask(
-    image: Image, shared: list[str], masks: dict[tuple[str, ...], str], annotations: Annotations, root: Root
-) -> str:
-    mask = masks.get(tuple(annotations.normal_field(name, image.fields.get(name, "")) for name in shared))
-    if mask is None:
-        raise ImageError("there is no mask file for it")
-    root.size(mask)
-    return mask
+def _mask(key: tuple[str, ...], image: Image, masks: dict[tuple[str, ...], str], all_masks: frozenset[str]) -> str:
+    """Return the mask file of an image, by the fields that images and masks share."""
+    if mask := masks.get(key):
+        return mask
+    if not all_masks.isdisjoint(image.files.values()):
+        raise ImageError(
+            "it is the mask of another image; narrow a field of `source.files` by a regex (`{name:regex}`), so that "
+            "the pattern fits no masks"
+        )
+    raise ImageError("there is no mask file for it")
 
 
 def _refuse_other_channels(source: Source, rows: Rows) -> None:

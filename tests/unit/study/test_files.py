@@ -63,6 +63,12 @@ def test_a_path_out_of_the_root_is_refused(tmp_path: Path, path: str) -> None:
         root.size(path)
 
 
+def test_an_absolute_path_inside_the_root_is_refused_with_the_relative_one(tmp_path: Path) -> None:
+    root = write(tmp_path, "a/t.csv")
+    with pytest.raises(PhenoloomError, match=r"is absolute; write it relative to `source.root`: 'a/t.csv'$"):
+        root.size(str(tmp_path / "a" / "t.csv"))
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(tmp_path: Path, kind: str) -> None:
     outside, inside = tmp_path / "outside", tmp_path / "root"

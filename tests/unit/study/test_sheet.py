@@ -216,6 +216,15 @@ def test_outlines_of_a_table_are_joined_by_their_object(study: Study) -> None:
     assert sheet[["label", "line"]].to_dict("index") == {"a": {"label": "A", "line": 1}, "b": {"label": "B", "line": 0}}
 
 
+def test_a_mask_that_the_pattern_of_images_fits_too_is_named_as_one(study: Study) -> None:
+    study.files("A1.tif", "A1_m.tif", "A2.tif")
+    source = {"files": "{image}.tif", "channels": ["DNA"], "masks": {"files": "{image}_m.tif"}}
+    assert study.make(limit=1, **source)["mask"].to_dict() == {"A1": "A1_m.tif"}
+    reasons = {lost["image_id"]: lost["reason"] for lost in study.manifest["quarantine"]}
+    assert reasons["A1_m"].startswith("it is the mask of another image; narrow a field of `source.files`")
+    assert reasons["A2"] == "there is no mask file for it"
+
+
 def test_masks_are_matched_by_shared_fields_and_an_image_without_one_is_quarantined(study: Study) -> None:
     study.files(*(f"i/{w}_1_{c}.tif" for w in ("A1", "A2") for c in ("dna", "act")), "m/A1_7_cells.png")
     sheet = study.make(
