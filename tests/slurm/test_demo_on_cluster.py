@@ -25,7 +25,7 @@ def test_the_demo_runs_on_the_cluster_to_the_results_of_a_quiet_run_and_has_noth
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert len([job for job in jobs if job.comment.startswith("rule_prepare_")]) == 1
     # Trainings, embeddings and probes of the image model and its untrained twin, probes, preparation and evaluation.
-    assert len(jobs) == 8 + 8 + 2 + 5 + 2 + 2
+    assert len(jobs) == 8 + 8 + 2 + 6 + 2 + 2
     asked = workspace.cluster.client("sacct", "-X", "-n", "-P", "--format=Comment,ReqTRES").splitlines()
     on_gpus = {line.partition("_wildcards")[0].partition("|")[0] for line in asked if "gres/gpu=1" in line}
     assert on_gpus == {"rule_pretrain", "rule_embed"}
