@@ -10,7 +10,7 @@ from tests.helpers.object_studies import STUDY, ObjectStudy, changed
 from tests.helpers.page import Page
 from tests.helpers.workspace import Workspace, new_workspace
 
-INDEX = {"index", "folds", "embed", "collect", "classify", "compare", "report", "overview"}
+INDEX = {"index", "folds", "audit", "embed", "collect", "classify", "compare", "report", "overview"}
 WELLS = ("A01", "A02", "A03", "A04")
 BY_NUMBER: dict[str, Any] = {"join": {"plate": None, "field": None, "well": "Well"}}
 BY_POINT: dict[str, Any] = {**BY_NUMBER, "object": None, "x": "X", "y": "Y"}
