@@ -23,6 +23,12 @@ def merged_arrays(paths: Sequence[Path], manifests: Sequence[Stated]) -> dict[st
                     f"{path} has {what} {manifest.get(what)!r}, {paths[start]} has {first.get(what)!r}; all shards of "
                     f"a study must agree: rerun the older one"
                 )
+        ours, other = ((m.get("polarity") or {}).get("polarity") for m in (manifest, first))
+        if ours != other:
+            raise PhenoloomError(
+                f"{path} takes objects as {ours}, {paths[start]} as {other}; one of them was made while images were "
+                "missing: say which is right in `source.polarity`"
+            )
         for name in sorted(first["arrays"].keys() | manifest["arrays"].keys()) if _filled(manifest) else ():
             ours, other = _form(manifest["arrays"].get(name)), _form(first["arrays"].get(name))
             if ours != other:

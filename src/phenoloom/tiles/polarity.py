@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ..config.source import Polarity
@@ -46,23 +46,26 @@ class FieldPolarity:
         return polarity_sentence(self.facts())
 
     def facts(self) -> dict[str, Any]:
-        """Return what the manifest states."""
-        return asdict(self) | {"evidence": round(self.evidence, 3), "clear": self.clear}
+        """Return what the manifest of a shard states.
+
+        Evidence and number of images are left out: they depend on which images of other shards can be read at the
+        time, and a shard must have the same bytes whenever it is made.
+        """
+        return {"polarity": self.polarity, "found": self.found, "clear": self.clear}
 
 
 def polarity_sentence(facts: Mapping[str, Any]) -> str:
     """Return one sentence on the facts that a manifest states."""
     if not facts["found"]:
         return f"objects are taken as {_THAN_FIELD[facts['polarity']]} (source.polarity)"
-    images = f"{facts['images']} image{'' if facts['images'] == 1 else 's'}"
     if not facts["clear"]:
         return (
-            f"objects are taken as brighter than the field, as {images} looked at did not tell; if they are darker, "
-            "set source.polarity: dark"
+            "objects are taken as brighter than the field, as no image that was looked at shows which they are; if "
+            "they are darker, set source.polarity: dark"
         )
     return (
-        f"objects are taken as {_THAN_FIELD[facts['polarity']]} (found automatically from {images}); if that is wrong, "
-        f"set source.polarity: {'bright' if facts['polarity'] == 'dark' else 'dark'}"
+        f"objects are taken as {_THAN_FIELD[facts['polarity']]} (found automatically from some images); if that is "
+        f"wrong, set source.polarity: {'bright' if facts['polarity'] == 'dark' else 'dark'}"
     )
 
 

@@ -59,6 +59,7 @@ class Results:
             "rejected": {"border": 2, f"only {name}": 1},
             "arrays": {"tiles": array},
             "channels": ["DNA", "actin"],
+            "polarity": {"polarity": "bright"},
             "content": "",
         }
         put_manifest(path, "convert", SETTINGS, **(values | changes))
@@ -153,6 +154,7 @@ def test_the_same_shards_give_the_same_bytes(results: Results) -> None:
         ({"arrays": {"tiles": {"shape": [1, 2, 9, 8], "dtype": "uint16"}}}, r"shape \(n, 2, 9, 8\)"),
         ({"arrays": {"tiles": {"shape": [3, 2, 8, 8], "dtype": "uint16"}}}, "states 3 tiles, but its table lists 1"),
         ({"extra": "focus"}, "has other columns than .*focus"),
+        ({"polarity": {"polarity": "dark"}}, "0001.json takes objects as dark, .*0000.json as bright"),
     ],
 )
 def test_shards_that_disagree_are_refused(results: Results, change: dict[str, Any], complaint: str) -> None:

@@ -102,13 +102,7 @@ def test_one_decision_holds_for_a_study_with_empty_fields_and_with_one_that_look
 
 def test_what_a_study_states_counts_and_no_image_is_asked(tmp_path: Path) -> None:
     manifest = convert(tmp_path, [field(dark=True, seed=s) for s in range(2)], OBJECTS, "bright", Masks())
-    assert manifest["polarity"] == {
-        "polarity": "bright",
-        "found": False,
-        "evidence": 0.0,
-        "images": 0,
-        "clear": True,
-    }
+    assert manifest["polarity"] == {"polarity": "bright", "found": False, "clear": True}
     assert manifest["found"]["tiles"] == 0
 
 
@@ -117,8 +111,8 @@ def test_fields_without_objects_are_taken_as_fluorescence_and_the_sentence_says_
     facts = convert(tmp_path, [rng.poisson(50, (256, 256)).astype(np.uint8)] * 2, GRID)["polarity"]
     assert (facts["polarity"], facts["clear"]) == ("bright", False)
     assert polarity_sentence(facts) == (
-        "objects are taken as brighter than the field, as 2 images looked at did not tell; if they are darker, set "
-        "source.polarity: dark"
+        "objects are taken as brighter than the field, as no image that was looked at shows which they are; if they "
+        "are darker, set source.polarity: dark"
     )
 
 
