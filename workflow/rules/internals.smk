@@ -87,7 +87,8 @@ def watch_jobs(ends):
         try:
             run(self, job)
         except Exception as error:
-            # Its own handler asks a group of jobs for its rule, and the thread would end without a word.
+            # Whatever it is: it would end this thread without a word, and Snakemake would wait for the job for ever. (Its
+            # own handler asks a group of jobs for its rule, and fails.)
             sentence = (
                 f"{job.name} could not be submitted: {error.__context__ or error}"
             )

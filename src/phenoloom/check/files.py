@@ -14,7 +14,7 @@ from .subject import Finding, Subject, counted, listed
 _VARYING = re.compile(r"b'[^']*'|b\"[^\"]*\"|\d+")
 
 MOST_REASONS = 5
-"""Reasons of quarantine that are told apart; the others are counted together."""
+"""Reasons of quarantine that are printed; the others are counted together."""
 
 
 def files(subject: Subject) -> Finding:

@@ -1,4 +1,4 @@
-"""What a check is told about a study, and what it says."""
+"""The study that a check looks at, and the findings that it returns."""
 
 from __future__ import annotations
 

@@ -272,8 +272,8 @@ class Source(Section):
             return self
         if self.masks is None:
             raise ValueError(
-                "`objects` labels objects, and there are none without `masks`; add `masks`, or use `points`, which "
-                "need none"
+                "`objects` gives labels to objects in masks, and the study has no `masks`; add `masks`, or use "
+                "`points`, which needs none"
             )
         if self.objects is not None and self.objects.object is not None:
             if self.masks.files is None:

@@ -31,14 +31,14 @@ AUDITED: Mapping[str, str] = {
     BOTH: "its plate and the row and the column of its well",
     FIELD: "the number of its field",
 }
-"""Name in the scores -> what the probes are told of a unit. No representation has a name with a space."""
+"""Name in the scores -> what the probes know about a unit. No representation has a name with a space."""
 
 PROBES: list[ProbeName] = ["dummy", "knn", "logistic", "forest"]
 """All of them, whatever the study asks for: a linear probe does not see that the middle of a plate has one label."""
 
 COLUMNS = ("id", "image_id", "plate", "well", "row", "column", "field")
 MOST_NAMES = 64
-"""Names of plates or fields that are told apart, the most frequent ones."""
+"""Plates or fields that get a column each; rarer ones get none."""
 
 Features = NDArray[np.float32]
 

@@ -91,8 +91,8 @@ def foreign(head: bytes, name: str) -> str | None:
     return None
 
 
-def hollow(name: str) -> str | None:
-    """Say what a file is whose pixels lie in other files, and what to do with it; None if it is none."""
+def has_pixels_elsewhere(name: str) -> str | None:
+    """Say what a file is whose pixels lie in other files, and what to do; None for other files."""
     kind = _BY_ENDING.get("." + name.rpartition(".")[2].lower())
     return f"{kind}: {name}; {_filled(_CONVERT, name)}" if kind else None
 

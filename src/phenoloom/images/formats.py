@@ -20,7 +20,7 @@ from PIL import Image
 from ..core.errors import ImageError
 from .bmp import BMP_MAGIC, read_bmp
 from .choice import Choice
-from .foreign import HEAD, foreign, hollow
+from .foreign import HEAD, foreign, has_pixels_elsewhere
 from .pictures import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
 from .tiff.file import TIFF_MAGIC, read_tiff, tiff_axes
 from .tiff.pages import Axes
@@ -106,7 +106,7 @@ def _format_of(file: IO[bytes], name: str, choice: Choice) -> Format:
     expected = f"expected a {', '.join(others)} or {last} image"
     for kind in FORMATS:
         if head.startswith(kind.starts):
-            if elsewhere := hollow(name):
+            if elsewhere := has_pixels_elsewhere(name):
                 raise ImageError(f"{expected}, found {elsewhere}")
             _refuse_choice(kind, choice, name)
             return kind

@@ -16,7 +16,7 @@ _MIRRORED_LEFT_RIGHT, _MIRRORED_UP_DOWN = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def known(code: Any) -> int:
-    """Return an orientation from 1 to 8; any other value is none and means upright, as in libtiff and Pillow."""
+    """Return an orientation from 1 to 8; any other value counts as upright, as in libtiff and Pillow."""
     return int(code) if code in range(1, 9) else UPRIGHT
 
 

@@ -76,26 +76,30 @@ def in_short(finding: LayoutFinding) -> str:
     shown = f"{plus_minus(found.mean.value, found.mean.sd)} ({probe_name(found.probe)})"
     if finding.reaches:
         relation = "above every representation" if found.mean.value > best else "within one sd of the best"
-        return f"But the label can be told without any image: from {found.told} alone with {shown}, {relation}."
-    return f"Without any image, from {found.told} alone, the label is told with {shown}."
+        return (
+            f"But the label can be predicted without any image: from {found.features} alone with {shown}, {relation}."
+        )
+    return f"Without any image, from {found.features} alone, the label is predicted with {shown}."
 
 
 def as_caveat(finding: LayoutFinding, board: Scoreboard) -> str:
     """Return the finding as a warning: what it means, and what to do."""
     found, metric = finding.audited, METRIC_NAMES[finding.metric]
-    without = f"{found.told} alone, {metric} {plus_minus(found.mean.value, found.mean.sd)} ({PROBE_NAMES[found.probe]})"
+    without = (
+        f"{found.features} alone, {metric} {plus_minus(found.mean.value, found.mean.sd)} ({PROBE_NAMES[found.probe]})"
+    )
     best = (
         f"{finding.leader}, the best representation, has {plus_minus(finding.best.value, finding.best.sd)} "
         f"({probe_name(board.main_probe)}), a guess {score(finding.chance)}"
     )
     if not finding.reaches:
         return (
-            f"Part of the scores may not come from the phenotype: probes that see no image tell the label from "
+            f"Part of the scores may not come from the phenotype: probes that see no image predict the label from "
             f"{without}; {best}. {_advice(found.name)}"
         )
     return (
-        f"Probes that see no image tell the label from {without}; {best}. Scores of this study say nothing about the "
-        f"phenotype as long as the label follows {_what(found.name)}. {_advice(found.name)}"
+        f"Probes that see no image predict the label from {without}; {best}. Scores of this study say nothing about "
+        f"the phenotype as long as the label follows {_what(found.name)}. {_advice(found.name)}"
     )
 
 

@@ -113,7 +113,7 @@ def _of_units(scoreboard: Scoreboard, results: Results) -> Iterator[str]:
 
 
 def _missing_by_class(scoreboard: Scoreboard, results: Results, missing: Mapping[str, int]) -> Iterator[str]:
-    """Tell classes that lack vectors more often than others, unless `loss_caveats` has told it of objects too large."""
+    """Name classes that lack vectors more often than others, unless `loss_caveats` says it of objects too large."""
     if results.split is None:
         return
     tested = results.split.tested()

@@ -11,9 +11,9 @@ from .numbers import GAP, count, listing, percent
 from .results import Results
 
 MOST_LOST = 0.03
-"""Share above which a loss is told whatever the classes."""
+"""Share above which a loss is reported whatever the classes."""
 MOST_APART = 0.05
-"""Difference between the shares of two classes above which a loss is told."""
+"""Difference between the shares of two classes above which a loss is reported."""
 LEAST_COUNT = 10
 """Classes with fewer objects are not compared."""
 STANDARD_ERRORS = 3
@@ -32,17 +32,17 @@ def loss_caveats(results: Results) -> Iterator[str]:
     stated = results.manifests.get("index", [{}])[0].get("losses", {})
     for loss in stated.get("reasons", []):
         apart = differs(loss)
-        # All images in quarantine are told by another sentence.
+        # Another sentence counts all images in quarantine.
         if loss["reason"] == LeftOut.UNUSABLE:
             if apart:
                 yield f"Images that cannot be used are not equally frequent in all classes: {by_class(loss)}."
         elif apart or loss["lost"] > MOST_LOST * loss["of"]:
-            told, advice = _told(loss["reason"], results, stated["fitting_px"])
+            (what, happened), advice = _described(loss["reason"], results, stated["fitting_px"])
             lost, of = loss["lost"], loss["of"]
-            share = f"{percent(lost / of)} of the {told[0]} ({count(lost)} of {count(of)})"
+            share = f"{percent(lost / of)} of the {what} ({count(lost)} of {count(of)})"
             classes = f": {by_class(loss)}" if loss["classes"] else ""
             unequal = " The loss differs between classes." if apart else ""
-            yield f"{share} {told[1]}{classes}{advice}.{unequal}"
+            yield f"{share} {happened}{classes}{advice}.{unequal}"
 
 
 def differs(loss: Loss) -> bool:
@@ -70,7 +70,7 @@ def by_class(loss: Loss) -> str:
     return listing(texts)
 
 
-def _told(reason: str, results: Results, fitting_px: int | None) -> tuple[tuple[str, str], str]:
+def _described(reason: str, results: Results, fitting_px: int | None) -> tuple[tuple[str, str], str]:
     """Return what is lost, what happened to it, and the advice."""
     settings = results.convert_settings
     tiles, masks = settings.get("tiles") or {}, settings.get("masks") or {}
@@ -86,7 +86,7 @@ def _told(reason: str, results: Results, fitting_px: int | None) -> tuple[tuple[
         LeftOut.AT_BORDER: (("objects", border), "; shapes.border: keep keeps them"),
         LeftOut.TOO_SMALL: (
             ("objects in the masks", f"are smaller than {area} px and were left out as specks"),
-            "; if they are none, lower source.masks.min_area_px",
+            "; if they are no specks, lower source.masks.min_area_px",
         ),
         LeftOut.BACKGROUND: (
             ("tiles", f"have less foreground than tiles.min_foreground = {tiles.get('min_foreground')} and {left}"),

@@ -45,17 +45,17 @@ class Mean:
 
 @dataclass(frozen=True)
 class Audited:
-    """The score of probes that are told where a unit lies and see no image.
+    """The score of probes on the place of a unit, without its image.
 
     Attributes:
-        name: what they are told, in short: "position only".
-        told: the same in words.
+        name: their features, in short: "position only".
+        features: the same in words.
         probe: the probe that scores best.
         mean: its score.
     """
 
     name: str
-    told: str
+    features: str
     probe: str
     mean: Mean
 

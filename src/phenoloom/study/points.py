@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,8 +74,7 @@ class PointTable:
         images = rows["image_id"].to_numpy()
         # Rows of one image lie together.
         starts = np.flatnonzero(np.append(True, images[1:] != images[:-1])) if len(images) else np.empty(0, np.int64)
-        ends = [*starts[1:].tolist(), len(images)]
-        self._parts = {images[a]: slice(a, b) for a, b in zip(starts.tolist(), ends, strict=False)}
+        self._parts = {images[a]: slice(a, b) for a, b in pairwise([*starts.tolist(), len(images)])}
 
     def of(self, image_id: str) -> Points:
         """Return the points in an image, in the order of the study's table."""

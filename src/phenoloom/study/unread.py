@@ -14,7 +14,7 @@ from .examples import Examples
 from .patterns import ANYTHING, CHANNEL, Pattern, Token
 
 MOST_CHANNELS = 20
-"""Texts of `{channel}` that are told apart; files of further ones are counted together."""
+"""Texts of `{channel}` that are counted one by one; files of further ones are counted together."""
 FURTHER = "(others)"
 IMAGE_SUFFIXES = frozenset(
     ".tif .tiff .png .jpg .jpeg .jpe .bmp .gif .webp .jp2 .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .flex .stk .dv "
@@ -235,6 +235,7 @@ def _likely_place(name: str, start: int, literal: str) -> int:
     """Return where a literal was probably meant: where most of its beginning is found in any case."""
 
     def agreed(place: int) -> int:
+        # The name and the literal may end before one another.
         pairs = zip(name[place:].lower(), literal.lower(), strict=False)
         return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(name) - place, len(literal)))
 

@@ -44,7 +44,7 @@ MASKS = {"files": "{image}_mask.tif"}
         ({"label": "type", "x": "X"}, MASKS, "name either the column with the number"),
         ({"label": "type", "object": "n", "x": "X", "y": "Y"}, MASKS, "name either the column with the number"),
         ({"object": "n"}, MASKS, "name the column with labels of objects"),
-        ({"object": "n", "label": "type"}, None, "and there are none without `masks`; .* or use `points`"),
+        ({"object": "n", "label": "type"}, None, "and the study has no `masks`; .* or use `points`"),
         ({"object": "n", "label": "type"}, {}, "objects from segmentation have no such numbers; name .* a point"),
         ({"object": "n", "label": "type"}, {**MASKS, "objects": "components"}, "not the pixels of one value"),
     ],

@@ -48,7 +48,7 @@ class FileImage:
 
 
 def main_pages(tif: tifffile.TiffFile) -> Pages:
-    """Return all pages of the chain of a file, each once; SubIFDs are none of them."""
+    """Return all pages of the chain of a file, each once, without SubIFDs."""
     found, offsets = Pages(), set[int]()
     for page in tif.pages:
         # In a damaged file a page may name itself or an earlier one as the next: the chain would have no end.

@@ -49,7 +49,7 @@ class Parts:
     def grid(self) -> tuple[int, int, int, int]:
         """Their number along planes, depth, height and width."""
         planes, *lengths = self.image
-        depths, rows, columns = (math.ceil(n / own) for n, own in zip(lengths, self.shape, strict=False))
+        depths, rows, columns = (math.ceil(n / own) for n, own in zip(lengths, self.shape[:3], strict=True))
         return planes, depths, rows, columns
 
     @cached_property

@@ -77,15 +77,17 @@ def by_probe(
 
 
 def without_images(board: Scoreboard) -> PageTable | None:
-    """Return the scores of probes that are told where a unit lies and see no image; None if nothing is known of it."""
+    """Return the scores of probes on the place of a unit, without its image; None if the study states no places."""
     audited = board.audited()
     if not audited:
         return None
     probes = [p for p in PROBE_ORDER if any(board.mean(one.name, p) for one in audited)]
-    rows = [[Cell(one.name, note=one.told), *(_mean_cell(board.mean(one.name, p)) for p in probes)] for one in audited]
+    rows = [
+        [Cell(one.name, note=one.features), *(_mean_cell(board.mean(one.name, p)) for p in probes)] for one in audited
+    ]
     note = (
-        "Told only where a unit lies, on the same folds, with all probes whatever the study asks for. A representation "
-        "that scores no more than this may have learned the layout instead of the phenotype."
+        "Probes on the place of a unit alone, on the same folds; all probes, whatever the study asks for. A "
+        "representation that scores no more than this may have learned the layout instead of the phenotype."
     )
     caption = f"What could explain the labels without any image: {METRIC_NAMES[MAIN_METRIC]}, mean ± sd over test folds"
     return PageTable(caption, _probe_columns("known", probes), rows, note)
